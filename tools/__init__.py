@@ -1,0 +1,1 @@
+"""Tools of the checkout: the toolchain of a fresh machine, and benchmarks."""

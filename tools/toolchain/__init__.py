@@ -1,0 +1,1 @@
+"""Sets a fresh machine up for Keel. Standard library only: it runs before the virtual environment exists."""

@@ -1,0 +1,53 @@
+"""The environment in which Keel's commands run, as lines for a shell to read."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from . import pulumi_cli, venv
+from .cache import Cache
+
+# Development and test environments hold nothing worth a secret: anyone may clone and run them. All others
+# bring a passphrase of their own. A number or a dash must follow, for `city` is no `ci`.
+PUBLISHED_PASSPHRASE = "keel-published"
+PUBLISHED_STACKS = re.compile(r"(dev|ci|test)(\d+|-.*)?")
+
+
+def variables(cache: Cache, environ: Mapping[str, str], requirements: Path) -> dict[str, str | None]:
+    """Names to set, or with None to unset; `environ` is the caller's, cleaned of this cache's folders."""
+    environment = venv.folder(cache, requirements)
+    own = [str(environment / "bin"), str(pulumi_cli.folder(cache))]
+    values: dict[str, str | None] = {
+        "PATH": os.pathsep.join([*own, environ["PATH"]]),
+        "VIRTUAL_ENV": str(environment),
+        "PULUMI_HOME": str(cache.pulumi_home),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",  # the look-up fails, slowly, on machines without the internet
+        "PYTHONDONTWRITEBYTECODE": None,  # with it, each of the many short Python runs compiles anew
+        "PYTHONHOME": None,
+    }
+    if PUBLISHED_STACKS.fullmatch(environ.get("ENV") or "dev"):
+        values["PULUMI_CONFIG_PASSPHRASE"] = PUBLISHED_PASSPHRASE
+    elif environ.get("PULUMI_CONFIG_PASSPHRASE") == PUBLISHED_PASSPHRASE:
+        values["PULUMI_CONFIG_PASSPHRASE"] = None  # inherited from a shell for dev
+    return values
+
+
+def lines(values: Mapping[str, str | None]) -> str:
+    """Shell commands that apply `values`."""
+    return "\n".join(
+        f"unset {name}" if value is None else f"export {name}={shlex.quote(value)}"
+        for name, value in values.items()
+    )
+
+
+def make_state_folder(environ: Mapping[str, str]) -> None:
+    """The file backend of Pulumi.yaml: state holds (encrypted) secrets, so it is the user's alone."""
+    if not environ.get("PULUMI_BACKEND_URL"):
+        folder = Path(environ["HOME"]) / ".local/state/keel"
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            folder.chmod(0o700)
