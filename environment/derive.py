@@ -1,0 +1,99 @@
+"""Everything secret, derived from three roots (design, principle 6).
+
+A value is HKDF-SHA-256 over a root with the context (environment, purpose, name, generation): the same stack
+and passphrase give the same passwords, keys and authority after a rebuild.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from environment.types import Kind
+
+PUBLISHED_ROOTS = {
+    "access": "keel-published-root-access-for-dev-and-ci-only",
+    "pki": "keel-published-root-pki-for-dev-and-ci-only",
+    "backup": "keel-published-root-backup-for-dev-and-ci-only",
+}
+"""Known to everybody, so that dev and ci need no secret; staging and production refuse them."""
+
+MINIMUM_ROOT_LENGTH = 32
+_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+class RefusedRoots(Exception):
+    """A root secret is absent, too short, or published where it must not be."""
+
+
+@dataclass(frozen=True)
+class Roots:
+    """The three root secrets of one environment. Never printed: repr shows no value."""
+
+    environment: str
+    access: str
+    pki: str
+    backup: str
+
+    def __repr__(self) -> str:
+        return f"Roots({self.environment})"
+
+    def _derive(self, root: str, purpose: str, name: str, generation: int, length: int) -> bytes:
+        context = "/".join((self.environment, purpose, name, str(generation)))
+        return HKDF(hashes.SHA256(), length, salt=b"keel", info=context.encode()).derive(root.encode())
+
+    def password(self, name: str, generation: int = 1) -> str:
+        """Password of the login role or service ``name``: 32 URL-safe characters, 192 bits."""
+        raw = self._derive(self.access, "password", name, generation, 24)
+        return base64.urlsafe_b64encode(raw).decode()
+
+    def ssh_key(self, name: str, generation: int = 1) -> ed25519.Ed25519PrivateKey:
+        """Ed25519 key: ``controller`` is the client's, any other name is that host's."""
+        return ed25519.Ed25519PrivateKey.from_private_bytes(self._derive(self.access, "ssh", name, generation, 32))
+
+    def ca_key(self, generation: int = 1) -> ec.EllipticCurvePrivateKey:
+        """The authority's P-256 key (Ed25519 would break SCRAM channel binding, design)."""
+        raw = self._derive(self.pki, "ca", "root", generation, 48)
+        return ec.derive_private_key(int.from_bytes(raw, "big") % (_P256_ORDER - 1) + 1, ec.SECP256R1())
+
+    def token(self, name: str, generation: int = 1) -> str:
+        """Cluster token ``name`` (etcd), 32 hexadecimal characters; not a secret by itself."""
+        return self._derive(self.access, "token", name, generation, 16).hex()
+
+
+def roots_for(environment: str, kind: Kind, given: dict[str, str]) -> Roots:
+    """The roots of an environment: those ``given``, in dev and ci the published ones where none is given.
+
+    Raises :class:`RefusedRoots` with every problem in one message.
+    """
+    chosen = dict(given) if kind.guarded else {**PUBLISHED_ROOTS, **given}
+    problems = []
+    for name in PUBLISHED_ROOTS:
+        value = chosen.get(name)
+        if not value:
+            problems.append(f"keel:{name} is not set: pulumi config set --secret keel:{name} (openssl rand -base64 48)")
+        elif kind.guarded and value in PUBLISHED_ROOTS.values():
+            problems.append(f"keel:{name} is the published root of dev and ci; {kind.value} needs its own secret")
+        elif len(value) < MINIMUM_ROOT_LENGTH:
+            problems.append(f"keel:{name} has {len(value)} characters; at least {MINIMUM_ROOT_LENGTH} are needed")
+    if problems:
+        raise RefusedRoots("\n".join(["Root secrets refused. Nothing was changed.", *(f"  {p}" for p in problems)]))
+    return Roots(environment, chosen["access"], chosen["pki"], chosen["backup"])
+
+
+def private_openssh(key: ed25519.Ed25519PrivateKey) -> str:
+    """OpenSSH's private key file for ``key`` (unencrypted: callers keep it at mode 0600)."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    ).decode()
+
+
+def public_openssh(key: ed25519.Ed25519PrivateKey) -> str:
+    """OpenSSH's one-line public key for ``key``."""
+    return (
+        key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
+    )

@@ -1,0 +1,171 @@
+"""The manifest: an environment as everything else reads it. Derived from the settings, no secret in it.
+
+Pulumi's components, the roles, Alembic, the operator command and the verification take this and nothing else.
+A *slice* holds only some sections: a stage of roles is given the slice it declares, so it cannot depend on a
+setting whose change would not run it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Self
+
+from pydantic import TypeAdapter
+
+from environment import products
+from environment.products import Product
+from environment.settings import (
+    Etcd,
+    Haproxy,
+    Network,
+    Patroni,
+    Pgbouncer,
+    Ports,
+    Postgres,
+    ProductSettings,
+    Redis,
+    Release,
+    Settings,
+    SshEndpoint,
+)
+from environment.types import Address, EnvironmentName, Group, HostName, Kind, Model, Provider
+
+
+class Identity(Model):
+    """Which environment this is."""
+
+    name: EnvironmentName
+    kind: Kind
+    provider: Provider
+
+
+class HostEntry(Model):
+    """One host as the controller and the other hosts see it."""
+
+    name: HostName
+    address: Address
+    groups: tuple[Group, ...]
+    ssh: SshEndpoint
+    """Where the controller reaches sshd; its host_key is pinned."""
+
+    def carries(self, group: Group) -> bool:
+        """True if this host is in ``group``."""
+        return group in self.groups
+
+
+class Endpoints(Model):
+    """Where the controller and clients on its machine reach the services; None where not published."""
+
+    address: str
+    primary: int | None
+    pgbouncer: int | None
+    redis: int | None
+
+
+class ProductEntry(Model):
+    """A product of this environment: what it is, and its share of the connections."""
+
+    product: Product
+    limits: ProductSettings
+
+
+class Manifest(Model):
+    """One environment, resolved."""
+
+    identity: Identity
+    hosts: tuple[HostEntry, ...]
+    ports: Ports
+    release: Release
+    network: Network
+    endpoints: Endpoints
+    etcd: Etcd
+    patroni: Patroni
+    postgres: Postgres
+    haproxy: Haproxy
+    pgbouncer: Pgbouncer
+    redis: Redis
+    products: dict[str, ProductEntry]
+
+    def slice(self, sections: Iterable[str]) -> dict[str, Any]:
+        """The named sections and the common ones (identity, hosts, ports), as JSON-ready data."""
+        return self.model_dump(mode="json", include=COMMON | set(sections))
+
+    @classmethod
+    def from_slice(cls, data: dict[str, Any]) -> Self:
+        """The manifest of a slice; reading a section it does not hold raises AttributeError."""
+        sections = {
+            name: TypeAdapter(cls.model_fields[name].rebuild_annotation()).validate_python(value)
+            for name, value in data.items()
+        }
+        return cls.model_construct(**sections)
+
+    def carrying(self, group: Group) -> tuple[HostEntry, ...]:
+        """The hosts of ``group``, in the stack file's order."""
+        return tuple(host for host in self.hosts if host.carries(group))
+
+    def host(self, name: str) -> HostEntry:
+        """The host called ``name``. Raises KeyError naming the hosts there are."""
+        for host in self.hosts:
+            if host.name == name:
+                return host
+        raise KeyError(f"no host {name!r} in {self.identity.name}; there are {[h.name for h in self.hosts]}")
+
+    @property
+    def primary_name(self) -> str:
+        """The name that PostgreSQL's certificates and the edges use for the primary."""
+        return f"primary.{self.identity.name}"
+
+    @property
+    def replica_name(self) -> str:
+        """The name that PostgreSQL's certificates and the edges use for the replicas."""
+        return f"replica.{self.identity.name}"
+
+
+COMMON = frozenset({"identity", "hosts", "ports"})
+"""Sections every slice holds: who and where."""
+
+
+def build(name: str, settings: Settings, host_keys: dict[str, str]) -> Manifest:
+    """The manifest of environment ``name``.
+
+    ``host_keys`` maps host names to their public SSH host keys, derived by the controller for containers;
+    machines that exist bring theirs in the settings.
+    """
+    docker = settings.environment.provider is Provider.DOCKER
+    published = settings.network.published
+    hosts = tuple(
+        HostEntry(
+            name=host_name,
+            address=host.address,
+            groups=tuple(sorted(host.groups)),
+            ssh=host.ssh
+            or SshEndpoint(hostname="127.0.0.1", port=published.ssh + index, host_key=host_keys[host_name]),
+        )
+        for index, (host_name, host) in enumerate(settings.hosts.items())
+    )
+    edge = next(host for host in hosts if host.carries(Group.EDGE))
+    ports = settings.ports
+    catalogue = products.catalogue()
+    return Manifest(
+        identity=Identity(name=name, kind=settings.environment.kind, provider=settings.environment.provider),
+        hosts=hosts,
+        ports=ports,
+        release=settings.release,
+        network=settings.network,
+        endpoints=Endpoints(
+            address="127.0.0.1" if docker else str(edge.address),
+            primary=published.primary if docker else None,
+            pgbouncer=published.pgbouncer if docker else ports.pgbouncer,
+            redis=published.redis if docker else ports.redis,
+        ),
+        etcd=settings.etcd,
+        patroni=settings.patroni,
+        postgres=settings.postgres,
+        haproxy=settings.haproxy,
+        pgbouncer=settings.pgbouncer,
+        redis=settings.redis,
+        products={
+            product: ProductEntry(product=catalogue[product], limits=limits)
+            for product, limits in settings.products.items()
+        },
+    )

@@ -1,0 +1,104 @@
+"""The products of the platform, read from `db/<name>/product.yaml`.
+
+A product is called by the name of its database everywhere (PLAT-05). This module is the one place where the
+names of its roles come from; it imports neither Pulumi nor pyinfra nor a database driver.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from environment.types import Model, ProductName
+
+ROOT = Path(__file__).resolve().parent.parent
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
+"""A role, table or column: snake_case, and well below the 63 bytes at which PostgreSQL cuts (PLAT-13)."""
+
+Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]*(ms|s|min)$")]
+"""A PostgreSQL interval setting with its unit, such as `10s`."""
+
+SeedSet = Literal["reference", "demo"]
+"""`reference` belongs to the product and may enter production, `demo` never does (PLAT-30)."""
+
+
+class ProductError(Exception):
+    """A `product.yaml` that cannot be used: the file, the field and what is allowed."""
+
+
+class Table(Model):
+    """How sensitive a table is (ADA-34, JEEX-35)."""
+
+    classification: Literal["internal", "confidential"]
+    pii: tuple[Name, ...] = Field(
+        default=(), description="Columns with personal data, masked outside production."
+    )
+
+
+class Product(Model):
+    """What the platform has to know of a product before its database exists."""
+
+    name: ProductName = Field(description="Name of the folder, the database and the Alembic section.")
+    title: str = Field(description="The product's name for people.")
+    app_role: Name = Field(description="Login of the application; the seeds name it.")
+    extensions: tuple[Name, ...] = Field(description="Exact set in pg_extension, beside plpgsql (PLAT-06).")
+    identity_type: Literal["uuid", "integer"] | None = Field(
+        description="Type of app.current_user_id in the policies; null: no row-level security.",
+    )
+    auth_path: bool = Field(
+        description="Has functions that find a user before the identity is known (PLAT-18)."
+    )
+    statement_timeout: Duration = Field(description="Of the application role only (ADA-02, X-12).")
+    tables: dict[Name, Table] = Field(description="Every table, classified.")
+
+    @property
+    def owner_role(self) -> str:
+        """Owns every object; cannot log in, and row-level security applies to it."""
+        return f"{self.name}_owner"
+
+    @property
+    def migrator_role(self) -> str:
+        """Logs in to migrate: becomes the owner by SET ROLE, sees all rows as itself (PLAT-19)."""
+        return f"{self.name}_migrator"
+
+    @property
+    def readonly_role(self) -> str:
+        """Logs in to read, under the same row-level security as the application."""
+        return f"{self.name}_readonly"
+
+    @property
+    def auth_role(self) -> str | None:
+        """Owns the look-up functions of PLAT-18; cannot log in."""
+        return f"{self.name}_auth" if self.auth_path else None
+
+    @property
+    def login_roles(self) -> tuple[str, ...]:
+        """The roles that need a password."""
+        return self.app_role, self.readonly_role, self.migrator_role
+
+    @property
+    def folder(self) -> Path:
+        """Models, repeatable SQL and seeds."""
+        return ROOT / "db" / self.name
+
+    def seed_file(self, which: SeedSet) -> Path:
+        """The rows of a seed set; a product without such rows has no file."""
+        return self.folder / "seeds" / f"{which}.sql"
+
+
+def read(path: Path) -> Product:
+    """Read one `product.yaml`; the folder gives the name. Raises ProductError."""
+    try:
+        facts = yaml.safe_load(path.read_text())
+        return Product.model_validate({"name": path.parent.name, **facts})
+    except (yaml.YAMLError, TypeError, ValidationError) as error:
+        raise ProductError(f"{path}: {error}") from error
+
+
+@cache
+def catalogue() -> dict[str, Product]:
+    """Every product in this checkout by name, in alphabetical order."""
+    return {path.parent.name: read(path) for path in sorted((ROOT / "db").glob("*/product.yaml"))}

@@ -1,0 +1,187 @@
+"""The settings of an environment: one frozen section per `keel:` key of the stack file.
+
+A stack file is read once, by :mod:`environment.load`, into :class:`Settings`. Rules that span sections are
+in :mod:`environment.rules`. Nothing here knows Pulumi, pyinfra or a secret.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from environment.types import (
+    Address,
+    Cidr,
+    Group,
+    HostName,
+    Kind,
+    Megabytes,
+    Model,
+    Port,
+    ProductName,
+    Provider,
+    Seconds,
+)
+from environment.versions import Debian, PackageSource
+
+
+class Purpose(Model):
+    """What this environment is."""
+
+    kind: Kind = Field(description="dev and ci use published roots; staging and production guard their data")
+    provider: Provider = Field(Provider.DOCKER, description="docker: containers as hosts; ssh: machines that exist")
+
+
+class Release(Model):
+    """Which software the hosts run (PLAT-01, X-01)."""
+
+    debian: Debian = Field(Debian.FORKY, description="Debian release of every host")
+    source: PackageSource = Field(PackageSource.DEBIAN, description="where PostgreSQL's packages come from")
+    postgres: int = Field(18, description="PostgreSQL major version")
+
+
+class Published(Model):
+    """Ports published on the controller's machine, 127.0.0.1 only (docker provider; JEEX-03, X-20)."""
+
+    primary: Port | None = Field(5220, description="PostgreSQL's primary, direct")
+    pgbouncer: Port | None = Field(6432, description="PgBouncer of the first edge")
+    redis: Port | None = Field(6379, description="Redis, TLS")
+    ssh: Port = Field(2201, description="first host's sshd; the following hosts take the following ports")
+
+
+class Network(Model):
+    """Addresses of the environment."""
+
+    cidr: Cidr = Field(description="network of the hosts; every host address lies in it")
+    published: Published = Field(default_factory=Published, description="ports on 127.0.0.1")
+    clients: tuple[Cidr, ...] = Field(
+        (), description="networks whose clients PgBouncer and Redis admit, beside the hosts' own (PLAT-41)"
+    )
+
+
+class SshEndpoint(Model):
+    """How a machine that exists already is reached (provider ssh)."""
+
+    hostname: str = Field(description="name or address the controller connects to")
+    port: Port = Field(22, description="sshd's port")
+    host_key: str = Field(pattern=r"^(ssh-ed25519|ecdsa-sha2-nistp256) \S+$", description="pinned public host key")
+
+
+class Host(Model):
+    """One host: what it carries and what it may use."""
+
+    address: Address = Field(description="address inside network.cidr")
+    groups: frozenset[Group] = Field(min_length=1, description="what this host does")
+    memory: Megabytes = Field(2048, description="memory limit in MiB (BAC-03: 2G)")
+    cpus: Annotated[float, Field(gt=0)] = Field(2.0, description="CPU limit (BAC-03: 2.0)")
+    ssh: SshEndpoint | None = Field(None, description="only with provider ssh")
+
+
+class Etcd(Model):
+    """The consensus store."""
+
+    heartbeat_ms: int = Field(100, gt=0, description="heartbeat interval, milliseconds")
+    election_ms: int = Field(1000, gt=0, description="election timeout, milliseconds; at least 5 heartbeats")
+
+
+class Patroni(Model):
+    """Leader lease and failover timing (design: ttl ≥ 20, loop_wait + 2·retry_timeout ≤ ttl)."""
+
+    ttl: Seconds = Field(20, description="leader lease, seconds")
+    loop_wait: Seconds = Field(2, description="pause between two looks at the cluster, seconds")
+    retry_timeout: Seconds = Field(9, description="how long etcd or PostgreSQL may be away, seconds")
+    primary_start_timeout: Seconds = Field(30, description="how long a crashed primary may recover, seconds")
+    maximum_lag_on_failover: int = Field(1048576, ge=0, description="bytes a candidate may be behind")
+
+
+class Postgres(Model):
+    """PostgreSQL itself."""
+
+    replicas: int = Field(0, ge=0, description="replicas beside the primary (PLAT-37, X-22)")
+    synchronous: bool = Field(True, description="Patroni's synchronous mode (with at least one replica)")
+    locale: str = Field("C.UTF-8", description="collate and ctype of every database (PLAT-02, Q-06)")
+    direct_reserve: int = Field(15, ge=10, description="connections kept for migrations, monitoring, backup (PLAT-20)")
+    shared_buffers: Megabytes = Field(256, description="ADA-01, MiB")
+    effective_cache_size: Megabytes = Field(1024, description="ADA-01, MiB")
+    work_mem: Megabytes = Field(8, description="ADA-01, MiB per sort")
+    maintenance_work_mem: Megabytes = Field(128, description="ADA-01, MiB")
+    max_connections: int = Field(100, ge=10, description="ADA-01")
+    superuser_reserved_connections: int = Field(3, ge=1, description="kept for superusers")
+    max_slot_wal_keep_size: Megabytes = Field(2048, description="WAL a slot may hold back, MiB (PLAT-38)")
+    io_method: Literal["worker", "io_uring"] = Field("worker", description="asynchronous I/O, 18 and later (JEEX-02)")
+    log_statement: Literal["none", "ddl", "mod", "all"] = Field("mod", description="BAC-06, X-42")
+    log_min_duration_statement: int = Field(1000, ge=-1, description="milliseconds (BAC-06)")
+    log_file_mode: Literal["0600", "0640", "0644"] = Field("0644", description="BAC-05, X-42")
+
+
+class Pgbouncer(Model):
+    """The pooler (JEEX-16..20)."""
+
+    default_pool_size: int = Field(20, gt=0, description="server connections per database and user (JEEX-17)")
+    min_pool_size: int = Field(5, ge=0, description="kept open after a first login (JEEX-17)")
+    reserve_pool_size: int = Field(5, ge=0, description="JEEX-17")
+    reserve_pool_timeout: Seconds = Field(5, description="JEEX-17, seconds")
+    max_user_connections: int = Field(50, gt=0, description="JEEX-17")
+    max_prepared_statements: int = Field(200, gt=0, description="PLAT-23, X-11")
+    server_connect_timeout: Seconds = Field(15, description="JEEX-19, seconds")
+    query_wait_timeout: Seconds = Field(30, description="JEEX-19, seconds")
+    server_idle_timeout: Seconds = Field(300, description="JEEX-19, seconds")
+    server_login_retry: Seconds = Field(1, description="seconds; the default 15 would lengthen every failover")
+
+
+class Haproxy(Model):
+    """The proxy that follows the primary."""
+
+    check_interval_ms: int = Field(1000, ge=100, description="health check interval, milliseconds")
+    fall: int = Field(2, gt=0, description="failed checks until a server is out")
+    rise: int = Field(1, gt=0, description="good checks until a server is in")
+    maxconn: int = Field(2000, gt=0, description="connections in all; the default exceeds the open-files limit")
+
+
+class Redis(Model):
+    """The cache (BAC-25, X-13)."""
+
+    maxmemory: Megabytes = Field(256, description="MiB (BAC-25)")
+    maxmemory_policy: Literal["allkeys-lru", "volatile-lru", "noeviction", "allkeys-lfu"] = Field(
+        "allkeys-lru", description="BAC-25"
+    )
+
+
+class ProductSettings(Model):
+    """A product's share of the connections; JEEX's values are per-database limits (JEEX-17, X-08)."""
+
+    max_db_connections: int = Field(50, gt=0, description="server connections per edge, read-write (JEEX-17)")
+    readonly_max_db_connections: int = Field(20, gt=0, description="server connections per edge, `<db>_ro`")
+    max_client_conn: int = Field(100, gt=0, description="clients per database (JEEX-17, X-08)")
+
+
+class Ports(Model):
+    """Ports inside the environment's network."""
+
+    ssh: Port = 22
+    postgres: Port = 5432
+    patroni: Port = 8008
+    primary: Port = Field(5000, description="HAProxy: the primary")
+    replica: Port = Field(5001, description="HAProxy: replicas, the primary when there is none")
+    pgbouncer: Port = 6432
+    redis: Port = 6379
+    etcd_client: Port = 2379
+    etcd_peer: Port = 2380
+
+
+class Settings(Model):
+    """A whole stack file, without its secrets."""
+
+    environment: Purpose
+    release: Release = Field(default_factory=Release)
+    network: Network
+    ports: Ports = Field(default_factory=Ports)
+    hosts: dict[HostName, Host] = Field(min_length=1)
+    etcd: Etcd = Field(default_factory=Etcd)
+    patroni: Patroni = Field(default_factory=Patroni)
+    postgres: Postgres = Field(default_factory=Postgres)
+    haproxy: Haproxy = Field(default_factory=Haproxy)
+    pgbouncer: Pgbouncer = Field(default_factory=Pgbouncer)
+    redis: Redis = Field(default_factory=Redis)
+    products: dict[ProductName, ProductSettings] = Field(min_length=1)

@@ -1,0 +1,32 @@
+"""What each Debian release ships. Figures were read from the releases' own packages (design, toolchain notes)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Debian(StrEnum):
+    """Supported Debian releases by codename (forky's os-release has no VERSION_ID, so codenames are compared)."""
+
+    BOOKWORM = "bookworm"
+    TRIXIE = "trixie"
+    FORKY = "forky"
+
+
+class PackageSource(StrEnum):
+    """Where PostgreSQL's packages come from."""
+
+    DEBIAN = "debian"
+    PGDG = "pgdg"
+
+
+POSTGRES_MAJORS: tuple[int, ...] = (15, 16, 17, 18)
+"""Server majors Keel supports (PLAT-01, X-01)."""
+
+DEBIAN_POSTGRES: dict[Debian, int] = {Debian.BOOKWORM: 15, Debian.TRIXIE: 17, Debian.FORKY: 18}
+"""The one server major in each release's own archive."""
+
+
+def available_majors(release: Debian, source: PackageSource) -> tuple[int, ...]:
+    """Server majors that ``release`` can install from ``source``."""
+    return POSTGRES_MAJORS if source is PackageSource.PGDG else (DEBIAN_POSTGRES[release],)

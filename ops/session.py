@@ -1,0 +1,233 @@
+"""A working session with an environment: the files that programs need to reach it, for as long as it is open.
+
+They live in memory (/dev/shm), readable by the user only, and are gone when the session ends; no secret is ever an
+argument or an environment variable of another process.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from environment.derive import Roots, private_openssh
+from environment.manifest import HostEntry, Manifest
+from environment.pki import ca_certificate
+from environment.types import Group
+
+
+class Unreachable(Exception):
+    """A host or service could not be reached: which one, over what, what to do."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """An open session; paths are valid until it is closed."""
+
+    manifest: Manifest
+    roots: Roots
+    folder: Path
+
+    @property
+    def key(self) -> Path:
+        """The controller's private SSH key."""
+        return self.folder / "id_ed25519"
+
+    @property
+    def known_hosts(self) -> Path:
+        """The pinned host keys."""
+        return self.folder / "known_hosts"
+
+    @property
+    def ssh_config(self) -> Path:
+        """An ssh_config with one Host per host of the environment."""
+        return self.folder / "ssh_config"
+
+    @property
+    def ca(self) -> Path:
+        """The environment's authority."""
+        return self.folder / "ca.crt"
+
+    def ssh(self, host: str, *command: str) -> list[str]:
+        """The argv that runs ``command`` on ``host``."""
+        return ["ssh", "-F", str(self.ssh_config), host, *command]
+
+    def run(self, host: str, command: str, timeout: float = 60) -> str:
+        """Standard output of a shell command on ``host``. Raises Unreachable or CalledProcessError."""
+        done = subprocess.run(
+            self.ssh(host, command), capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL
+        )
+        if done.returncode == 255:
+            entry = self.manifest.host(host)
+            raise Unreachable(
+                f"{host} cannot be reached by SSH on {entry.ssh.hostname}:{entry.ssh.port}: {done.stderr.strip()}"
+            )
+        done.check_returncode()
+        return done.stdout
+
+    def leader(self) -> HostEntry:
+        """The host that runs the primary. Raises Unreachable when no member answers that it is."""
+        members = self.manifest.carrying(Group.POSTGRES)
+        port = self.manifest.ports.patroni
+        for member in members:
+            command = f"curl -s -o /dev/null -w '%{{http_code}}' -k https://{member.address}:{port}/primary"
+            try:
+                if self.run(member.name, command, timeout=15).strip() == "200":
+                    return member
+            except (Unreachable, subprocess.SubprocessError):
+                continue
+        raise Unreachable(
+            f"no primary in {self.manifest.identity.name}: none of {[m.name for m in members]} says that it leads. "
+            f"Look at `./keel status` and at `journalctl -u patroni` on them."
+        )
+
+    @contextmanager
+    def superuser(self) -> Iterator["Superuser"]:
+        """Connections as ``postgres``, through SSH to the primary's socket: no superuser crosses the network."""
+        leader = self.leader()
+        with self._forward(leader.name, "/run/postgresql/.s.PGSQL.5432") as directory:
+            yield Superuser(directory)
+
+    @contextmanager
+    def _forward(self, host: str, remote: str) -> Iterator[Path]:
+        directory = Path(tempfile.mkdtemp(prefix="socket-", dir=self.folder))
+        local = directory / ".s.PGSQL.5432"
+        arguments = ["-N", "-o", "ControlPath=none", "-o", "ExitOnForwardFailure=yes", "-L", f"{local}:{remote}"]
+        process = subprocess.Popen(
+            ["ssh", "-F", str(self.ssh_config), *arguments, host], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        try:
+            _await_socket(local, process)
+            yield directory
+        finally:
+            process.terminate()
+            process.wait()
+
+    @contextmanager
+    def direct(self) -> Iterator[tuple[str, int]]:
+        """Address and port of the primary for migrations and probes (PLAT-21): published, or an SSH tunnel."""
+        endpoints = self.manifest.endpoints
+        if endpoints.primary is not None:
+            yield endpoints.address, endpoints.primary
+            return
+        edge = self.manifest.carrying(Group.EDGE)[0]
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        forward = f"127.0.0.1:{port}:127.0.0.1:{self.manifest.ports.primary}"
+        arguments = ["-N", "-o", "ControlPath=none", "-o", "ExitOnForwardFailure=yes", "-L", forward]
+        process = subprocess.Popen(["ssh", "-F", str(self.ssh_config), *arguments, edge.name], stdin=subprocess.DEVNULL)
+        try:
+            _await_port(port, process)
+            yield "127.0.0.1", port
+        finally:
+            process.terminate()
+            process.wait()
+
+    def url(self, role: str, database: str, address: str, port: int, driver: str = "postgresql") -> str:
+        """A URL for ``role``, with its password and the authority to verify the server by. Secret."""
+        password = quote(self.roots.password(role), safe="")
+        return f"{driver}://{role}:{password}@{address}:{port}/{database}?sslmode=verify-ca&sslrootcert={self.ca}"
+
+
+@dataclass(frozen=True)
+class Superuser:
+    """A socket of the primary, brought here by SSH."""
+
+    directory: Path
+
+    def connect(self, database: str) -> psycopg.Connection:
+        """A new connection as postgres. The caller closes it."""
+        return psycopg.connect(host=str(self.directory), user="postgres", dbname=database, connect_timeout=10)
+
+
+@contextmanager
+def open_session(manifest: Manifest, roots: Roots) -> Iterator[Session]:
+    """A session for ``manifest``; everything it wrote is removed at the end."""
+    memory = Path("/dev/shm")  # noqa: S108 - a private directory is made inside
+    folder = Path(tempfile.mkdtemp(prefix="keel-", dir=memory if memory.is_dir() else None))
+    session = Session(manifest, roots, folder)
+    try:
+        _write(session.key, private_openssh(roots.ssh_key("controller")))
+        _write(session.known_hosts, "".join(_known_host(host) for host in manifest.hosts))
+        _write(session.ssh_config, _ssh_config(session))
+        _write(session.ca, ca_certificate(roots))
+        yield session
+    finally:
+        for host in manifest.hosts:
+            if (folder / f"mux-{host.name}").exists():
+                subprocess.run(
+                    ["ssh", "-F", str(session.ssh_config), "-O", "exit", host.name], capture_output=True, check=False
+                )
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def export(session: Session) -> Path:
+    """Write what another program (the verification) needs into the session: manifest and roots, for its user only."""
+    roots = {"access": session.roots.access, "pki": session.roots.pki, "backup": session.roots.backup}
+    path = session.folder / "context.json"
+    content = {"manifest": session.manifest.model_dump(mode="json"), "roots": roots, "folder": str(session.folder)}
+    _write(path, json.dumps(content))
+    return path
+
+
+def adopt(context: Path) -> Session:
+    """The session that :func:`export` wrote, in the program it was written for."""
+    content = json.loads(context.read_text())
+    manifest = Manifest.from_slice(content["manifest"])
+    return Session(manifest, Roots(manifest.identity.name, **content["roots"]), Path(content["folder"]))
+
+
+def _write(path: Path, content: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(content)
+
+
+def _known_host(host: HostEntry) -> str:
+    where = host.ssh.hostname if host.ssh.port == 22 else f"[{host.ssh.hostname}]:{host.ssh.port}"
+    return f"{where} {host.ssh.host_key}\n"
+
+
+def _ssh_config(session: Session) -> str:
+    blocks = []
+    for host in session.manifest.hosts:
+        blocks.append(
+            f"Host {host.name}\n  HostName {host.ssh.hostname}\n  Port {host.ssh.port}\n  User root\n"
+            f"  IdentityFile {session.key}\n  IdentitiesOnly yes\n  IdentityAgent none\n"
+            f"  UserKnownHostsFile {session.known_hosts}\n  GlobalKnownHostsFile /dev/null\n"
+            f"  StrictHostKeyChecking yes\n  BatchMode yes\n  ConnectTimeout 5\n  LogLevel ERROR\n"
+            f"  ControlMaster auto\n  ControlPath {session.folder}/mux-%n\n  ControlPersist 60\n"
+        )
+    return "\n".join(blocks)
+
+
+class _NotYet(Exception):
+    pass
+
+
+@retry(retry=retry_if_exception_type(_NotYet), stop=stop_after_delay(10), wait=wait_fixed(0.05), reraise=True)
+def _await_socket(path: Path, process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        raise Unreachable(f"the SSH tunnel ended: {process.stderr.read().decode() if process.stderr else ''}")
+    if not path.exists():
+        raise _NotYet(f"{path} did not appear")
+
+
+@retry(retry=retry_if_exception_type(_NotYet), stop=stop_after_delay(10), wait=wait_fixed(0.05), reraise=True)
+def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        raise Unreachable("the SSH tunnel ended")
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError as error:
+        raise _NotYet(str(error)) from error

@@ -1,0 +1,50 @@
+"""Every host: names, SSH by key only, UTC, the journal bounded."""
+
+from __future__ import annotations
+
+from environment.derive import public_openssh
+from roles import paths
+from roles.kit.declare import Directory, File, Role, Target, Unit
+
+HOSTS = f"{paths.KEEL}/hosts"
+SSHD = "/etc/ssh/sshd_config.d/keel.conf"
+HOSTS_UNIT = "keel-hosts.service"
+
+
+class Base(Role):
+    """What a host needs before it carries any service."""
+
+    name = "base"
+
+    def packages(self, postgres: int) -> tuple[str, ...]:
+        return (
+            "ca-certificates", "cron", "curl", "dbus", "iproute2", "jq", "locales", "logrotate",
+            "openssh-server", "openssl", "procps", "python3", "systemd", "systemd-sysv", "tzdata",
+        )  # fmt: skip
+
+    def directories(self, target: Target) -> tuple[Directory, ...]:
+        return (
+            Directory(paths.KEEL),
+            Directory(paths.TLS),
+            Directory(paths.LIBRARY),
+            Directory("/root/.ssh", mode="700"),
+            Directory("/etc/systemd/journald.conf.d"),
+        )
+
+    def files(self, target: Target) -> tuple[File, ...]:
+        controller = public_openssh(target.roots.ssh_key("controller"))
+        return (
+            File(HOSTS, self.render("hosts.j2", target)),
+            File(f"{paths.LIBRARY}/merge-hosts", self.render("merge-hosts", target), mode="755"),
+            File(f"/etc/systemd/system/{HOSTS_UNIT}", self.render(HOSTS_UNIT, target)),
+            File("/root/.ssh/authorized_keys", f"{controller} keel-{target.manifest.identity.name}\n", mode="600"),
+            File(SSHD, self.render("sshd.conf", target), mode="600", check="sshd -t -f {}"),
+            File("/etc/systemd/journald.conf.d/keel.conf", self.render("journald.conf", target)),
+        )
+
+    def units(self, target: Target) -> tuple[Unit, ...]:
+        return (
+            Unit(HOSTS_UNIT, restart=(HOSTS, f"/etc/systemd/system/{HOSTS_UNIT}")),
+            Unit("ssh.service", reload=(SSHD,)),
+            Unit("cron.service"),
+        )

@@ -1,0 +1,129 @@
+"""What a role declares about a host: packages, directories, files, certificates and units.
+
+Declarations are pure data made from the manifest and the secrets, so they can be rendered, compared and tested
+without a host, and the host image, the drift report and the verification read the same lists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from environment.derive import Roots
+from environment.manifest import HostEntry, Manifest
+from environment.types import Group
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A directory with its owner and mode."""
+
+    path: str
+    owner: str = "root"
+    group: str = "root"
+    mode: str = "755"
+
+
+@dataclass(frozen=True)
+class File:
+    """A managed file, whole. ``check`` is a shell command with ``{}`` for the new file: what the program itself
+    says about it before it replaces the old one."""
+
+    path: str
+    content: str = field(repr=False)
+    owner: str = "root"
+    group: str = "root"
+    mode: str = "644"
+    check: str | None = None
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A key pair under ``directory`` (key.pem made on the host, cert.pem signed by the authority)."""
+
+    directory: str
+    names: tuple[str, ...]
+    owner: str
+    group: str
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A systemd unit that is enabled and running.
+
+    A change of a path in ``restart`` restarts it, one in ``reload`` reloads it. ``ready`` is a shell command that
+    succeeds once the service serves; it is awaited after every start. A ``serial`` unit is never restarted on two
+    hosts at once.
+    """
+
+    name: str
+    restart: tuple[str, ...] = ()
+    reload: tuple[str, ...] = ()
+    ready: str | None = None
+    serial: bool = False
+
+
+@dataclass(frozen=True)
+class Target:
+    """One host as a role sees it: the slice of the manifest its stage declares, and the secrets."""
+
+    manifest: Manifest
+    host: HostEntry
+    roots: Roots
+
+
+class Role:
+    """A role: a folder of this package with ``role.py``, ``templates/`` and ``README.md``.
+
+    Sub-classes set the class attributes and override the declarations they need; ``activate`` holds what cannot
+    be said as data. Install must not need a running service manager: the host image is built from it.
+    """
+
+    name: str
+    groups: frozenset[Group] | None = None
+    """Groups whose hosts carry the role; None: every host."""
+    sections: frozenset[str] = frozenset()
+    """Manifest sections the role reads beside the common ones; the stage is given these and no others."""
+
+    def runs_on(self, host: HostEntry) -> bool:
+        """True if ``host`` carries this role."""
+        return self.groups is None or any(host.carries(group) for group in self.groups)
+
+    def packages(self, postgres: int) -> tuple[str, ...]:
+        """Debian packages, given the PostgreSQL major version."""
+        return ()
+
+    def directories(self, target: Target) -> tuple[Directory, ...]:
+        """Directories in order of creation."""
+        return ()
+
+    def certificates(self, target: Target) -> tuple[Certificate, ...]:
+        """Key pairs this role's services use."""
+        return ()
+
+    def files(self, target: Target) -> tuple[File, ...]:
+        """Managed files."""
+        return ()
+
+    def units(self, target: Target) -> tuple[Unit, ...]:
+        """Units in order of start."""
+        return ()
+
+    def activate(self, target: Target, changed: frozenset[str]) -> None:
+        """Operations of one host that are not plain declarations. ``changed`` holds the paths written just now."""
+
+    def settle(self, target: Target) -> None:
+        """Operations of the whole cluster, run once after every host is done, on the role's first host."""
+
+    def render(self, template: str, target: Target, **values: Any) -> str:
+        """Text of ``templates/<template>`` of this role's folder; an undefined name is an error."""
+        folder = Path(__file__).parent.parent / self.name / "templates"
+        loader = Environment(  # noqa: S701 - configuration files, not HTML
+            loader=FileSystemLoader(folder), undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True
+        )
+        return loader.get_template(template).render(
+            manifest=target.manifest, host=target.host, ports=target.manifest.ports, **values
+        )

@@ -1,0 +1,88 @@
+"""Carry out the roles' declarations on one host, through pyinfra, in the order of the list in roles/order.py.
+
+The same code runs for real (each operation is carried out where it stands) and dry (pyinfra's prepare stage:
+each operation only says whether it would change something).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from gevent.lock import BoundedSemaphore
+from pyinfra import host as pyinfra_host
+
+from roles.kit import operations
+from roles.kit.declare import Role, Target, Unit
+from roles.kit.journal import perform
+from roles.kit.observe import HostState, ObserveHost
+
+SYSTEMD_FILES = ("/etc/systemd/system/", "/usr/lib/systemd/system/")
+
+
+def converge(roles: Sequence[Role], target: Target, announce: Callable[[str], None]) -> None:
+    """Bring ``target`` to what ``roles`` declare. ``announce`` is told each role's name before it starts."""
+    state = observe(roles, target)
+    for role in roles:
+        announce(role.name)
+        _apply(role, target, state)
+
+
+def observe(roles: Sequence[Role], target: Target) -> HostState:
+    """What is found on the host of everything that ``roles`` declare."""
+    certificates = [c for role in roles for c in role.certificates(target)]
+    paths = [f.path for role in roles for f in role.files(target)]
+    paths += [d.path for role in roles for d in role.directories(target)]
+    units = [unit.name for role in roles for unit in role.units(target)]
+    found: HostState = pyinfra_host.get_fact(
+        ObserveHost, paths=paths, units=units, certificates=[c.directory for c in certificates]
+    )
+    return found
+
+
+def _apply(role: Role, target: Target, state: HostState) -> None:
+    changed: set[str] = set()
+
+    def run(path: str | None, text: str, operation: Any, *arguments: Any) -> None:
+        if perform(f"{role.name}: {text}", operation, *arguments) and path:
+            changed.add(path)
+
+    wanted = role.packages(target.manifest.release.postgres) if "release" in role.sections else role.packages(0)
+    if wanted:
+        run(None, "packages", operations.packages, wanted, state)
+    for folder in role.directories(target):
+        run(folder.path, f"directory {folder.path}", operations.directory, folder, state)
+    for pair in role.certificates(target):
+        run(pair.directory, f"certificate {pair.directory}", operations.certificate, pair, target.roots, state)
+    for wanted_file in role.files(target):
+        run(wanted_file.path, f"file {wanted_file.path}", operations.file, wanted_file, state)
+    if any(path.startswith(SYSTEMD_FILES) for path in changed):
+        run(None, "systemd reads its unit files", operations.daemon_reloaded)
+    for unit in role.units(target):
+        _apply_unit(unit, state, frozenset(changed), run)
+    role.activate(target, frozenset(changed))
+
+
+_TURNS: defaultdict[str, BoundedSemaphore] = defaultdict(BoundedSemaphore)
+"""One turn per serial unit: held from its restart until it serves again."""
+
+
+def _apply_unit(unit: Unit, state: HostState, changed: frozenset[str], run: Callable[..., None]) -> None:
+    run(None, f"unit {unit.name} enabled", operations.unit_enabled, unit.name, state)
+    found = state.units.get(unit.name)
+    if not found or found.active != "active":
+        run(None, f"unit {unit.name} running", operations.unit_running, unit.name, state)
+        _await(unit, run)
+    elif changed & set(unit.restart):
+        with _TURNS[unit.name] if unit.serial else nullcontext():
+            run(None, f"unit {unit.name} restarted", operations.unit_restarted, unit.name)
+            _await(unit, run)
+    elif changed & set(unit.reload):
+        run(None, f"unit {unit.name} reloaded", operations.unit_reloaded, unit.name)
+
+
+def _await(unit: Unit, run: Callable[..., None]) -> None:
+    if unit.ready:
+        run(None, f"unit {unit.name} serves", operations.awaited, unit.ready)

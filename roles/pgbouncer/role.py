@@ -1,0 +1,54 @@
+"""PgBouncer on each edge: where applications connect (JEEX-16..20, PLAT-21..23)."""
+
+from __future__ import annotations
+
+from environment.types import Group
+from roles import paths
+from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
+
+FOLDER = "/etc/pgbouncer"
+CONFIG = f"{FOLDER}/pgbouncer.ini"
+DATABASES = f"{FOLDER}/databases.ini"
+ACCESS = f"{FOLDER}/pg_hba.conf"
+USERS = f"{FOLDER}/userlist.txt"
+TLS = f"{paths.TLS}/pgbouncer"
+DROPIN = paths.dropin("pgbouncer.service")
+LOOKUP_ROLE = "keel_pgbouncer"
+"""The only login stored here; it may call keel.user_lookup and nothing else (PLAT-22)."""
+
+
+class Pgbouncer(Role):
+    """Transaction pooling, SCRAM by a look-up in the server, TLS on both sides."""
+
+    name = "pgbouncer"
+    groups = frozenset({Group.EDGE})
+    sections = frozenset({"pgbouncer", "products", "network"})
+
+    def packages(self, postgres: int) -> tuple[str, ...]:
+        return ("pgbouncer", "postgresql-client-common")
+
+    def directories(self, target: Target) -> tuple[Directory, ...]:
+        return (Directory("/etc/systemd/system/pgbouncer.service.d"),)
+
+    def certificates(self, target: Target) -> tuple[Certificate, ...]:
+        host, name = target.host, target.manifest.identity.name
+        names = (host.name, f"pgbouncer.{name}", "localhost", "127.0.0.1", str(host.address))
+        return (Certificate(TLS, names, "postgres", "postgres"),)
+
+    def files(self, target: Target) -> tuple[File, ...]:
+        manifest = target.manifest
+        clients = [f"{host.address}/32" for host in manifest.hosts] + [str(c) for c in manifest.network.clients]
+        password = target.roots.password(LOOKUP_ROLE)
+        values = {"tls": TLS, "ca": paths.CA, "folder": FOLDER, "lookup_role": LOOKUP_ROLE, "clients": clients}
+        return (
+            File(USERS, f'"{LOOKUP_ROLE}" "{password}"\n"postgres" ""\n', "postgres", "postgres", "640"),
+            File(ACCESS, self.render("pg_hba.conf.j2", target, **values), "postgres", "postgres", "640"),
+            File(DATABASES, self.render("databases.ini.j2", target, **values), "postgres", "postgres", "640"),
+            File(CONFIG, self.render("pgbouncer.ini.j2", target, **values), "postgres", "postgres", "640"),
+            File(DROPIN, self.render("pgbouncer.service.conf", target)),
+        )
+
+    def units(self, target: Target) -> tuple[Unit, ...]:
+        return (
+            Unit("pgbouncer.service", restart=(DROPIN,), reload=(CONFIG, DATABASES, ACCESS, USERS, TLS, paths.CA)),
+        )

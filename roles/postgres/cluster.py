@@ -1,0 +1,195 @@
+"""Operations on the cluster as a whole: its configuration in etcd, hand-made settings, pending restarts."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Generator, Iterable
+from typing import Any
+
+import gevent
+from pyinfra import host
+from pyinfra.api import FactBase, FunctionCommand, StringCommand, operation
+
+from roles import paths
+from roles.kit.declare import Target
+from roles.kit.journal import call, perform
+from roles.postgres.parameters import TLS, dynamic_configuration
+
+CURL = f"curl -sS --max-time 20 --cacert {paths.CA} --cert {TLS}/cert.pem --key {TLS}/key.pem"
+ENDED = ("running", "streaming")
+Commands = Generator[str | FunctionCommand, None, None]
+
+
+class Refused(Exception):
+    """A step that would endanger the cluster was not taken."""
+
+
+def url(target: Target, path: str, address: object | None = None) -> str:
+    """Patroni's REST URL on a member (this host's when no address is given)."""
+    return f"https://{address or target.host.address}:{target.manifest.ports.patroni}{path}"
+
+
+def member_is_ready(target: Target) -> str:
+    """Shell condition: this member runs as primary, or streams from it."""
+    return f"{CURL} -f {url(target, '/patroni')} | jq -e '.state == \"running\" and (.role == \"primary\" or .replication_state == \"streaming\")' >/dev/null 2>&1"
+
+
+class Configuration(FactBase[dict[str, Any]]):
+    """Patroni's dynamic configuration as etcd holds it."""
+
+    def command(self, address: str) -> str:  # type: ignore[override]
+        return f"{CURL} -f {address} || true"
+
+    def process(self, output: Iterable[str]) -> dict[str, Any]:
+        text = "".join(output)
+        return dict(json.loads(text)) if text else {}
+
+
+class Members(FactBase[list[dict[str, Any]]]):
+    """The members of the cluster as Patroni sees them."""
+
+    def command(self, address: str) -> str:  # type: ignore[override]
+        return f"{CURL} -f {address} || true"
+
+    def process(self, output: Iterable[str]) -> list[dict[str, Any]]:
+        text = "".join(output)
+        return list(json.loads(text)["members"]) if text else []
+
+
+class HandMadeSettings(FactBase[list[str]]):
+    """Names set by ALTER SYSTEM: Keel never uses it, so each one is drift (Q-04)."""
+
+    def command(self) -> str:  # type: ignore[override]
+        query = "select distinct name from pg_file_settings where sourcefile like '%postgresql.auto.conf' order by 1"
+        return f"psql -U postgres -d postgres -XAtc {shlex.quote(query)} 2>/dev/null || true"
+
+    def process(self, output: Iterable[str]) -> list[str]:
+        return [line for line in output if line]
+
+
+def converge_configuration(target: Target) -> None:
+    """Make etcd's copy what the settings say; a parameter they do not name is removed."""
+    found = host.get_fact(Configuration, address=url(target, "/config"))
+    patch = difference(found, dynamic_configuration(target.manifest))
+    names = ", ".join(sorted(_leaves(patch)))
+    perform(f"postgres: cluster configuration ({names or 'current'})", _patch_configuration, patch, url(target, "/config"))
+
+
+def forget_hand_made_settings(target: Target) -> None:
+    """Undo ALTER SYSTEM on this member."""
+    names = host.get_fact(HandMadeSettings)
+    perform(f"postgres: no ALTER SYSTEM ({', '.join(names) or 'none'})", _reset_settings, names)
+
+
+def carry_out_restarts(target: Target) -> None:
+    """Restart members whose settings wait for it: replicas first, the leader last and after a switchover."""
+    members = host.get_fact(Members, address=url(target, "/cluster"))
+    pending = [member["name"] for member in members if member.get("pending_restart")]
+    perform(f"postgres: pending restarts ({', '.join(pending) or 'none'})", _rolling_restart, target, pending)
+
+
+def difference(found: dict[str, Any], wanted: dict[str, Any], whole: bool = False) -> dict[str, Any]:
+    """The merge patch that makes ``found`` into ``wanted``. Keys that only ``found`` has are kept, except below
+    ``parameters`` (``whole``), which Keel owns entirely."""
+    patch: dict[str, Any] = {}
+    for key, value in wanted.items():
+        if isinstance(value, dict):
+            inner = difference(found.get(key) or {}, value, whole=key == "parameters")
+            if inner:
+                patch[key] = inner
+        elif found.get(key) != value:
+            patch[key] = value
+    if whole:
+        patch.update({key: None for key in found if key not in wanted})
+    return patch
+
+
+def _leaves(patch: dict[str, Any]) -> list[str]:
+    names: list[str] = []
+    for key, value in patch.items():
+        names.extend(_leaves(value) if isinstance(value, dict) else [key])
+    return names
+
+
+@operation()
+def _patch_configuration(patch: dict[str, Any], address: str) -> Commands:
+    if patch:
+        body = shlex.quote(json.dumps(patch, sort_keys=True))
+        yield f"{CURL} -f -X PATCH -d {body} {address} >/dev/null"
+        # Patroni tells which members must restart one loop after it has read the new configuration.
+        yield call(_await_new_configuration, address)
+
+
+@operation()
+def _reset_settings(names: list[str]) -> Commands:
+    for name in names:
+        yield f"psql -U postgres -d postgres -Xqc {shlex.quote(f'ALTER SYSTEM RESET {name}')}"
+    if names:
+        yield "psql -U postgres -d postgres -Xqc 'select pg_reload_conf()'"
+
+
+@operation()
+def _rolling_restart(target: Target, pending: list[str]) -> Commands:
+    if pending:
+        yield call(_restart_all, target)
+
+
+def _shell(command: str) -> str:
+    succeeded, output = host.run_shell_command(StringCommand(command))
+    if not succeeded:
+        raise Refused(f"{host.name}: {command.split(' -', 1)[0]} failed: {output.stderr or output.stdout}")
+    return str(output.stdout)
+
+
+def _members(target: Target) -> list[dict[str, Any]]:
+    return list(json.loads(_shell(f"{CURL} -f {url(target, '/cluster')}"))["members"])
+
+
+def _await(target: Target, condition: Any, what: str, seconds: float = 60) -> list[dict[str, Any]]:
+    with gevent.Timeout(seconds, Refused(f"{what}: not reached within {seconds:.0f} s")):
+        while not condition(members := _members(target)):
+            gevent.sleep(0.3)
+    return members
+
+
+def _await_new_configuration(address: str) -> None:
+    loop_wait = float(json.loads(_shell(f"{CURL} -f {address}"))["loop_wait"])
+    gevent.sleep(loop_wait + 1)
+
+
+def _healthy(members: list[dict[str, Any]]) -> bool:
+    return all(m["state"] in ENDED for m in members) and any(m["role"] == "leader" for m in members)
+
+
+def _restart_all(target: Target) -> None:
+    """Replicas one by one, then switchover and the old leader. Stops at the first member that does not return."""
+    for _ in range(3):
+        members = _await(target, _healthy, "every member running before the restarts")
+        replicas = [m for m in members if m["role"] != "leader" and m.get("pending_restart")]
+        leader = next(m for m in members if m["role"] == "leader")
+        if not replicas and not leader.get("pending_restart"):
+            return
+        for member in replicas:
+            _restart(target, member["name"], member["host"])
+        if leader.get("pending_restart"):
+            candidates = [m["name"] for m in _members(target) if m["role"] == "sync_standby"]
+            if candidates:
+                body = json.dumps({"leader": leader["name"], "candidate": candidates[0]})
+                _shell(f"{CURL} -f -X POST -d {shlex.quote(body)} {url(target, '/switchover', leader['host'])}")
+                _await(
+                    target,
+                    lambda now: _healthy(now) and any(m["name"] == candidates[0] and m["role"] == "leader" for m in now),
+                    f"switchover from {leader['name']} to {candidates[0]}",
+                )
+            if any(m["name"] == leader["name"] and m.get("pending_restart") for m in _members(target)):
+                _restart(target, leader["name"], leader["host"])
+
+
+def _restart(target: Target, name: str, address: str) -> None:
+    _shell(f"{CURL} -f -X POST -d '{{}}' {url(target, '/restart', address)}")
+    _await(
+        target,
+        lambda now: _healthy(now) and not any(m["name"] == name and m.get("pending_restart") for m in now),
+        f"{name} running after its restart",
+    )

@@ -1,0 +1,82 @@
+"""PostgreSQL's parameters for an environment: the settings and the requirements that fix a value."""
+
+from __future__ import annotations
+
+from environment.manifest import Manifest
+from roles import paths
+
+TLS = f"{paths.TLS}/postgres"
+LOGS = "/var/log/postgresql"
+
+
+def parameters(manifest: Manifest) -> dict[str, str]:
+    """Name → value, as every server of the cluster must report it (PLAT-03)."""
+    settings = manifest.postgres
+    values = {
+        # ADA-01, JEEX-05
+        "shared_buffers": f"{settings.shared_buffers}MB",
+        "effective_cache_size": f"{settings.effective_cache_size}MB",
+        "work_mem": f"{settings.work_mem}MB",
+        "maintenance_work_mem": f"{settings.maintenance_work_mem}MB",
+        "max_connections": str(settings.max_connections),
+        "superuser_reserved_connections": str(settings.superuser_reserved_connections),
+        # PLAT-04, PLAT-37, PLAT-38
+        "wal_level": "replica",
+        "hot_standby": "on",
+        "max_wal_senders": "10",
+        "max_replication_slots": "10",
+        "max_slot_wal_keep_size": f"{settings.max_slot_wal_keep_size}MB",
+        "wal_log_hints": "on",
+        # BAC-05
+        "log_destination": "stderr",
+        "logging_collector": "on",
+        "log_directory": LOGS,
+        "log_filename": "postgresql-%Y-%m-%d_%H%M%S.log",
+        "log_file_mode": settings.log_file_mode,
+        # BAC-06, X-42
+        "log_statement": settings.log_statement,
+        "log_min_duration_statement": str(settings.log_min_duration_statement),
+        "log_checkpoints": "on",
+        "log_connections": "on",
+        "log_disconnections": "on",
+        "log_lock_waits": "on",
+        # BAC-07: the trailing space belongs to it
+        "log_line_prefix": "%t [%p]: [%l-1] user=%u,db=%d,app=%a,client=%h ",
+        # BAC-08, PLAT-08
+        "shared_preload_libraries": "pg_stat_statements",
+        "pg_stat_statements.track": "all",
+        "pg_stat_statements.track_utility": "on",
+        "pg_stat_statements.track_planning": "on",
+        # PLAT-11, PLAT-39
+        "password_encryption": "scram-sha-256",
+        "ssl": "on",
+        "ssl_cert_file": f"{TLS}/cert.pem",
+        "ssl_key_file": f"{TLS}/key.pem",
+        "ssl_ca_file": paths.CA,
+        "ssl_min_protocol_version": "TLSv1.2",
+        # X-05, PLAT-46
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        "autovacuum": "on",
+    }
+    if manifest.release.postgres >= 18:
+        values["io_method"] = settings.io_method  # JEEX-02
+    return values
+
+
+def dynamic_configuration(manifest: Manifest) -> dict[str, object]:
+    """Patroni's configuration in etcd: what is the same on every member."""
+    patroni, synchronous = manifest.patroni, manifest.postgres.synchronous and manifest.postgres.replicas > 0
+    return {
+        "ttl": patroni.ttl,
+        "loop_wait": patroni.loop_wait,
+        "retry_timeout": patroni.retry_timeout,
+        "primary_start_timeout": patroni.primary_start_timeout,
+        "maximum_lag_on_failover": patroni.maximum_lag_on_failover,
+        "synchronous_mode": synchronous,
+        "postgresql": {
+            "use_pg_rewind": True,
+            "use_slots": True,
+            "parameters": parameters(manifest),
+        },
+    }

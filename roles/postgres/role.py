@@ -1,0 +1,73 @@
+"""PostgreSQL under Patroni: the primary and its replicas (PLAT-37, X-23)."""
+
+from __future__ import annotations
+
+import json
+
+from environment.types import Group
+from roles import paths
+from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
+from roles.postgres import cluster
+from roles.postgres.parameters import LOGS, TLS, dynamic_configuration
+
+CONFIG = "/etc/patroni/config.yml"
+DROPIN = paths.dropin("patroni.service")
+REPLICATION, REWIND = "keel_replication", "keel_rewind"
+
+
+class Postgres(Role):
+    """One member of the cluster; Patroni decides which one is the primary."""
+
+    name = "postgres"
+    groups = frozenset({Group.POSTGRES})
+    sections = frozenset({"release", "postgres", "patroni", "network"})
+
+    def packages(self, postgres: int) -> tuple[str, ...]:
+        return (f"postgresql-{postgres}", f"postgresql-client-{postgres}", "patroni", "python3-etcd3", "jq", "curl")
+
+    def directories(self, target: Target) -> tuple[Directory, ...]:
+        return (
+            Directory("/var/lib/postgresql", "postgres", "postgres", "755"),
+            Directory(f"/var/lib/postgresql/{target.manifest.release.postgres}", "postgres", "postgres", "755"),
+            Directory(LOGS, "postgres", "postgres", "755"),
+            Directory("/etc/patroni"),
+            Directory("/etc/systemd/system/patroni.service.d"),
+        )
+
+    def certificates(self, target: Target) -> tuple[Certificate, ...]:
+        manifest, host = target.manifest, target.host
+        names = (
+            host.name, manifest.primary_name, manifest.replica_name, "localhost", "127.0.0.1", str(host.address)
+        )  # fmt: skip
+        return (Certificate(TLS, names, "postgres", "postgres"),)
+
+    def files(self, target: Target) -> tuple[File, ...]:
+        passwords = {name: target.roots.password(name) for name in ("postgres", REPLICATION, REWIND)}
+        config = self.render(
+            "patroni.yml.j2",
+            target,
+            tls=TLS,
+            ca=paths.CA,
+            members=target.manifest.carrying(Group.POSTGRES),
+            edges=target.manifest.carrying(Group.EDGE),
+            stores=target.manifest.carrying(Group.ETCD),
+            dynamic=json.dumps(dynamic_configuration(target.manifest)),
+            passwords=passwords,
+            replication=REPLICATION,
+            rewind=REWIND,
+        )
+        return (
+            File(CONFIG, config, "postgres", "postgres", "600", check="patroni --validate-config {} --ignore-listen-port"),
+            File(DROPIN, self.render("patroni.service.conf", target)),
+        )
+
+    def units(self, target: Target) -> tuple[Unit, ...]:
+        ready = cluster.member_is_ready(target)
+        return (Unit("patroni.service", restart=(DROPIN,), reload=(CONFIG, TLS, paths.CA), ready=ready, serial=True),)
+
+    def activate(self, target: Target, changed: frozenset[str]) -> None:
+        cluster.forget_hand_made_settings(target)
+
+    def settle(self, target: Target) -> None:
+        cluster.converge_configuration(target)
+        cluster.carry_out_restarts(target)

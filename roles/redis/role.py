@@ -1,0 +1,50 @@
+"""Redis: sessions and query cache (BAC-25, -27, RIQ-20), TLS only, an account with a password (PLAT-25)."""
+
+from __future__ import annotations
+
+import hashlib
+
+from environment.types import Group
+from roles import paths
+from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
+
+CONFIG = "/etc/redis/redis.conf"
+ACCOUNTS = "/etc/redis/users.acl"
+TLS = f"{paths.TLS}/redis"
+DROPIN = paths.dropin("redis-server.service")
+ACCOUNT = "keel_app"
+"""The applications' Redis account; its password derives from the access root under this name."""
+
+
+class Redis(Role):
+    """One Redis server with an append-only file."""
+
+    name = "redis"
+    groups = frozenset({Group.REDIS})
+    sections = frozenset({"redis"})
+
+    def packages(self, postgres: int) -> tuple[str, ...]:
+        return ("redis-server", "redis-tools")
+
+    def directories(self, target: Target) -> tuple[Directory, ...]:
+        return (
+            Directory("/var/lib/redis", "redis", "redis", "750"),
+            Directory("/etc/systemd/system/redis-server.service.d"),
+        )
+
+    def certificates(self, target: Target) -> tuple[Certificate, ...]:
+        host = target.host
+        names = (host.name, f"redis.{target.manifest.identity.name}", "localhost", "127.0.0.1", str(host.address))
+        return (Certificate(TLS, names, "redis", "redis"),)
+
+    def files(self, target: Target) -> tuple[File, ...]:
+        digest = hashlib.sha256(target.roots.password(f"redis/{ACCOUNT}").encode()).hexdigest()
+        accounts = self.render("users.acl.j2", target, account=ACCOUNT, digest=digest)
+        return (
+            File(ACCOUNTS, accounts, "redis", "redis", "640"),
+            File(CONFIG, self.render("redis.conf.j2", target, tls=TLS, ca=paths.CA), "redis", "redis", "640"),
+            File(DROPIN, self.render("redis-server.service.conf", target)),
+        )
+
+    def units(self, target: Target) -> tuple[Unit, ...]:
+        return (Unit("redis-server.service", restart=(CONFIG, ACCOUNTS, DROPIN, TLS, paths.CA)),)
