@@ -1,0 +1,164 @@
+"""What a cluster holds now, read from its catalogue in the shape of `db.spec`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from db.spec import PUBLIC, Grant
+
+Connect = Callable[[str], "psycopg.Connection[Any]"]
+"""Opens a session as superuser in the named database, on the primary and not through the pooler."""
+
+
+@dataclass(frozen=True)
+class FoundRole:
+    """A role's attributes; `verifier` is pg_authid's, kept out of every message."""
+
+    login: bool
+    superuser: bool
+    createdb: bool
+    createrole: bool
+    replication: bool
+    bypassrls: bool
+    inherit: bool
+    verifier: str | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Membership:
+    """A row of pg_auth_members; `inherit` and `set` are the role's own attribute before PostgreSQL 16."""
+
+    member: str
+    role: str
+    inherit: bool
+    set: bool
+    admin: bool
+
+
+@dataclass(frozen=True)
+class FoundDatabase:
+    """A database as pg_database has it."""
+
+    owner: str
+    encoding: str
+    provider: str
+    collate: str
+    ctype: str
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Catalogues that all databases share."""
+
+    version: int
+    replica: bool
+    preloaded: frozenset[str]
+    available: frozenset[str]
+    roles: dict[str, FoundRole]
+    memberships: frozenset[Membership]
+    settings: dict[tuple[str, str], dict[str, str]]
+    """By database and role; an empty name stands for all of them."""
+    databases: dict[str, FoundDatabase]
+    grants: frozenset[Grant]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What one database has of its own. The defaults are those of a copy of template0 (PostgreSQL ≥ 15)."""
+
+    extensions: frozenset[str] = frozenset({"plpgsql"})
+    schemas: dict[str, str] = field(default_factory=lambda: {"public": "pg_database_owner"})
+    grants: frozenset[Grant] = frozenset({Grant("SCHEMA", "public", PUBLIC, "USAGE")})
+
+
+FRESH_DATABASE = (("CONNECT", PUBLIC), ("TEMPORARY", PUBLIC))
+"""What everybody may do in a database nobody has touched."""
+
+
+_SERVER = b"""
+select current_setting('server_version_num')::int / 10000 as version, pg_is_in_recovery() as replica,
+       string_to_array(replace(current_setting('shared_preload_libraries'), ' ', ''), ',') as preloaded,
+       (select array_agg(name::text) from pg_available_extensions) as available
+"""
+_ROLES = b"""
+select rolname, rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls, rolinherit,
+       rolpassword
+from pg_authid
+"""
+_MEMBERSHIPS = b"""
+select r.rolname, g.rolname, m.inherit_option, m.set_option, m.admin_option
+from pg_auth_members m join pg_roles r on r.oid = m.member join pg_roles g on g.oid = m.roleid
+"""
+_MEMBERSHIPS_BEFORE_16 = b"""
+select r.rolname, g.rolname, r.rolinherit, true, m.admin_option
+from pg_auth_members m join pg_roles r on r.oid = m.member join pg_roles g on g.oid = m.roleid
+"""
+_SETTINGS = b"""
+select coalesce(d.datname, ''), coalesce(r.rolname, ''), s.setconfig
+from pg_db_role_setting s
+left join pg_database d on d.oid = setdatabase left join pg_roles r on r.oid = setrole
+"""
+_DATABASES = b"""
+select datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datlocprovider, datcollate, datctype
+from pg_database
+"""
+_DATABASE_GRANTS = b"""
+select datname, coalesce(r.rolname, 'PUBLIC'), a.privilege_type
+from pg_database d, aclexplode(coalesce(datacl, acldefault('d', datdba))) a
+left join pg_roles r on r.oid = a.grantee
+where a.grantee <> d.datdba
+"""
+_SCHEMAS = b"""
+select nspname, pg_get_userbyid(nspowner) from pg_namespace where nspname !~ '^(pg_|information_schema$)'
+"""
+_SCHEMA_GRANTS = b"""
+select 'SCHEMA', nspname, coalesce(r.rolname, 'PUBLIC'), a.privilege_type, ''
+from pg_namespace n, aclexplode(coalesce(nspacl, acldefault('n', nspowner))) a
+left join pg_roles r on r.oid = a.grantee
+where nspname !~ '^(pg_|information_schema$)' and a.grantee <> n.nspowner
+union all
+select 'SCHEMA', coalesce(nspname, ''), coalesce(r.rolname, 'PUBLIC'), a.privilege_type,
+       case defaclobjtype when 'r' then 'TABLES' when 'S' then 'SEQUENCES' when 'f' then 'FUNCTIONS'
+                          when 'T' then 'TYPES' else 'SCHEMAS' end
+from pg_default_acl left join pg_namespace n on n.oid = defaclnamespace, aclexplode(defaclacl) a
+left join pg_roles r on r.oid = a.grantee
+where a.grantee <> defaclrole
+  and defaclrole = (select datdba from pg_database where datname = current_database())
+"""
+
+
+def _rows(connection: "psycopg.Connection[Any]", query: bytes) -> list[tuple[Any, ...]]:
+    return connection.execute(query).fetchall()
+
+
+def read_cluster(connection: "psycopg.Connection[Any]") -> Cluster:
+    """Read the shared catalogues; the connection must be a superuser's (pg_authid)."""
+    ((version, replica, preloaded, available),) = _rows(connection, _SERVER)
+    return Cluster(
+        version=version,
+        replica=replica,
+        preloaded=frozenset(preloaded),
+        available=frozenset(available),
+        roles={name: FoundRole(*facts) for name, *facts in _rows(connection, _ROLES)},
+        memberships=frozenset(
+            Membership(*row)
+            for row in _rows(connection, _MEMBERSHIPS if version >= 16 else _MEMBERSHIPS_BEFORE_16)
+        ),
+        settings={
+            (database, role): dict(pair.split("=", 1) for pair in pairs)
+            for database, role, pairs in _rows(connection, _SETTINGS)
+        },
+        databases={name: FoundDatabase(*facts) for name, *facts in _rows(connection, _DATABASES)},
+        grants=frozenset(Grant("DATABASE", *row) for row in _rows(connection, _DATABASE_GRANTS)),
+    )
+
+
+def read_contents(connection: "psycopg.Connection[Any]") -> Contents:
+    """Read the catalogues of the connected database; system schemas are left out."""
+    return Contents(
+        extensions=frozenset(name for (name,) in _rows(connection, b"select extname from pg_extension")),
+        schemas=dict(_rows(connection, _SCHEMAS)),
+        grants=frozenset(Grant(*row) for row in _rows(connection, _SCHEMA_GRANTS)),
+    )

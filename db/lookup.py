@@ -1,0 +1,80 @@
+"""PgBouncer's way to a user's verifier (PLAT-22): a function in the database `postgres`.
+
+It runs as its owner, a superuser, with a fixed search_path, and only `keel_pgbouncer` may call it. It shows
+no superuser and no role that sees all rows: those connect directly, never through the pooler (PLAT-21).
+"""
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from db.change import Change
+from db.spec import PGBOUNCER
+
+QUERY = "SELECT * FROM keel.user_lookup($1)"
+"""For PgBouncer's `auth_query`, with `auth_dbname = postgres` and `auth_user = keel_pgbouncer`."""
+
+_BODY = Path(__file__).with_name("user_lookup.sql").read_text()
+_SETTINGS = ["search_path=pg_catalog, pg_temp"]
+_CREATE = sql.SQL(
+    "CREATE OR REPLACE FUNCTION keel.user_lookup(wanted text, OUT username text, OUT password text)"
+    " RETURNS SETOF record LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS {}"
+).format(sql.Literal(_BODY))
+_ACCESS = sql.SQL(
+    "REVOKE ALL ON FUNCTION keel.user_lookup(text) FROM PUBLIC;"
+    " GRANT USAGE ON SCHEMA keel TO {0}; GRANT EXECUTE ON FUNCTION keel.user_lookup(text) TO {0}"
+).format(sql.Identifier(PGBOUNCER))
+_FOUND = b"""
+select p.prosrc, p.prosecdef, p.proconfig, o.rolsuper,
+       array(select coalesce(r.rolname, 'PUBLIC')
+             from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+             left join pg_roles r on r.oid = a.grantee where a.grantee <> p.proowner),
+       has_schema_privilege(%s, p.pronamespace, 'USAGE')
+from pg_proc p join pg_roles o on o.oid = p.proowner
+where p.oid = to_regprocedure('keel.user_lookup(text)')
+"""
+
+
+def plan(connection: "psycopg.Connection[Any]") -> list[Change]:
+    """Create or repair schema and function in the connected database."""
+    if not connection.execute(b"select 1 from pg_namespace where nspname = 'keel'").fetchone():
+        schema = Change("create schema keel in database postgres", sql.SQL("CREATE SCHEMA keel"))
+        return [schema, _replace("create"), _restrict()]
+    role_exists = connection.execute(b"select 1 from pg_roles where rolname = %s", [PGBOUNCER]).fetchone()
+    found = connection.execute(_FOUND, [PGBOUNCER]).fetchone() if role_exists else None
+    if found is None:
+        return [_replace("create"), _restrict()]
+    body, definer, settings, owned_by_superuser, callers, usage = found
+    changes = []
+    if not owned_by_superuser:
+        drop = sql.SQL("DROP FUNCTION keel.user_lookup(text)")
+        return [
+            Change("drop function keel.user_lookup: its owner is no superuser", drop),
+            _replace("create"),
+            _restrict(),
+        ]
+    if (body, definer, settings) != (_BODY, True, _SETTINGS):
+        changes.append(_replace("restore"))
+    if "PUBLIC" in callers or PGBOUNCER not in callers or not usage:
+        changes.append(_restrict())
+    changes += [
+        Change(
+            f"revoke EXECUTE on function keel.user_lookup from {caller}",
+            sql.SQL("REVOKE ALL ON FUNCTION keel.user_lookup(text) FROM {} CASCADE").format(
+                sql.Identifier(caller)
+            ),
+            removes=True,
+        )
+        for caller in sorted(set(callers) - {"PUBLIC", PGBOUNCER})
+    ]
+    return changes
+
+
+def _replace(verb: str) -> Change:
+    return Change(f"{verb} function keel.user_lookup in database postgres", _CREATE)
+
+
+def _restrict() -> Change:
+    return Change(f"let only {PGBOUNCER} call keel.user_lookup", _ACCESS)

@@ -1,0 +1,162 @@
+"""Migrate one product's database and compare it with this checkout (PLAT-26, PLAT-29, JEEX-25, JEEX-26).
+
+Every URL is the migrator's and leads directly to the primary, never through the pooler (PLAT-21).
+"""
+
+import io
+from typing import Any
+
+import psycopg
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, create_engine, pool, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from db import repeatable
+from db.describe import describe, describe_models
+from db.models import metadata
+from db.url import database_url, libpq_url
+from environment.products import ROOT, Product, SeedSet
+
+OPTIONS: dict[str, Any] = {
+    "version_table_schema": "alembic",  # no model and no grant of the product meets it there
+    "transaction_per_migration": True,
+    "compare_type": True,
+    "compare_server_default": True,
+}
+"""How Alembic is set up, here and in migrations/env.py."""
+
+
+class MigrationError(Exception):
+    """A migration that did not happen: product, revision, the database's words, what was left, what to do."""
+
+
+def config(product: Product, url: str | None = None, wait: float | None = None) -> Config:
+    """Alembic's configuration for a product, as `alembic -n <product>` reads it."""
+    made = Config(ROOT / "alembic.ini", ini_section=product.name, stdout=io.StringIO())
+    made.attributes.update({"url": url} | ({} if wait is None else {"wait": wait}))
+    return made
+
+
+def head(product: Product) -> str:
+    """The newest revision of this checkout. Raises MigrationError when there are several (JEEX-26)."""
+    heads = ScriptDirectory.from_config(config(product)).get_heads()
+    if len(heads) != 1:
+        raise MigrationError(
+            f"{product.name}: the history has {len(heads)} heads ({', '.join(heads)}) instead of one. "
+            f"Nothing was changed. Join them: alembic -n {product.name} merge heads"
+        )
+    return heads[0]
+
+
+def current(product: Product, url: str) -> str | None:
+    """The revision the database is at; None before the first. Raises MigrationError."""
+    try:
+        with _connect(url) as connection:
+            return MigrationContext.configure(connection, opts=OPTIONS).get_current_revision()
+    except (SQLAlchemyError, CommandError) as error:
+        raise MigrationError(f"{product.name}: the revision cannot be read: {_said(error)}") from error
+
+
+def upgrade(product: Product, url: str, *, wait: float | None = None) -> None:
+    """Bring the database to head, with functions, policies and grants; nothing happens when it is there.
+
+    Waits up to `wait` seconds (default: migrations.session.WAIT) for another migration. Each revision is a
+    transaction: a failing one is rolled back, those before it stay. Raises MigrationError.
+    """
+    target = head(product)
+    try:
+        command.upgrade(config(product, url, wait), target)
+        repeatable.apply(product, url)
+    except (SQLAlchemyError, psycopg.Error, CommandError) as error:
+        raise _failed(product, url, target, error) from error
+
+
+def differences(product: Product, url: str) -> list[str]:
+    """What the models have and the database has not, or the reverse; changes nothing (PLAT-29)."""
+    with _connect(url) as connection:
+        connection.execute(text(f"set local role {product.owner_role}"))
+        models = metadata(product)
+        context = MigrationContext.configure(connection, opts=OPTIONS)
+        found = [f"autogenerate: {difference}" for difference in compare_metadata(context, models)]
+        live = describe(connection, "public")
+        wanted = describe_models(connection, models)
+        connection.rollback()
+    found += [f"missing: {line}" for line in sorted(set(wanted) - set(live))]
+    return found + [f"not in the models: {line}" for line in sorted(set(live) - set(wanted))]
+
+
+def apply_repeatable(product: Product, url: str) -> list[str]:
+    """Apply functions, policies and grants when they differ; returns what differed. Raises MigrationError."""
+    at, target = current(product, url), head(product)
+    if at != target:
+        raise MigrationError(
+            f"{product.name}: the database is at revision {at}, the .sql files belong to {target}. "
+            "Nothing was changed. Upgrade first"
+        )
+    try:
+        return repeatable.apply(product, url)
+    except psycopg.Error as error:
+        raise _failed(product, url, target, error) from error
+
+
+def repeatable_drift(product: Product, url: str) -> list[str]:
+    """What differs between the catalogue and functions, policies and grants; changes nothing."""
+    return repeatable.drift(product, url)
+
+
+def seed(product: Product, url: str, which: SeedSet, *, production: bool) -> bool:
+    """Insert a seed set as the migrator, in one transaction; False when there is no such set (PLAT-30).
+
+    Running it again changes nothing. Raises MigrationError, also for demo rows in production.
+    """
+    if production and which != "reference":
+        raise MigrationError(f"{product.name}: seed set {which} is not for production. Nothing was changed")
+    path = product.seed_file(which)
+    if not path.exists():
+        return False
+    try:
+        with psycopg.connect(libpq_url(url)) as connection:
+            connection.execute(path.read_bytes())
+    except psycopg.Error as error:
+        raise MigrationError(
+            f"{product.name}: {path.relative_to(ROOT)}: {_said(error)}\nNo row of it was kept. "
+            "Correct the file or the rows it meets, then run it again"
+        ) from error
+    return True
+
+
+def _connect(url: str) -> Connection:
+    return create_engine(database_url(url), poolclass=pool.NullPool).connect()
+
+
+def _failed(product: Product, url: str, target: str, error: Exception) -> MigrationError:
+    """Say what happened and how the database was left; itself robust against a database that is gone."""
+    try:
+        at = current(product, url)
+    except MigrationError:
+        return MigrationError(
+            f"{product.name}: no migration to {target}: {_said(error)}\nThe database does not answer, so its "
+            "revision is unknown; a revision that had not ended was rolled back. Run again when it answers"
+        )
+    if at == target:
+        step, left = "functions, policies and grants", "are as they were"
+    else:
+        script = ScriptDirectory.from_config(config(product))
+        known = at is None or any(revision.revision == at for revision in script.walk_revisions())
+        following = [r.revision for r in script.iterate_revisions(target, at)] if known else []
+        step = f"revision {following[-1]}" if following else f"the way to {target}"
+        left = f"was not applied; the database is at {at or 'no revision'}"
+    return MigrationError(
+        f"{product.name}: {step} {left}: {_said(error)}\n"
+        f"Revisions before it stay. Remove the cause and run again: it goes on there. By hand: "
+        f"alembic -n {product.name} upgrade head"
+    )
+
+
+def _said(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).strip()

@@ -1,0 +1,192 @@
+"""Converge roles, databases, extensions and grants of a cluster (PLAT-05 … PLAT-10, PLAT-28).
+
+`plan` reads the catalogue and lists what differs from the declaration; drift is that same list. `apply`
+executes it. A second plan is empty, and nothing is executed that is not on the list.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import psycopg
+from psycopg import sql
+
+from db import lookup, role_changes
+from db.change import Change, ProvisionError, privileges
+from db.found import FRESH_DATABASE, Cluster, Connect, Contents, read_cluster, read_contents
+from db.spec import (
+    MAINTENANCE_DATABASE,
+    ClusterSpec,
+    Grant,
+    Migrated,
+    Role,
+    cluster_roles,
+    maintenance_grants,
+    product_grants,
+    product_roles,
+    schemas,
+)
+from environment.products import Product
+
+MUST_PRELOAD = frozenset({"pg_stat_statements"})
+"""Extensions that install without shared_preload_libraries and fail at first use (Q-08)."""
+
+
+def plan(connect: Connect, spec: ClusterSpec) -> list[Change]:
+    """List the changes that lead from what the cluster holds to `spec`; changes nothing.
+
+    Raises ProvisionError, with every reason at once, when the cluster cannot become what `spec` declares.
+    """
+    with connect(MAINTENANCE_DATABASE) as connection:
+        cluster = read_cluster(connection)
+        lookup_changes = lookup.plan(connection)
+    roles = declared_roles(spec, cluster.version)
+    _check(cluster, spec, roles)
+    changes = [*_roles(roles, cluster, spec)]
+    for product in spec.products:
+        changes += _database(product, cluster, spec.locale)
+    changes += privileges(
+        _of_database(cluster, MAINTENANCE_DATABASE), maintenance_grants(spec), MAINTENANCE_DATABASE, ""
+    )
+    changes += privileges(_of_database(cluster, "template1"), set(), MAINTENANCE_DATABASE, "")
+    changes += lookup_changes
+    for product in spec.products:
+        contents = Contents()
+        if product.name in cluster.databases:
+            with connect(product.name) as connection:
+                contents = read_contents(connection)
+        changes += _contents(product, contents, _of_database(cluster, product.name))
+    return changes
+
+
+def apply(connect: Connect, changes: Iterable[Change], *, prune: bool = False) -> list[Change]:
+    """Execute the changes in order and return those that were executed.
+
+    What takes away something undeclared is left alone unless `prune`. Each change is a transaction of its own
+    (CREATE DATABASE allows no other way); after an error the earlier ones stay, and planning again goes on
+    there. Raises ProvisionError.
+    """
+    wanted = [change for change in changes if prune or not change.removes]
+    sessions: dict[str, psycopg.Connection[object]] = {}
+    try:
+        for number, change in enumerate(wanted):
+            try:
+                if change.database not in sessions:
+                    sessions[change.database] = connect(change.database)
+                    sessions[change.database].autocommit = True
+                sessions[change.database].execute(change.sql)
+            except psycopg.Error as error:
+                raise ProvisionError(
+                    f"could not {change.what} (database {change.database}): {error}\n"
+                    f"{number} changes before it are done, {len(wanted) - number - 1} after it are not. "
+                    "Repair the cause and run again: it goes on there."
+                ) from error
+    finally:
+        for session in sessions.values():
+            session.close()
+    return wanted
+
+
+def admit(connect: Connect, product: Product) -> list[Change]:
+    """Let the application log in; call it when the database has reached head (PLAT-28). Idempotent."""
+    with connect(MAINTENANCE_DATABASE) as connection:
+        found = read_cluster(connection).roles.get(product.app_role)
+    if found is None:
+        raise ProvisionError(f"role {product.app_role} does not exist: provision {product.name} first")
+    statement = sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(product.app_role))
+    return apply(connect, [] if found.login else [Change(f"admit role {product.app_role}", statement)])
+
+
+def declared_roles(spec: ClusterSpec, version: int) -> list[Role]:
+    """All roles of the cluster, those that others are members of first."""
+    roles = [*cluster_roles(version)]
+    for product in spec.products:
+        roles += product_roles(product, spec.migrated.get(product.name, Migrated.NEVER))
+    return roles
+
+
+def _check(cluster: Cluster, spec: ClusterSpec, roles: list[Role]) -> None:
+    """Find every reason why `spec` cannot be reached (PLAT-02, PLAT-08)."""
+    problems = [
+        f"no password is given for role {r.name}"
+        for r in roles
+        if r.password and r.name not in spec.passwords
+    ]
+    if cluster.replica:
+        problems.append("the server is a replica; connect to the primary")
+    for product in spec.products:
+        for extension in product.extensions:
+            if extension not in cluster.available:
+                problems.append(
+                    f"{product.name}: extension {extension} is not installed on the server (its package)"
+                )
+            elif extension in MUST_PRELOAD - cluster.preloaded:
+                problems.append(f"{product.name}: {extension} is not in shared_preload_libraries")
+        found = cluster.databases.get(product.name)
+        wanted = ("UTF8", "c", spec.locale, spec.locale)
+        if found and (found.encoding, found.provider, found.collate, found.ctype) != wanted:
+            problems.append(
+                f"database {product.name} was created with encoding {found.encoding}, locale provider "
+                f"{found.provider}, collate {found.collate}, ctype {found.ctype}; "
+                f"declared: {', '.join(wanted)}. "
+                "That cannot be altered: dump it and restore it into a new one"
+            )
+    if problems:
+        raise ProvisionError(
+            "the cluster was left as it is:\n" + "\n".join(f"- {problem}" for problem in problems)
+        )
+
+
+def _roles(roles: list[Role], cluster: Cluster, spec: ClusterSpec) -> Iterator[Change]:
+    for role in roles:
+        found = cluster.roles.get(role.name)
+        yield from role_changes.attributes(role, found)
+        yield from role_changes.password(role, found, spec.passwords)
+        yield from role_changes.settings(
+            "ROLE", role.name, dict(role.settings), cluster.settings.get(("", role.name), {})
+        )
+    yield from role_changes.memberships(roles, cluster)
+
+
+def _database(product: Product, cluster: Cluster, locale: str) -> Iterator[Change]:
+    name, owner = sql.Identifier(product.name), sql.Identifier(product.owner_role)
+    found = cluster.databases.get(product.name)
+    if found is None:
+        yield Change(
+            f"create database {product.name}, UTF8, {locale}",
+            sql.SQL(
+                "CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8'"
+                " LOCALE_PROVIDER libc LC_COLLATE {} LC_CTYPE {}"
+            ).format(name, owner, sql.Literal(locale), sql.Literal(locale)),
+        )
+    elif found.owner != product.owner_role:
+        statement = sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, owner)
+        yield Change(f"give database {product.name} to {product.owner_role}", statement)
+    # X-05: columns without time zone agree with those that have one only when every session is in UTC.
+    found_settings = cluster.settings.get((product.name, ""), {})
+    declared = {"TimeZone": "UTC"}
+    yield from role_changes.settings("DATABASE", product.name, declared, found_settings)
+
+
+def _contents(product: Product, found: Contents, database_grants: frozenset[Grant]) -> Iterator[Change]:
+    for extension in sorted(set(product.extensions) - found.extensions):
+        statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {}").format(sql.Identifier(extension))
+        yield Change(f"create extension {extension} in {product.name}", statement, product.name)
+    for extension in sorted(found.extensions - set(product.extensions) - {"plpgsql"}):
+        statement = sql.SQL("DROP EXTENSION {}").format(sql.Identifier(extension))
+        yield Change(f"drop extension {extension} from {product.name}", statement, product.name, removes=True)
+    for schema, owner in schemas(product).items():
+        names = sql.Identifier(schema), sql.Identifier(owner)
+        if schema not in found.schemas:
+            statement = sql.SQL("CREATE SCHEMA {} AUTHORIZATION {}").format(*names)
+            yield Change(f"create schema {schema} in {product.name}", statement, product.name)
+        elif found.schemas[schema] != owner:
+            statement = sql.SQL("ALTER SCHEMA {} OWNER TO {}").format(*names)
+            yield Change(f"give schema {schema} in {product.name} to {owner}", statement, product.name)
+    yield from privileges(
+        found.grants | database_grants, product_grants(product), product.name, product.owner_role
+    )
+
+
+def _of_database(cluster: Cluster, name: str) -> frozenset[Grant]:
+    if name not in cluster.databases:
+        return frozenset(Grant("DATABASE", name, role, right) for right, role in FRESH_DATABASE)
+    return frozenset(grant for grant in cluster.grants if grant.object == name)

@@ -1,0 +1,83 @@
+"""Functions, policies and grants of a product: SQL files that are applied as a whole, in one transaction.
+
+What the catalogue holds afterwards is written down beside the digest of the files (`alembic.repeatable`).
+So a later look tells, without changing or locking anything, whether files or catalogue were changed since.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from db.url import libpq_url
+from environment.products import ROOT, Product
+
+FILES = ("functions.sql", "policies.sql", "grants.sql")
+"""In this order: a policy may call a function, a grant names both."""
+
+LOCK = int.from_bytes(b"keelrpt", "big")
+
+_RESET = ROOT / "db" / "reset.sql"
+_FOUND = (Path(__file__).parent / "repeatable_found.sql").read_text()
+_TABLE = b"create table if not exists alembic.repeatable (digest text not null, expected text[] not null)"
+
+
+def script(product: Product) -> str:
+    """The SQL that `apply` executes, as the owner and inside a transaction."""
+    return "\n".join(path.read_text() for path in (_RESET, *(product.folder / name for name in FILES)))
+
+
+def drift(product: Product, url: str) -> list[str]:
+    """What differs from the files, one sentence each; changes nothing."""
+    with psycopg.connect(libpq_url(url)) as connection:
+        return _drift(connection, product)
+
+
+def apply(product: Product, url: str) -> list[str]:
+    """Apply the files when anything differs and return what did.
+
+    Raises psycopg.Error; then nothing was changed.
+    """
+    with psycopg.connect(libpq_url(url)) as connection:
+        connection.execute(b"select pg_advisory_xact_lock(%s)", [LOCK])
+        differs = _drift(connection, product)
+        if not differs:
+            return []
+        connection.execute(b"set local lock_timeout = '5s'")
+        connection.execute(sql.SQL("set local role {}").format(sql.Identifier(product.owner_role)))
+        connection.execute(script(product).encode())
+        connection.execute(_TABLE)
+        connection.execute(b"delete from alembic.repeatable")
+        connection.execute(
+            b"insert into alembic.repeatable values (%s, %s)",
+            [_digest(product), [line for line, managed in _lines(connection) if managed]],
+        )
+        return differs
+
+
+def _drift(connection: "psycopg.Connection[Any]", product: Product) -> list[str]:
+    known = connection.execute(b"select to_regclass('alembic.repeatable') is not null").fetchone()
+    recorded = known and known[0] and connection.execute(b"select * from alembic.repeatable").fetchone()
+    if not recorded:
+        return ["functions, policies and grants were never applied"]
+    digest, expected = recorded
+    found = {line for line, _ in _lines(connection)}
+    changed = (
+        [] if digest == _digest(product) else [f"db/{product.name}/*.sql changed since they were applied"]
+    )
+    missing = [f"missing: {line}" for line in sorted(set(expected) - found)]
+    return changed + missing + [f"not declared: {line}" for line in sorted(found - set(expected))]
+
+
+def _lines(connection: "psycopg.Connection[Any]") -> list[tuple[str, bool]]:
+    # Names in definitions are written with or without their schema, depending on the search path.
+    connection.execute(b"set local search_path = pg_catalog")
+    lines = connection.execute(_FOUND.encode()).fetchall()
+    connection.execute(b"set local search_path = public")
+    return lines
+
+
+def _digest(product: Product) -> str:
+    return hashlib.sha256(script(product).encode()).hexdigest()

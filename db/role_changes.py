@@ -1,0 +1,102 @@
+"""Changes to roles: attributes, passwords, memberships, settings."""
+
+from collections.abc import Iterator, Mapping
+
+from psycopg import sql
+from pydantic import SecretStr
+
+from db import scram
+from db.change import Change
+from db.found import Cluster, FoundRole, Membership
+from db.spec import Role
+
+
+def attributes(role: Role, found: FoundRole | None) -> Iterator[Change]:
+    """Create the role, or set exactly the attributes that differ from the declaration (PLAT-09)."""
+    # NOINHERIT keeps `becomes` apart from `inherits` before PostgreSQL 16; later it says the same.
+    declared = {
+        "SUPERUSER": False, "CREATEDB": role.createdb, "CREATEROLE": False, "REPLICATION": False,
+        "BYPASSRLS": role.bypassrls, "INHERIT": not role.becomes, "LOGIN": bool(role.login),
+    }  # fmt: skip
+    if found is None:
+        yield _attributes("CREATE", role.name, declared)
+        return
+    has = {
+        "SUPERUSER": found.superuser, "CREATEDB": found.createdb, "CREATEROLE": found.createrole,
+        "REPLICATION": found.replication, "BYPASSRLS": found.bypassrls, "INHERIT": found.inherit,
+        "LOGIN": found.login if role.login is not None else declared["LOGIN"],
+    }  # fmt: skip
+    wrong = {name: wanted for name, wanted in declared.items() if has[name] != wanted}
+    if wrong:
+        yield _attributes("ALTER", role.name, wrong)
+
+
+def _attributes(verb: str, role: str, wanted: Mapping[str, bool]) -> Change:
+    words = " ".join(name if on else f"NO{name}" for name, on in wanted.items())
+    statement = sql.SQL("{} ROLE {} {}").format(
+        sql.SQL(verb),
+        sql.Identifier(role),
+        sql.SQL(words),  # the keywords above
+    )
+    return Change(f"{verb.lower()} role {role}: {words}", statement)
+
+
+def password(role: Role, found: FoundRole | None, passwords: Mapping[str, SecretStr]) -> Iterator[Change]:
+    """Send a verifier when the stored one was made from another password (PLAT-11)."""
+    if not role.password:
+        return
+    wanted = passwords[role.name].get_secret_value()
+    if found is None or not scram.matches(wanted, found.verifier):
+        statement = sql.SQL("ALTER ROLE {} PASSWORD {}").format(
+            sql.Identifier(role.name), sql.Literal(scram.verifier(wanted))
+        )
+        yield Change(f"set the password of role {role.name}", statement)
+
+
+def memberships(roles: list[Role], cluster: Cluster) -> Iterator[Change]:
+    """Grant declared memberships; report others in which a declared role gives or takes rights."""
+    declared = {Membership(r.name, other, True, False, False) for r in roles for other in r.inherits}
+    declared |= {Membership(r.name, other, False, True, False) for r in roles for other in r.becomes}
+    if cluster.version < 16:  # no options per grant: INHERIT is the role's own, SET is always allowed
+        declared = {Membership(m.member, m.role, m.inherit, True, False) for m in declared}
+    pairs = {(m.member, m.role) for m in declared}
+    known = {role.name for role in roles}
+    for membership in sorted(cluster.memberships - declared, key=str):
+        pair = membership.member, membership.role
+        if known & set(pair):
+            yield _leave(membership, removes=pair not in pairs)
+    for membership in sorted(declared - cluster.memberships, key=str):
+        yield _join(membership, cluster.version)
+
+
+def _join(membership: Membership, version: int) -> Change:
+    options = "" if version < 16 else f" WITH INHERIT {membership.inherit}, SET {membership.set}"
+    statement = sql.SQL("GRANT {} TO {}{}").format(
+        sql.Identifier(membership.role),
+        sql.Identifier(membership.member),
+        sql.SQL(options),
+    )
+    return Change(f"make {membership.member} a member of {membership.role}{options.lower()}", statement)
+
+
+def _leave(membership: Membership, *, removes: bool) -> Change:
+    statement = sql.SQL("REVOKE {} FROM {} CASCADE").format(
+        sql.Identifier(membership.role), sql.Identifier(membership.member)
+    )
+    return Change(
+        f"end the membership of {membership.member} in {membership.role}", statement, removes=removes
+    )
+
+
+def settings(
+    target: str, name: str, declared: Mapping[str, str], found: Mapping[str, str]
+) -> Iterator[Change]:
+    """Settings of a ROLE or a DATABASE; `target` says which."""
+    subject = sql.SQL("ALTER {} {} ").format(sql.SQL(target), sql.Identifier(name))
+    for setting, value in sorted(declared.items()):
+        if found.get(setting) != value:
+            statement = sql.SQL("SET {} = {}").format(sql.Identifier(setting), sql.Literal(value))
+            yield Change(f"set {setting} = {value} for {target.lower()} {name}", subject + statement)
+    for setting in sorted(set(found) - set(declared)):
+        statement = sql.SQL("RESET {}").format(sql.Identifier(setting))
+        yield Change(f"reset {setting} for {target.lower()} {name}", subject + statement, removes=True)

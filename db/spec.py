@@ -1,0 +1,150 @@
+"""What the cluster should hold: roles, databases, grants. Derived from the products; talks to no server.
+
+Roles of the cluster, beside Patroni's own superuser and replication role (PLAT-09):
+
+- `keel_admin`: maintenance (JEEX-06). Not a superuser: it can end sessions, make a checkpoint, create a
+  scratch database and, from PostgreSQL 17 on, vacuum and reindex, but reads no row of a product. No
+  CREATEROLE: roles come from the model, and on PostgreSQL 15 that right is one over every product role.
+- `keel_monitor`: pg_monitor. `keel_backup`: reads every row on purpose (BYPASSRLS, Q-18, PLAT-19).
+- `keel_pgbouncer`: may call `keel.user_lookup` in the database `postgres`, nothing else.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from pydantic import Field, SecretStr
+
+from environment.products import Product
+from environment.types import Model
+
+ADMIN = "keel_admin"
+MONITOR = "keel_monitor"
+BACKUP = "keel_backup"
+PGBOUNCER = "keel_pgbouncer"
+
+PUBLIC = "PUBLIC"
+MAINTENANCE_DATABASE = "postgres"
+"""Holds what belongs to the cluster and not to a product: PgBouncer's look-up, monitoring sessions."""
+
+WRITE = ("SELECT", "INSERT", "UPDATE", "DELETE")
+
+
+class Migrated(Enum):
+    """How far a product's database has come; decides whether the application is admitted (PLAT-28)."""
+
+    NEVER = "never"
+    """No revision applied: the application role must not log in."""
+    BEHIND = "behind"
+    """Between two releases, or a first migration that stopped half-way: the role stays as it is."""
+    HEAD = "head"
+
+
+class ClusterSpec(Model):
+    """Everything provisioning has to know. Passwords are never printed: SecretStr."""
+
+    products: tuple[Product, ...]
+    passwords: Mapping[str, SecretStr] = Field(description="By role name, one for each role that can log in.")
+    locale: str = Field(description="Collate and ctype of every product database, libc (PLAT-02).")
+    migrated: Mapping[str, Migrated] = Field(default_factory=dict, description="By product; missing: never.")
+    maintenance_logins: tuple[str, ...] = Field(
+        default=(),
+        description="Roles made elsewhere that connect to `postgres`, such as Patroni's rewind role.",
+    )
+
+
+@dataclass(frozen=True)
+class Role:
+    """Declared attributes of a role. What is not named here is off: SUPERUSER, CREATEROLE, REPLICATION."""
+
+    name: str
+    login: bool | None = False
+    """None: left as found, off when the role is created."""
+    password: bool = False
+    bypassrls: bool = False
+    createdb: bool = False
+    inherits: frozenset[str] = frozenset()
+    """Roles whose rights it has all the time."""
+    becomes: frozenset[str] = frozenset()
+    """Roles it has the rights of only after SET ROLE, so that nothing is created under the wrong owner."""
+    settings: tuple[tuple[str, str], ...] = ()
+
+
+class Grant(NamedTuple):
+    """One privilege. `future` is empty for an existing object, else what the owner creates there later."""
+
+    kind: str
+    """DATABASE or SCHEMA."""
+    object: str
+    grantee: str
+    privilege: str
+    future: str = ""
+    """TABLES or SEQUENCES: a default privilege in that schema (PLAT-10)."""
+
+
+def cluster_roles(version: int) -> Iterator[Role]:
+    """Roles that exist once, for a server of this major version."""
+    maintain = {"pg_maintain"} if version >= 17 else set()
+    admin = frozenset({"pg_monitor", "pg_signal_backend", "pg_checkpoint"} | maintain)
+    yield Role(ADMIN, login=True, password=True, createdb=True, inherits=admin)
+    yield Role(MONITOR, login=True, password=True, inherits=frozenset({"pg_monitor"}))
+    yield Role(BACKUP, login=True, password=True, bypassrls=True, inherits=frozenset({"pg_read_all_data"}))
+    yield Role(PGBOUNCER, login=True, password=True)
+
+
+def product_roles(product: Product, migrated: Migrated) -> Iterator[Role]:
+    """Roles of one product; those that others become come first (PLAT-09, PLAT-19)."""
+    yield Role(product.owner_role)
+    becomes = {product.owner_role}
+    if product.auth_role:
+        yield Role(product.auth_role)
+        becomes.add(product.auth_role)
+    yield Role(
+        product.migrator_role, login=True, password=True, bypassrls=True, becomes=frozenset(becomes),
+        settings=(("statement_timeout", "0"),),  # X-12: a long migration is not an error
+    )  # fmt: skip
+    yield Role(
+        product.app_role, login={Migrated.HEAD: True, Migrated.NEVER: False}.get(migrated), password=True,
+        settings=(("statement_timeout", product.statement_timeout),),  # ADA-02
+    )  # fmt: skip
+    yield Role(
+        product.readonly_role, login=True, password=True, settings=(("default_transaction_read_only", "on"),)
+    )
+
+
+def maintenance_grants(spec: ClusterSpec) -> set[Grant]:
+    """Who may connect to the database `postgres`; PUBLIC may not, or every application could (PLAT-10)."""
+    logins = (ADMIN, MONITOR, PGBOUNCER, *spec.maintenance_logins)
+    return {Grant("DATABASE", MAINTENANCE_DATABASE, role, "CONNECT") for role in logins}
+
+
+def product_grants(product: Product) -> set[Grant]:
+    """Privileges in a product's database that no migration has to repeat (PLAT-10, X-46)."""
+    app, readonly, migrator = product.app_role, product.readonly_role, product.migrator_role
+    auth = [product.auth_role] if product.auth_role else []
+    connect = {
+        Grant("DATABASE", product.name, role, "CONNECT")
+        for role in (app, readonly, migrator, ADMIN, MONITOR, BACKUP)
+    }
+    usage = {
+        Grant("SCHEMA", "public", role, "USAGE") for role in (app, readonly, migrator, ADMIN, MONITOR, *auth)
+    }
+    if auth:
+        usage |= {Grant("SCHEMA", "auth", role, "USAGE") for role in (app, migrator)}
+    # The version table: the migrator reads it as itself, the monitor tells how far the database is (PLAT-28).
+    usage |= {Grant("SCHEMA", "alembic", role, "USAGE") for role in (migrator, readonly, MONITOR)}
+    future = {Grant("SCHEMA", "public", role, right, "TABLES") for role in (app, migrator) for right in WRITE}
+    future |= {Grant("SCHEMA", "public", role, "USAGE", "SEQUENCES") for role in (app, migrator)}
+    future |= {Grant("SCHEMA", "public", readonly, "SELECT", "TABLES")}
+    future |= {Grant("SCHEMA", "alembic", role, "SELECT", "TABLES") for role in (migrator, readonly, MONITOR)}
+    return connect | usage | future
+
+
+def schemas(product: Product) -> dict[str, str]:
+    """Schemas beside `public` and their owners.
+
+    `alembic` keeps the version table out of the product's own schema; `auth` holds the look-up functions,
+    owned by the role that sees just enough of the rows (PLAT-18).
+    """
+    return {"alembic": product.owner_role} | ({"auth": product.auth_role} if product.auth_role else {})

@@ -1,0 +1,122 @@
+"""Alembic's environment for all products; the section of alembic.ini says which: `alembic -n NAME …`."""
+
+import asyncio
+import logging.config
+import os
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from alembic import context
+from alembic.runtime.migration import MigrationContext, MigrationInfo
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, Engine, create_engine, pool
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from db import repeatable
+from db.migrate import OPTIONS
+from db.models import metadata
+from db.url import database_url
+from environment.products import Product, catalogue
+from migrations import session
+
+config = context.config
+
+
+def product() -> Product:
+    """The product whose section of alembic.ini was named."""
+    name = config.config_ini_section
+    if name not in catalogue():
+        raise CommandError(f"name the product: alembic -n NAME …, with NAME one of {', '.join(catalogue())}")
+    return catalogue()[name]
+
+
+def url() -> URL:
+    """Where to migrate: pytest-alembic gives an engine, `db.migrate` a URL; by hand -x url= or a variable.
+
+    It never becomes part of the configuration: a % in the password would be an interpolation (Q-33, BAC-28).
+    """
+    given = config.attributes.get("connection")
+    if isinstance(given, Engine):
+        return given.url
+    given = (
+        config.attributes.get("url")
+        or context.get_x_argument(as_dictionary=True).get("url")
+        or os.environ.get("KEEL_DATABASE_URL")
+    )
+    if not given:
+        raise CommandError("no database: set KEEL_DATABASE_URL or give -x url=postgresql+psycopg://…")
+    return database_url(str(given))
+
+
+def run_offline(target: Product) -> None:
+    """Print the SQL that an online run would execute, for psql."""
+    context.configure(
+        dialect_name="postgresql",
+        literal_binds=True,
+        dialect_opts={"paramstyle": "named"},
+        target_metadata=metadata(target),
+        **OPTIONS,
+    )
+    context.static_output(session.offline_prologue(target))
+    with context.begin_transaction():
+        context.run_migrations()
+    if context.get_revision_argument() == ScriptDirectory.from_config(config).get_current_head():
+        context.static_output(
+            f"BEGIN;\nSET LOCAL ROLE {target.owner_role};\n{repeatable.script(target)}\nCOMMIT;"
+        )
+
+
+def run_online(connection: Connection, target: Product) -> None:
+    """Run on one session, which holds the lock to its end; reaching head brings the repeatable SQL along."""
+    reached: set[str] = set()
+
+    def applied(
+        ctx: MigrationContext,  # noqa: ARG001  # Alembic passes all four by name
+        step: MigrationInfo,
+        heads: Collection[str],
+        run_args: Mapping[str, Any],  # noqa: ARG001
+    ) -> None:
+        reached.clear()
+        if step.is_upgrade:
+            reached.update(heads)
+
+    session.prepare(connection, target, wait=config.attributes.get("wait", session.WAIT))
+    context.configure(
+        connection=connection, target_metadata=metadata(target), on_version_apply=applied, **OPTIONS
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+    if reached == set(ScriptDirectory.from_config(config).get_heads()):
+        repeatable.apply(target, connection.engine.url.render_as_string(hide_password=False))
+
+
+async def run_async(address: URL, target: Product) -> None:
+    """The same over an async driver (JEEX-23)."""
+    engine = create_async_engine(
+        address,
+        poolclass=pool.NullPool,
+        connect_args={"server_settings": {"application_name": session.NAME}},
+    )
+    async with engine.connect() as connection:
+        await connection.run_sync(run_online, target)
+
+
+def main() -> None:
+    """Offline or online, sync or async."""
+    if config.cmd_opts and config.config_file_name:  # only by hand: a caller in Python has its own logging
+        logging.config.fileConfig(config.config_file_name, disable_existing_loggers=False)
+    target = product()
+    if context.is_offline_mode():
+        run_offline(target)
+        return
+    address = url()
+    if address.get_driver_name() == "asyncpg":
+        asyncio.run(run_async(address, target))
+        return
+    engine = create_engine(address, poolclass=pool.NullPool, connect_args={"application_name": session.NAME})
+    with engine.connect() as connection:
+        run_online(connection, target)
+
+
+main()
