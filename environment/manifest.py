@@ -87,7 +87,7 @@ class Manifest(Model):
     products: dict[str, ProductEntry]
 
     def slice(self, sections: Iterable[str]) -> dict[str, Any]:
-        """The named sections and the common ones (identity, hosts, ports), as JSON-ready data."""
+        """The named sections and the common ones (identity, hosts, ports, release), as JSON-ready data."""
         return self.model_dump(mode="json", include=COMMON | set(sections))
 
     @classmethod
@@ -121,8 +121,8 @@ class Manifest(Model):
         return f"replica.{self.identity.name}"
 
 
-COMMON = frozenset({"identity", "hosts", "ports"})
-"""Sections every slice holds: who and where."""
+COMMON = frozenset({"identity", "hosts", "ports", "release"})
+"""Sections every slice holds: who, where and on which software."""
 
 
 def build(name: str, settings: Settings, host_keys: dict[str, str]) -> Manifest:

@@ -24,11 +24,12 @@ from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_host, ctx_state
 
 from environment.manifest import HostEntry, Manifest
+from environment.roles import sections, stages
 from ops.session import Session
 from roles.kit import engine, journal
 from roles.kit.declare import Role, Target
 from roles.kit.journal import OperationFailed
-from roles.order import STAGES, sections
+from roles.order import of_stage
 
 Report = Callable[[str], None]
 LOCK = "/run/keel.lock"
@@ -58,8 +59,10 @@ def converge(
     *,
     dry: bool = False,
     only: Iterable[str] | None = None,
+    settle: bool = True,
 ) -> Outcome:
-    """Carry out ``stages`` in order on the hosts (or on ``only`` some of them).
+    """Carry out ``stages`` in order on the hosts (or on ``only`` some of them), with the roles' work on the cluster
+    as a whole unless ``settle`` is False.
 
     Dry runs change nothing and list unreachable hosts in the outcome; real ones raise :class:`ConvergeFailed` when
     a host cannot be reached, before anything is changed, or when an operation fails.
@@ -73,7 +76,7 @@ def converge(
             listed = ", ".join(outcome.unreachable)
             raise ConvergeFailed(f"unreachable: {listed}. Nothing was changed. Start them (`pulumi up`), then run again.")
         for stage in stages:
-            _run_stage(session, stage, state, report)
+            _run_stage(session, stage, state, report, settle)
     outcome.operations = len(journal.entries)
     outcome.changes = [str(entry) for entry in journal.entries if entry.changed]
     return outcome
@@ -132,21 +135,21 @@ def _lock(host: Host) -> None:
     host.data.keel_lock = channel
 
 
-def _run_stage(session: Session, stage: str, state: State, report: Report) -> None:
+def _run_stage(session: Session, stage: str, state: State, report: Report, settle: bool) -> None:
     manifest = Manifest.from_slice(session.manifest.slice(sections(stage)))
     active = [host for host in session.manifest.hosts if state.inventory.get_host(host.name) in state.activated_hosts]
     targets = {host.name: Target(manifest, host, session.roots) for host in active}
     done: list[str] = []
 
     def work(name: str) -> None:
-        roles = [role for role in STAGES[stage] if role.runs_on(targets[name].host)]
+        roles = [role for role in of_stage(stage) if role.runs_on(targets[name].host)]
         with ctx_host.use(state.inventory.get_host(name)):
             engine.converge(roles, targets[name], lambda role: report(f"{stage}: {name}: {role}"))
         done.append(name)
         report(f"{stage}: {name} done ({len(done)} of {len(targets)})")
 
     _in_parallel({name: (work, name) for name in targets})
-    for role in STAGES[stage]:
+    for role in of_stage(stage) if settle else ():
         first = next((name for name, target in targets.items() if role.runs_on(target.host)), None)
         if first is not None:
             _in_parallel({first: (_settle, role, targets[first], state)})
@@ -173,4 +176,4 @@ def _in_parallel(work: dict[str, tuple[Any, ...]]) -> None:
 
 def all_stages() -> list[str]:
     """Every stage, in order."""
-    return list(STAGES)
+    return list(stages())

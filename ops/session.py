@@ -137,7 +137,7 @@ class Session:
     def url(self, role: str, database: str, address: str, port: int, driver: str = "postgresql") -> str:
         """A URL for ``role``, with its password and the authority to verify the server by. Secret."""
         password = quote(self.roots.password(role), safe="")
-        return f"{driver}://{role}:{password}@{address}:{port}/{database}?sslmode=verify-ca&sslrootcert={self.ca}"
+        return f"{driver}://{role}:{password}@{address}:{port}/{database}?sslmode=verify-full&sslrootcert={self.ca}"
 
 
 @dataclass(frozen=True)

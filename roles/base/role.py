@@ -16,12 +16,6 @@ class Base(Role):
 
     name = "base"
 
-    def packages(self, postgres: int) -> tuple[str, ...]:
-        return (
-            "ca-certificates", "cron", "curl", "dbus", "iproute2", "jq", "locales", "logrotate",
-            "openssh-server", "openssl", "procps", "python3", "systemd", "systemd-sysv", "tzdata",
-        )  # fmt: skip
-
     def directories(self, target: Target) -> tuple[Directory, ...]:
         return (
             Directory(paths.KEEL),

@@ -16,11 +16,6 @@ class Etcd(Role):
     """One member; TLS with client certificates for peers and clients."""
 
     name = "etcd"
-    groups = frozenset({Group.ETCD})
-    sections = frozenset({"etcd"})
-
-    def packages(self, postgres: int) -> tuple[str, ...]:
-        return ("etcd-server", "etcd-client", "jq")
 
     def directories(self, target: Target) -> tuple[Directory, ...]:
         return (

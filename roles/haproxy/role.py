@@ -14,11 +14,6 @@ class Haproxy(Role):
     """Health comes from Patroni's REST API, over TLS."""
 
     name = "haproxy"
-    groups = frozenset({Group.EDGE})
-    sections = frozenset({"haproxy"})
-
-    def packages(self, postgres: int) -> tuple[str, ...]:
-        return ("haproxy",)
 
     def directories(self, target: Target) -> tuple[Directory, ...]:
         return (Directory("/etc/systemd/system/haproxy.service.d"),)

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from environment.derive import Roots
 from environment.manifest import HostEntry, Manifest
-from environment.types import Group
+from environment.roles import RoleEntry, entry
 
 
 @dataclass(frozen=True)
@@ -76,25 +76,26 @@ class Target:
 
 
 class Role:
-    """A role: a folder of this package with ``role.py``, ``templates/`` and ``README.md``.
+    """A role: a folder of this package with ``role.yaml``, ``role.py``, ``templates/`` and ``README.md``.
 
-    Sub-classes set the class attributes and override the declarations they need; ``activate`` holds what cannot
-    be said as data. Install must not need a running service manager: the host image is built from it.
+    Sub-classes set their name and override the declarations they need; ``activate`` and ``settle`` hold what
+    cannot be said as data.
     """
 
     name: str
-    groups: frozenset[Group] | None = None
-    """Groups whose hosts carry the role; None: every host."""
-    sections: frozenset[str] = frozenset()
-    """Manifest sections the role reads beside the common ones; the stage is given these and no others."""
+
+    @property
+    def entry(self) -> RoleEntry:
+        """The facts in ``role.yaml``: groups, manifest sections, packages."""
+        return entry(self.name)
 
     def runs_on(self, host: HostEntry) -> bool:
         """True if ``host`` carries this role."""
-        return self.groups is None or any(host.carries(group) for group in self.groups)
+        return any(host.carries(group) for group in self.entry.groups)
 
-    def packages(self, postgres: int) -> tuple[str, ...]:
-        """Debian packages, given the PostgreSQL major version."""
-        return ()
+    def packages(self, target: Target) -> tuple[str, ...]:
+        """Debian packages, which the host image brings already."""
+        return self.entry.packages_for(target.manifest.release.postgres)
 
     def directories(self, target: Target) -> tuple[Directory, ...]:
         """Directories in order of creation."""

@@ -49,9 +49,7 @@ def _apply(role: Role, target: Target, state: HostState) -> None:
         if perform(f"{role.name}: {text}", operation, *arguments) and path:
             changed.add(path)
 
-    wanted = role.packages(target.manifest.release.postgres) if "release" in role.sections else role.packages(0)
-    if wanted:
-        run(None, "packages", operations.packages, wanted, state)
+    run(None, "packages", operations.packages, role.packages(target), state)
     for folder in role.directories(target):
         run(folder.path, f"directory {folder.path}", operations.directory, folder, state)
     for pair in role.certificates(target):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from environment.types import Group
 from roles import paths
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
 
@@ -21,11 +20,6 @@ class Pgbouncer(Role):
     """Transaction pooling, SCRAM by a look-up in the server, TLS on both sides."""
 
     name = "pgbouncer"
-    groups = frozenset({Group.EDGE})
-    sections = frozenset({"pgbouncer", "products", "network"})
-
-    def packages(self, postgres: int) -> tuple[str, ...]:
-        return ("pgbouncer", "postgresql-client-common")
 
     def directories(self, target: Target) -> tuple[Directory, ...]:
         return (Directory("/etc/systemd/system/pgbouncer.service.d"),)

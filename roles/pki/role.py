@@ -12,8 +12,5 @@ class Pki(Role):
 
     name = "pki"
 
-    def packages(self, postgres: int) -> tuple[str, ...]:
-        return ("openssl",)
-
     def files(self, target: Target) -> tuple[File, ...]:
         return (File(paths.CA, ca_certificate(target.roots), check="openssl x509 -noout -in {}"),)

@@ -8,22 +8,17 @@ from environment.types import Group
 from roles import paths
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
 from roles.postgres import cluster
+from roles.postgres.names import REPLICATION, REWIND
 from roles.postgres.parameters import LOGS, TLS, dynamic_configuration
 
 CONFIG = "/etc/patroni/config.yml"
 DROPIN = paths.dropin("patroni.service")
-REPLICATION, REWIND = "keel_replication", "keel_rewind"
 
 
 class Postgres(Role):
     """One member of the cluster; Patroni decides which one is the primary."""
 
     name = "postgres"
-    groups = frozenset({Group.POSTGRES})
-    sections = frozenset({"release", "postgres", "patroni", "network"})
-
-    def packages(self, postgres: int) -> tuple[str, ...]:
-        return (f"postgresql-{postgres}", f"postgresql-client-{postgres}", "patroni", "python3-etcd3", "jq", "curl")
 
     def directories(self, target: Target) -> tuple[Directory, ...]:
         return (

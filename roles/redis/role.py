@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from environment.types import Group
+from environment.urls import REDIS_ACCOUNT
 from roles import paths
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
 
@@ -12,19 +12,12 @@ CONFIG = "/etc/redis/redis.conf"
 ACCOUNTS = "/etc/redis/users.acl"
 TLS = f"{paths.TLS}/redis"
 DROPIN = paths.dropin("redis-server.service")
-ACCOUNT = "keel_app"
-"""The applications' Redis account; its password derives from the access root under this name."""
 
 
 class Redis(Role):
     """One Redis server with an append-only file."""
 
     name = "redis"
-    groups = frozenset({Group.REDIS})
-    sections = frozenset({"redis"})
-
-    def packages(self, postgres: int) -> tuple[str, ...]:
-        return ("redis-server", "redis-tools")
 
     def directories(self, target: Target) -> tuple[Directory, ...]:
         return (
@@ -38,8 +31,8 @@ class Redis(Role):
         return (Certificate(TLS, names, "redis", "redis"),)
 
     def files(self, target: Target) -> tuple[File, ...]:
-        digest = hashlib.sha256(target.roots.password(f"redis/{ACCOUNT}").encode()).hexdigest()
-        accounts = self.render("users.acl.j2", target, account=ACCOUNT, digest=digest)
+        digest = hashlib.sha256(target.roots.password(f"redis/{REDIS_ACCOUNT}").encode()).hexdigest()
+        accounts = self.render("users.acl.j2", target, account=REDIS_ACCOUNT, digest=digest)
         return (
             File(ACCOUNTS, accounts, "redis", "redis", "640"),
             File(CONFIG, self.render("redis.conf.j2", target, tls=TLS, ca=paths.CA), "redis", "redis", "640"),

@@ -1,0 +1,23 @@
+"""Keel: what `pulumi up` makes, in order."""
+
+import pulumi
+
+from components.hosts import Hosts
+from components.outputs import outputs
+from components.platform import Platform
+from environment.program import load
+
+# The stack's settings, checked as a whole before anything is made, and what follows from them.
+try:
+    environment = load(pulumi.get_stack(), pulumi.runtime.config.CONFIG.get())
+except Exception as refused:
+    raise pulumi.RunError(str(refused)) from None
+
+# Machines or containers, each reachable by SSH.
+hosts = Hosts(environment.manifest, environment.settings, environment.roots)
+
+# Roles on them, databases in them, and the proof that all of it is as it should be.
+Platform(environment.manifest, hosts)
+
+for name, value in outputs(environment.manifest, environment.roots).items():
+    pulumi.export(name, value)

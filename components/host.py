@@ -1,0 +1,169 @@
+"""A container as a host: volumes, a drain before, the container, a gate after (design, principle 8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_docker as docker
+
+from components.steps import Drain, Ready
+from environment.derive import Roots, private_openssh, public_openssh
+from environment.manifest import HostEntry, Manifest
+from environment.settings import Host as HostSettings
+from environment.types import Group
+
+VOLUMES = {
+    Group.POSTGRES: ("postgresql", "/var/lib/postgresql"),
+    Group.ETCD: ("etcd", "/var/lib/etcd"),
+    Group.REDIS: ("redis", "/var/lib/redis"),
+    Group.BACKUP: ("pgbackrest", "/var/lib/pgbackrest"),
+}
+"""What outlives a container, by group: volume name and path."""
+
+
+@dataclass(frozen=True)
+class HostArgs:
+    """What a host is made of."""
+
+    manifest: Manifest
+    entry: HostEntry
+    settings: HostSettings
+    roots: Roots
+    image: pulumi.Input[str]
+    network: pulumi.Input[str]
+    cgroup: str
+    """The machine's cgroup v2 hierarchy."""
+
+
+class Host(pulumi.ComponentResource):
+    """One container host. ``ready`` is what the next host, and everything on the hosts, waits for."""
+
+    ready: Ready
+    container_id: pulumi.Output[str]
+
+    def __init__(self, args: HostArgs, opts: pulumi.ResourceOptions) -> None:
+        name, environment = args.entry.name, args.manifest.identity.name
+        super().__init__("keel:host:Host", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        cluster = args.manifest.slice({"patroni", "postgres"})
+        specification = _specification(args)
+
+        volumes = [
+            docker.Volume(
+                f"{name}-{volume}",
+                name=f"keel-{environment}-{name}-{volume}",
+                labels=[docker.VolumeLabelArgs(label="keel.environment", value=environment)],
+                opts=pulumi.ResourceOptions(parent=self, retain_on_delete=args.manifest.identity.kind.guarded),
+            )
+            for volume, _ in _volumes(args.entry)
+        ]
+        drain = Drain(
+            "drain",
+            f"{name}-drain",
+            {"manifest": cluster, "host": name, "image": args.image, "specification": specification},
+            pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=opts.depends_on)),
+        )
+        container = docker.Container(
+            name,
+            image=args.image,
+            name=f"keel-{environment}-{name}",
+            hostname=name,
+            **_hardware(args),
+            mounts=_mounts(args, volumes),
+            networks_advanced=[
+                docker.ContainerNetworksAdvancedArgs(name=args.network, ipv4_address=str(args.entry.address))
+            ],
+            ports=[
+                docker.ContainerPortArgs(internal=inside, external=outside, ip="127.0.0.1")
+                for inside, outside in sorted(_published(args.manifest, args.entry).items())
+            ],
+            uploads=_identity(args),
+            labels=[docker.ContainerLabelArgs(label="keel.environment", value=environment)],
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[drain],
+                delete_before_replace=True,
+                # The identity is for the first boot; afterwards the role `base` keeps it.
+                ignore_changes=["uploads"],
+            ),
+        )
+        self.container_id = container.id
+        self.ready = Ready(
+            "ready",
+            f"{name}-ready",
+            {"manifest": args.manifest.model_dump(mode="json"), "host": name, "container": container.id},
+            child,
+        )
+        self.register_outputs({"container": container.id})
+
+
+def _volumes(entry: HostEntry) -> list[tuple[str, str]]:
+    return [VOLUMES[group] for group in entry.groups if group in VOLUMES]
+
+
+def _published(manifest: Manifest, entry: HostEntry) -> dict[int, int]:
+    """Port inside → port on 127.0.0.1. Services of the edge are published from the first edge."""
+    ports, endpoints = manifest.ports, manifest.endpoints
+    published = {ports.ssh: entry.ssh.port}
+    if entry == manifest.carrying(Group.EDGE)[0]:
+        wanted = {ports.primary: endpoints.primary, ports.pgbouncer: endpoints.pgbouncer}
+        published |= {inside: outside for inside, outside in wanted.items() if outside}
+    if entry.carries(Group.REDIS) and endpoints.redis:
+        published[ports.redis] = endpoints.redis
+    return published
+
+
+def _hardware(args: HostArgs) -> dict[str, Any]:
+    """What systemd needs of a container (tried; toolchain notes) and its limits (BAC-03)."""
+    return {
+        "memory": args.settings.memory,
+        "memory_swap": args.settings.memory,
+        "cpu_period": 100000,
+        "cpu_quota": int(args.settings.cpus * 100000),
+        "shm_size": 256,
+        "restart": "unless-stopped",
+        "stop_signal": "SIGRTMIN+3",
+        "stop_timeout": 60,
+        "destroy_grace_seconds": 60,
+        "cgroupns_mode": "host",
+        "envs": ["container=docker"],
+        "security_opts": ["seccomp=unconfined"],
+        "capabilities": docker.ContainerCapabilitiesArgs(adds=["CAP_NET_ADMIN", "CAP_SYS_ADMIN"]),
+        "tmpfs": {"/run": "", "/run/lock": "", "/tmp": ""},  # noqa: S108 - in the container
+        "must_run": True,
+    }
+
+
+def _mounts(args: HostArgs, volumes: list[docker.Volume]) -> list[docker.ContainerMountArgs]:
+    return [
+        docker.ContainerMountArgs(type="bind", source=args.cgroup, target="/sys/fs/cgroup"),
+        *(
+            docker.ContainerMountArgs(type="volume", source=volume.name, target=path)
+            for volume, (_, path) in zip(volumes, _volumes(args.entry), strict=True)
+        ),
+    ]
+
+
+def _identity(args: HostArgs) -> list[docker.ContainerUploadArgs]:
+    """The host's own SSH key, which the controller pins, and the controller's public key."""
+    private = private_openssh(args.roots.ssh_key(args.entry.name))
+    controller = public_openssh(args.roots.ssh_key("controller"))
+    return [
+        docker.ContainerUploadArgs(
+            file="/etc/ssh/ssh_host_ed25519_key", content=pulumi.Output.secret(private), permissions="0600"
+        ),
+        docker.ContainerUploadArgs(file="/root/.ssh/authorized_keys", content=f"{controller}\n", permissions="0600"),
+    ]
+
+
+def _specification(args: HostArgs) -> dict[str, Any]:
+    """What replaces the container when it changes, readable in a preview."""
+    return {
+        "address": str(args.entry.address),
+        "cpus": args.settings.cpus,
+        "memory": args.settings.memory,
+        "groups": [group.value for group in args.entry.groups],
+        "published": {str(k): v for k, v in _published(args.manifest, args.entry).items()},
+    }

@@ -1,0 +1,70 @@
+"""All hosts of an environment: the network, the image, and the containers as a chain, one at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pulumi
+import pulumi_docker as docker
+
+from components.host import Host, HostArgs
+from components.steps import HostImage
+from environment import image, roles
+from environment.derive import Roots
+from environment.manifest import Manifest
+from environment.settings import Settings
+from environment.types import Provider
+
+
+class Hosts(pulumi.ComponentResource):
+    """The hosts. ``identities`` maps each to what it is now (a container's id, a machine's address): a new one
+    makes every stage run again."""
+
+    identities: dict[str, pulumi.Input[str]]
+    ready: list[pulumi.Resource]
+
+    def __init__(self, manifest: Manifest, settings: Settings, roots: Roots) -> None:
+        super().__init__("keel:host:Hosts", manifest.identity.name, None)
+        if manifest.identity.provider is Provider.SSH:
+            self.identities = {host.name: f"{host.ssh.hostname}:{host.ssh.port}" for host in manifest.hosts}
+            self.ready = []
+            self.register_outputs({})
+            return
+        child = pulumi.ResourceOptions(parent=self)
+        network = docker.Network(
+            "network",
+            name=f"keel-{manifest.identity.name}",
+            driver="bridge",
+            ipam_configs=[docker.NetworkIpamConfigArgs(subnet=str(manifest.network.cidr))],
+            labels=[docker.NetworkLabelArgs(label="keel.environment", value=manifest.identity.name)],
+            opts=child,
+        )
+        recipe = image.recipe(manifest.release, roles.packages(manifest.release.postgres))
+        host_image = HostImage(
+            "image",
+            "image",
+            {
+                "manifest": manifest.slice(set()),
+                "tag": image.tag(manifest.release, recipe),
+                "dockerfile": recipe,
+                "image": None,
+            },
+            child,
+        )
+        self.identities, self.ready = {}, []
+        for entry in manifest.hosts:
+            args = HostArgs(
+                manifest, entry, settings.hosts[entry.name], roots, host_image.image, network.name, cgroup_hierarchy()
+            )
+            host = Host(args, pulumi.ResourceOptions(parent=self, depends_on=list(self.ready[-1:])))
+            self.identities[entry.name] = host.container_id
+            self.ready.append(host.ready)
+        self.register_outputs({})
+
+
+def cgroup_hierarchy() -> str:
+    """The machine's cgroup v2 hierarchy, which systemd in a container needs."""
+    for candidate in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
+        if Path(candidate, "cgroup.controllers").exists() or Path(candidate, "cgroup.procs").exists():
+            return candidate
+    raise RuntimeError("no cgroup v2 hierarchy under /sys/fs/cgroup: container hosts cannot run systemd here")

@@ -1,0 +1,82 @@
+"""What lies on the hosts: stages of roles, databases, migrations, and the proof of it all."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pulumi
+
+from components.hosts import Hosts
+from components.steps import Converge, Databases, Migration, Verification
+from environment import roles
+from environment.manifest import Manifest
+
+ROOT = Path(__file__).parent.parent
+
+
+class Platform(pulumi.ComponentResource):
+    """Stages in order, then each product, then the verification, on which the outputs depend."""
+
+    verification: Verification
+
+    def __init__(self, manifest: Manifest, hosts: Hosts) -> None:
+        super().__init__("keel:platform:Platform", manifest.identity.name, None)
+
+        def after(*resources: pulumi.Resource) -> pulumi.ResourceOptions:
+            return pulumi.ResourceOptions(parent=self, depends_on=list(resources))
+
+        previous: list[pulumi.Resource] = list(hosts.ready)
+        stages: list[pulumi.Resource] = []
+        for stage in roles.stages():
+            inputs = {
+                "stage": stage,
+                "manifest": manifest.slice(roles.sections(stage)),
+                "identities": hosts.identities,
+                "roles": roles.digest(stage),
+            }
+            stages.append(Converge("converge", stage, inputs, after(*previous)))
+            previous = stages[-1:]
+        databases = Databases(
+            "databases",
+            "databases",
+            {"manifest": manifest.slice({"products", "postgres", "endpoints"}), "files": _digest("db/*.py", "db/*.sql")},
+            after(stages[1]),
+        )
+        migrations = [
+            Migration(
+                "migration",
+                product,
+                {
+                    "manifest": manifest.slice({"products", "postgres", "endpoints"}),
+                    "product": product,
+                    "files": _digest(f"db/{product}/**/*", f"migrations/{product}/**/*", "migrations/*.py"),
+                },
+                after(databases),
+            )
+            for product in manifest.products
+        ]
+        self.verification = Verification(
+            "verification",
+            "verification",
+            {
+                "manifest": manifest.model_dump(mode="json"),
+                "identities": hosts.identities,
+                "tests": _digest("tests/verify/**/*.py"),
+                "upstream": {stage: roles.digest(stage) for stage in roles.stages()},
+                "migrations": {m: _digest(f"db/{m}/**/*", f"migrations/{m}/**/*") for m in manifest.products},
+            },
+            after(*stages, *migrations),
+        )
+        self.register_outputs({})
+
+
+def _digest(*patterns: str) -> str:
+    """Digest of the project's files that match, so that a changed file runs its step again."""
+    files = sorted({path for pattern in patterns for path in ROOT.glob(pattern) if path.is_file()})
+    content = b"".join(
+        str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes()
+        for path in files
+        if "__pycache__" not in path.parts and path.suffix != ".md"
+    )
+    return hashlib.sha256(content).hexdigest()[:12]

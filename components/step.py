@@ -1,0 +1,125 @@
+"""The dynamic resource behind everything Pulumi does beyond containers: a step carried out by `python -m ops.step`.
+
+The module path and the class name of :class:`StepProvider` are a stable interface: states hold pickled references to
+them. The provider is thin and captures nothing; secrets reach it through ``configure`` and leave it only on the
+step's standard input.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import (
+    ConfigureRequest,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    Resource,
+    ResourceProvider,
+    UpdateResult,
+)
+
+from components.impact import impact
+from environment.derive import PUBLISHED_ROOTS, roots_for
+from environment.types import Kind
+
+ROOT = Path(__file__).parent.parent
+BOOKKEEPING = frozenset({"__provider", "drift"})
+
+
+class StepFailed(Exception):
+    """A step did not succeed; its message is for the person who ran Pulumi."""
+
+
+class StepProvider(ResourceProvider):
+    """Create, update, read and delete by running a step."""
+
+    def configure(self, req: ConfigureRequest) -> None:
+        # Pulumi prints the traceback of what a provider raises; the message is what a person needs.
+        sys.tracebacklimit = 0
+        self._roots = {name: value for name in PUBLISHED_ROOTS if (value := req.config.get(name))}
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        """Compare inputs only; no host is touched. Drift recorded by a refresh is a difference too."""
+        changed = {key for key in news.keys() - BOOKKEEPING if olds.get(key) != news[key]}
+        for line in impact(olds, news):
+            pulumi.log.info(line)
+        return DiffResult(changes=bool(changed or olds.get("drift")), replaces=[], delete_before_replace=True)
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        return CreateResult(f"{props['action']}/{props['name']}", self._apply(props))
+
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        return UpdateResult(self._apply(news))
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Record what is out of place, so that the next preview shows it and the next update repairs it."""
+        drift = self._run("observe", props)
+        return ReadResult(id_, {**_plain(props), "drift": drift})
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        self._run("remove", props)
+
+    def _apply(self, props: dict[str, Any]) -> dict[str, Any]:
+        outputs = self._run("apply", props) or {}
+        return {**_plain(props), **outputs, "drift": []}
+
+    def _run(self, phase: str, props: dict[str, Any]) -> Any:
+        identity = props["manifest"]["identity"]
+        roots = roots_for(identity["name"], Kind(identity["kind"]), self._roots)
+        request = {
+            "action": props["action"],
+            "phase": phase,
+            "inputs": _plain(props),
+            "roots": {"access": roots.access, "pki": roots.pki, "backup": roots.backup},
+        }
+        return _run_step(request, quiet=phase == "observe")
+
+
+def _plain(props: dict[str, Any]) -> dict[str, Any]:
+    return {key: _whole(value) for key, value in props.items() if key not in BOOKKEEPING}
+
+
+def _whole(value: Any) -> Any:
+    """Pulumi hands every number back as a float; whole ones are integers here."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return value
+
+
+def _run_step(request: dict[str, Any], quiet: bool) -> Any:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ops.step"],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdin and process.stdout and process.stderr  # noqa: S101 - for the type checker
+    process.stdin.write(json.dumps(request))
+    process.stdin.close()
+    answer: dict[str, Any] = {}
+    for line in process.stdout:
+        answer = json.loads(line)
+        if "progress" in answer and not quiet:
+            pulumi.log.info(answer["progress"], ephemeral=True)
+    errors = process.stderr.read()
+    if process.wait() or "result" not in answer:
+        raise StepFailed(answer.get("error") or f"the step ended without an answer:\n{errors[-2000:]}")
+    return answer["result"]
+
+
+class Step(Resource, module="keel", name="Step"):
+    """Base of the step resources; sub-classes only give the type its name in Pulumi's tree."""
+
+    drift: pulumi.Output[list[str]]
+
+    def __init__(self, action: str, name: str, inputs: dict[str, Any], opts: pulumi.ResourceOptions) -> None:
+        props = {"action": action, "name": name, "drift": None, **inputs}
+        super().__init__(StepProvider(), name, props, opts)

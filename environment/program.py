@@ -1,0 +1,33 @@
+"""From a stack's name and configuration to everything derived from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from environment.derive import Roots, public_openssh, roots_for
+from environment.load import NAMESPACE, SECRET_KEYS, parse
+from environment.manifest import Manifest, build
+from environment.settings import Settings
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One environment: what its stack file says, what follows, and its root secrets."""
+
+    settings: Settings
+    manifest: Manifest
+    roots: Roots
+
+
+def load(name: str, config: Mapping[str, Any]) -> Environment:
+    """The environment ``name`` with the configuration of its stack (roots in clear, as Pulumi hands them out).
+
+    Raises InvalidStack or RefusedRoots before anything is changed.
+    """
+    settings = parse(config, f"stacks/Pulumi.{name}.yaml")
+    given = {key: str(config[NAMESPACE + key]) for key in SECRET_KEYS if config.get(NAMESPACE + key)}
+    roots = roots_for(name, settings.environment.kind, given)
+    host_keys = {host: public_openssh(roots.ssh_key(host)) for host in settings.hosts}
+    return Environment(settings, build(name, settings, host_keys), roots)

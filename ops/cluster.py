@@ -1,0 +1,88 @@
+"""The cluster's health as Patroni and etcd tell it, asked over SSH from the controller."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from typing import Any
+
+from environment.types import Group
+from ops.session import Session, Unreachable
+
+CERTIFICATES = {"postgres": "/etc/keel/tls/postgres", "etcd": "/etc/keel/tls/etcd"}
+CA = "/etc/keel/ca.crt"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One PostgreSQL server. ``lag``: bytes behind the primary, None when unknown."""
+
+    name: str
+    role: str
+    state: str
+    timeline: int | None
+    lag: int | None
+    pending_restart: bool
+
+    @property
+    def leads(self) -> bool:
+        """True for the primary."""
+        return self.role in ("leader", "standby_leader")
+
+    @property
+    def well(self) -> bool:
+        """True if it runs as primary or streams."""
+        return self.state in ("running", "streaming")
+
+
+def patroni(session: Session, host: str, path: str, data: dict[str, Any] | None = None) -> str:
+    """What Patroni on ``host`` answers at ``path``; with ``data`` it is a POST. Raises as Session.run does."""
+    address, port = session.manifest.host(host).address, session.manifest.ports.patroni
+    tls = CERTIFICATES["postgres"]
+    post = f"-X POST -d '{json.dumps(data)}'" if data is not None else ""
+    return session.run(
+        host,
+        f"curl -sS --max-time 60 --cacert {CA} --cert {tls}/cert.pem --key {tls}/key.pem {post} https://{address}:{port}{path}",
+        timeout=70,
+    )
+
+
+def members(session: Session) -> list[Member]:
+    """Every PostgreSQL server, from the first member that answers; empty when none does."""
+    for host in session.manifest.carrying(Group.POSTGRES):
+        try:
+            answer = json.loads(patroni(session, host.name, "/cluster"))
+        except (Unreachable, subprocess.SubprocessError, json.JSONDecodeError):
+            continue
+        return [
+            Member(
+                name=item["name"],
+                role=item["role"],
+                state=item["state"],
+                timeline=item.get("timeline"),
+                lag=item["lag"] if isinstance(item.get("lag"), int) else None,
+                pending_restart=bool(item.get("pending_restart")),
+            )
+            for item in answer["members"]
+        ]
+    return []
+
+
+def etcd_health(session: Session) -> dict[str, bool]:
+    """etcd member → does it answer with a leader."""
+    return {host.name: _etcd_well(session, host.name) for host in session.manifest.carrying(Group.ETCD)}
+
+
+def _etcd_well(session: Session, host: str) -> bool:
+    address, port = session.manifest.host(host).address, session.manifest.ports.etcd_client
+    tls = CERTIFICATES["etcd"]
+    command = (
+        f"etcdctl --endpoints=https://{address}:{port} --cacert={CA} --cert={tls}/cert.pem --key={tls}/key.pem "
+        "--command-timeout=5s endpoint health"
+    )
+    try:
+        session.run(host, command, timeout=20)
+    except (Unreachable, subprocess.SubprocessError):
+        return False
+    return True

@@ -1,0 +1,45 @@
+"""The Docker engine, through its command."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+
+
+class DockerFailed(Exception):
+    """A docker command failed: which one and what it said."""
+
+
+def docker(*arguments: str, given: str | None = None) -> str:
+    """Standard output of ``docker <arguments>``. Raises DockerFailed."""
+    done = subprocess.run(["docker", *arguments], input=given, capture_output=True, text=True)
+    if done.returncode:
+        raise DockerFailed(f"docker {' '.join(arguments[:2])}: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def image_id(name: str) -> str | None:
+    """Id of the image called ``name``, None when there is none."""
+    done = subprocess.run(["docker", "image", "inspect", "-f", "{{.Id}}", name], capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def build(folder: str, tag: str, labels: dict[str, str], report: Callable[[str], None]) -> str:
+    """Build ``folder`` as ``tag`` and return its id. Its steps are reported as they begin."""
+    arguments = [argument for key, value in labels.items() for argument in ("--label", f"{key}={value}")]
+    # On some machines only the host's network resolves names during a build.
+    process = subprocess.Popen(
+        ["docker", "build", "--network", "host", "--tag", tag, *arguments, folder],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    lines: list[str] = []
+    for line in process.stdout or ():
+        lines.append(line.rstrip())
+        if line.startswith(("Step ", "#")):
+            report(f"image {tag}: {line.strip()[:120]}")
+    if process.wait():
+        raise DockerFailed(f"docker build of {tag} failed; the running hosts were left alone.\n" + "\n".join(lines[-20:]))
+    built = image_id(tag)
+    if built is None:
+        raise DockerFailed(f"docker build of {tag} ended well, but there is no such image")
+    return built

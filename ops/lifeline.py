@@ -1,0 +1,53 @@
+"""End this process when the Pulumi engine that started it is gone.
+
+A killed `pulumi up` leaves its plugin processes behind; a step that went on changing hosts without an engine to
+record it, while the next run has begun, must not exist.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+INTERVAL = 0.5
+"""Seconds between two looks."""
+
+
+def end_with_pulumi() -> None:
+    """Watch the nearest ancestor called ``pulumi``, if there is one, and kill this process group with it."""
+    engine = _ancestor("pulumi")
+    if engine is None:
+        return
+    os.setpgid(0, 0)
+    threading.Thread(target=_watch, args=engine, daemon=True).start()
+
+
+def _ancestor(name: str) -> tuple[int, str] | None:
+    pid = os.getppid()
+    while pid > 1:
+        command, parent, started = _stat(pid)
+        if command == name:
+            return pid, started
+        pid = parent
+    return None
+
+
+def _stat(pid: int) -> tuple[str, int, str]:
+    """Name, parent and start time of a process; the start time tells it from a later one with the same number."""
+    text = Path(f"/proc/{pid}/stat").read_text()
+    command, rest = text[text.index("(") + 1 : text.rindex(")")], text[text.rindex(")") + 2 :].split()
+    return command, int(rest[1]), rest[19]
+
+
+def _watch(pid: int, started: str) -> None:
+    wait = threading.Event()
+    while True:
+        try:
+            if _stat(pid)[2] != started or Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                break
+        except (FileNotFoundError, ProcessLookupError):
+            break
+        wait.wait(INTERVAL)
+    os.killpg(os.getpgid(0), signal.SIGKILL)

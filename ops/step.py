@@ -1,0 +1,71 @@
+"""One step of `pulumi up`, in a process of its own: `python -m ops.step`, its request on standard input.
+
+Pulumi's provider (components/step.py) starts it with a JSON request: action, phase, inputs, roots. It answers with one
+JSON object a line: {"progress": text} while it works, then {"result": …} or {"error": text}. It is a process of
+its own because pyinfra's parallel hosts need gevent's patched sockets, which Pulumi's gRPC cannot live with.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from gevent import monkey
+
+if __name__ == "__main__":
+    monkey.patch_all()
+
+import importlib
+import json
+from typing import Any, TextIO
+
+from environment.derive import Roots
+from environment.manifest import Manifest
+from ops import lifeline
+from ops.session import Session, open_session
+
+ACTIONS = {
+    "image": "ops.image",
+    "drain": "ops.drain",
+    "ready": "ops.ready",
+    "converge": "ops.stage",
+    "databases": "ops.databases",
+    "migration": "ops.migration",
+    "verification": "ops.verification",
+}
+"""Action → module with ``apply(session, inputs, report) -> outputs``, ``observe(session, inputs) -> drift`` and
+``remove(session, inputs)``; what a step does not need it does not define."""
+
+
+def main(request: dict[str, Any], answer: TextIO) -> int:
+    """Carry out ``request``; the exit status is 0 when it answered a result."""
+
+    def say(kind: str, value: object) -> None:
+        answer.write(json.dumps({kind: value}, sort_keys=True) + "\n")
+        answer.flush()
+
+    inputs = request["inputs"]
+    module = importlib.import_module(ACTIONS[request["action"]])
+    manifest = Manifest.from_slice(inputs["manifest"])
+    roots = Roots(manifest.identity.name, **request["roots"])
+    try:
+        with open_session(manifest, roots) as session:
+            say("result", _phase(module, request["phase"], session, inputs, lambda text: say("progress", text)))
+    except Exception as error:
+        say("error", str(error) if str(error) else repr(error))
+        return 1
+    return 0
+
+
+def _phase(module: Any, phase: str, session: Session, inputs: dict[str, Any], report: Any) -> object:
+    if phase == "apply":
+        return module.apply(session, inputs, report)
+    if phase == "observe":
+        return module.observe(session, inputs) if hasattr(module, "observe") else []
+    return module.remove(session, inputs) if hasattr(module, "remove") else None
+
+
+if __name__ == "__main__":
+    lifeline.end_with_pulumi()
+    # Whatever a library prints must not mix with the answers.
+    answers, sys.stdout = sys.stdout, sys.stderr
+    sys.exit(main(json.load(sys.stdin), answers))
