@@ -1,0 +1,93 @@
+"""Repeated, interrupted and simultaneous set-ups, and the environment they lead to."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.unit.toolchain_fakes import cache, machine, write
+from tools.toolchain import main, shellenv, steps
+from tools.toolchain.cache import scratch, whole
+from tools.toolchain.errors import SetupError
+from tools.toolchain.steps import Step, Way, take
+
+
+def test_what_a_killed_attempt_left_is_removed(tmp_path: Path) -> None:
+    write(tmp_path / ".target.dead/half", "half")
+    with whole(tmp_path / "target") as part:
+        write(part / "file", "whole")
+        assert not (tmp_path / "target").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]
+    with pytest.raises(RuntimeError), scratch(tmp_path, "target"):
+        raise RuntimeError
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]
+
+
+def test_a_second_call_does_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    calls: list[int] = []
+    step = Step("thing", lambda: bool(calls), [Way("the way", lambda: None, lambda: calls.append(1))], "")
+    system = machine(tmp_path)
+    for _ in range(2):
+        assert main.provide(system, cache(tmp_path), [step], docker=False, quiet=True) == 0
+    assert calls == [1]
+    assert capsys.readouterr().err.count("thing: the way") == 1
+
+
+def test_a_way_that_did_not_do_its_work_is_not_believed() -> None:
+    step = Step("thing", lambda: False, [Way("the way", lambda: None, lambda: None)], "Do it by hand.")
+    with pytest.raises(SetupError, match=r"thing is still missing(.|\n)*Do it by hand"):
+        take(step)
+
+
+def test_two_set_ups_at_once_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits, entered = threading.Event(), threading.Event()
+    monkeypatch.setattr("tools.toolchain.cache.say", lambda text: waits.set() if "waiting" in text else None)
+
+    def second() -> None:
+        with cache(tmp_path).alone():
+            entered.set()
+
+    with cache(tmp_path).alone():
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert waits.wait(5)
+        assert not entered.is_set()
+    thread.join(5)
+    assert entered.is_set()
+
+
+@pytest.mark.parametrize("stack", ["", "dev", "dev2", "ci", "ci-17", "test-a1b2"])
+def test_the_published_passphrase_is_for_development(tmp_path: Path, stack: str) -> None:
+    values = shellenv.variables(cache(tmp_path), {"PATH": "/bin", "ENV": stack}, main.REQUIREMENTS)
+    assert values["PULUMI_CONFIG_PASSPHRASE"] == shellenv.PUBLISHED_PASSPHRASE
+
+
+@pytest.mark.parametrize("stack", ["staging", "production", "city", "devonport"])
+def test_other_stacks_bring_their_own_passphrase(tmp_path: Path, stack: str) -> None:
+    caller = {"PATH": "/bin", "ENV": stack}
+    assert "PULUMI_CONFIG_PASSPHRASE" not in shellenv.variables(cache(tmp_path), caller, main.REQUIREMENTS)
+    caller["PULUMI_CONFIG_PASSPHRASE"] = shellenv.PUBLISHED_PASSPHRASE  # from a shell for dev
+    values = shellenv.variables(cache(tmp_path), caller, main.REQUIREMENTS)
+    assert values["PULUMI_CONFIG_PASSPHRASE"] is None
+    assert "unset PULUMI_CONFIG_PASSPHRASE" in shellenv.lines(values)
+
+
+def test_what_keel_provides_is_not_taken_for_the_machines_own(tmp_path: Path) -> None:
+    own = cache(tmp_path)
+    path = f"{own.root}/venv-1/bin:/usr/bin:{own.root}/pulumi-1:/bin"
+    assert own.without_own(path) == "/usr/bin:/bin"
+
+
+def test_the_state_folder_is_the_users_alone(tmp_path: Path) -> None:
+    shellenv.make_state_folder({"HOME": str(tmp_path)})
+    assert (tmp_path / ".local/state/keel").stat().st_mode & 0o777 == 0o700
+    shellenv.make_state_folder({"HOME": str(tmp_path / "other"), "PULUMI_BACKEND_URL": "s3://state"})
+    assert not (tmp_path / "other").exists()
+
+
+def test_first_way_skips_those_with_an_obstacle() -> None:
+    blocked = Way("blocked", lambda: "it rains", lambda: None)
+    free = Way("free", lambda: None, lambda: None)
+    assert steps.Step("thing", lambda: False, [blocked, free], "").first_way() == free
