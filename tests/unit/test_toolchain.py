@@ -105,8 +105,11 @@ def test_cgroup_hierarchies(tmp_path: Path, mounts: str, finding: str | None) ->
 
 @pytest.mark.parametrize(("host", "local"), [("unix:///run/docker.sock", True), ("tcp://10.0.0.1", False)])
 def test_an_engine_on_another_machine_is_refused(tmp_path: Path, host: str, local: bool) -> None:
-    system = FakeSystem({"DOCKER_HOST": host}, tmp_path)
-    assert (preflight.remote_engine(system) is None) == local
+    system = machine(tmp_path)
+    findings = preflight.machine(FakeSystem({"DOCKER_HOST": host}, system.root))
+    assert [
+        finding.startswith(f"DOCKER_HOST points at another machine ({host})") for finding in findings
+    ] == ([] if local else [True])
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from tools.toolchain.system import Result
 
 DEB822 = """# a comment
 Types: deb
+URIs:
 # http://snapshot.debian.org/archive/debian/20250520T000000Z
-URIs: http://mirror.example/debian
+ http://mirror.example/debian
 Suites: bookworm bookworm-updates
 Components: main
 
