@@ -137,7 +137,8 @@ def _lock(host: Host) -> None:
 
 def _run_stage(session: Session, stage: str, state: State, report: Report, settle: bool) -> None:
     manifest = Manifest.from_slice(session.manifest.slice(sections(stage)))
-    active = [host for host in session.manifest.hosts if state.inventory.get_host(host.name) in state.activated_hosts]
+    connected = {host.name for host in state.activated_hosts}
+    active = [host for host in session.manifest.hosts if host.name in connected]
     targets = {host.name: Target(manifest, host, session.roots) for host in active}
     done: list[str] = []
 

@@ -45,9 +45,20 @@ def _await_ssh(session: Session, host: str) -> None:
     session.run(host, "systemctl is-system-running --wait >/dev/null || true", timeout=30)
 
 
+DATA = "/var/lib/etcd/member /var/lib/postgresql/*/main/PG_VERSION"
+"""What a member leaves on its volumes once it has run."""
+
+
 def _ran_before(session: Session, host: str) -> bool:
-    """True if a volume of this host holds data: the container is a replacement."""
-    return session.run(host, "ls -A /var/lib/etcd /var/lib/postgresql /var/lib/redis | grep -qv : && echo yes || echo no").strip() == "yes"
+    """True if this host, or the first database host, holds data: the container is a replacement."""
+    first = session.manifest.carrying(Group.POSTGRES)[0].name
+    for name in dict.fromkeys((host, first)):
+        try:
+            if session.run(name, f"ls -d {DATA} 2>/dev/null || true").strip():
+                return True
+        except Unreachable:
+            continue
+    return False
 
 
 @retry(retry=retry_if_result(lambda well: not well), stop=stop_after_delay(120), wait=wait_fixed(1),

@@ -86,6 +86,11 @@ def _sign(wanted: Certificate, roots: Roots, now: datetime) -> None:
     host.put_file(BytesIO(leaf.encode()), f"{wanted.directory}/cert.pem")
 
 
+def _telling(name: str, verb: str) -> str:
+    """A systemctl command that, when it fails, prints what the unit itself said."""
+    return f"systemctl {verb} {name} || {{ journalctl -u {name} -n 12 --no-pager -o cat >&2; exit 1; }}"
+
+
 @operation()
 def unit_enabled(name: str, state: HostState) -> Commands:
     """A unit that starts at boot."""
@@ -99,19 +104,19 @@ def unit_running(name: str, state: HostState) -> Commands:
     """A unit that runs now."""
     found = state.units.get(name)
     if not found or found.active != "active":
-        yield f"systemctl reset-failed {name} 2>/dev/null; systemctl start {name}"
+        yield f"systemctl reset-failed {name} 2>/dev/null; {_telling(name, 'start')}"
 
 
 @operation()
 def unit_reloaded(name: str) -> Commands:
     """Make a unit read its configuration again; called only when that changed."""
-    yield f"systemctl reload-or-restart {name}"
+    yield _telling(name, "reload-or-restart")
 
 
 @operation()
 def unit_restarted(name: str) -> Commands:
     """Restart a unit; called only when something changed that it reads at its start."""
-    yield f"systemctl restart {name}"
+    yield _telling(name, "restart")
 
 
 @operation()

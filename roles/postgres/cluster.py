@@ -38,6 +38,8 @@ def member_is_ready(target: Target) -> str:
 class Configuration(FactBase[dict[str, Any]]):
     """Patroni's dynamic configuration as etcd holds it."""
 
+    default = dict
+
     def command(self, address: str) -> str:  # type: ignore[override]
         return f"{CURL} -f {address} || true"
 
@@ -49,6 +51,8 @@ class Configuration(FactBase[dict[str, Any]]):
 class Members(FactBase[list[dict[str, Any]]]):
     """The members of the cluster as Patroni sees them."""
 
+    default = list
+
     def command(self, address: str) -> str:  # type: ignore[override]
         return f"{CURL} -f {address} || true"
 
@@ -59,6 +63,8 @@ class Members(FactBase[list[dict[str, Any]]]):
 
 class HandMadeSettings(FactBase[list[str]]):
     """Names set by ALTER SYSTEM: Keel never uses it, so each one is drift (Q-04)."""
+
+    default = list
 
     def command(self) -> str:  # type: ignore[override]
         query = "select distinct name from pg_file_settings where sourcefile like '%postgresql.auto.conf' order by 1"
