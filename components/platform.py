@@ -40,7 +40,10 @@ class Platform(pulumi.ComponentResource):
         databases = Databases(
             "databases",
             "databases",
-            {"manifest": manifest.slice({"products", "postgres", "endpoints"}), "files": _digest("db/*.py", "db/*.sql")},
+            {
+                "manifest": manifest.slice({"products", "postgres", "endpoints"}),
+                "files": _digest("db/*.py", "db/*.sql"),
+            },
             after(stages[1]),
         )
         migrations = [

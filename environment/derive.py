@@ -94,6 +94,4 @@ def private_openssh(key: ed25519.Ed25519PrivateKey) -> str:
 
 def public_openssh(key: ed25519.Ed25519PrivateKey) -> str:
     """OpenSSH's one-line public key for ``key``."""
-    return (
-        key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
-    )
+    return key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()

@@ -8,7 +8,7 @@ setting whose change would not run it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -88,10 +88,10 @@ class Manifest(Model):
 
     def slice(self, sections: Iterable[str]) -> dict[str, Any]:
         """The named sections and the common ones (identity, hosts, ports, release), as JSON-ready data."""
-        return self.model_dump(mode="json", include=COMMON | set(sections))
+        return self.model_dump(mode="json", include={*COMMON, *sections})
 
     @classmethod
-    def from_slice(cls, data: dict[str, Any]) -> Self:
+    def from_slice(cls, data: dict[str, Any]) -> Manifest:
         """The manifest of a slice; reading a section it does not hold raises AttributeError."""
         sections = {
             name: TypeAdapter(cls.model_fields[name].rebuild_annotation()).validate_python(value)

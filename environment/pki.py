@@ -36,9 +36,7 @@ def ca_certificate(roots: Roots, generation: int = 1) -> str:
         .not_valid_before(CA_NOT_BEFORE)
         .not_valid_after(CA_NOT_BEFORE.replace(year=CA_NOT_BEFORE.year + CA_YEARS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(
-            x509.KeyUsage(False, False, False, False, False, True, True, False, False), critical=True
-        )
+        .add_extension(x509.KeyUsage(False, False, False, False, False, True, True, False, False), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256(), ecdsa_deterministic=True)
     )

@@ -33,9 +33,7 @@ class Table(Model):
     """How sensitive a table is (ADA-34, JEEX-35)."""
 
     classification: Literal["internal", "confidential"]
-    pii: tuple[Name, ...] = Field(
-        default=(), description="Columns with personal data, masked outside production."
-    )
+    pii: tuple[Name, ...] = Field(default=(), description="Columns with personal data, masked outside production.")
 
 
 class Product(Model):
@@ -48,9 +46,7 @@ class Product(Model):
     identity_type: Literal["uuid", "integer"] | None = Field(
         description="Type of app.current_user_id in the policies; null: no row-level security.",
     )
-    auth_path: bool = Field(
-        description="Has functions that find a user before the identity is known (PLAT-18)."
-    )
+    auth_path: bool = Field(description="Has functions that find a user before the identity is known (PLAT-18).")
     statement_timeout: Duration = Field(description="Of the application role only (ADA-02, X-12).")
     tables: dict[Name, Table] = Field(description="Every table, classified.")
 

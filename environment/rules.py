@@ -76,7 +76,9 @@ def addresses_fit(hosts: Mapping[str, Host], network: Any) -> Iterator[Problem]:
         if host.address not in network.cidr:
             yield Problem(f"hosts.{name}.address", str(host.address), f"an address inside {network.cidr}")
         elif host.address in reserved:
-            yield Problem(f"hosts.{name}.address", str(host.address), "not the network's, gateway's or broadcast address")
+            yield Problem(
+                f"hosts.{name}.address", str(host.address), "not the network's, gateway's or broadcast address"
+            )
         if taken[host.address] > 1:
             yield Problem(f"hosts.{name}.address", str(host.address), "an address that no other host has")
 
@@ -161,7 +163,9 @@ def pools_fit_products(wanted: Mapping[str, Any], pgbouncer: Any) -> Iterator[Pr
     """A pool is not larger than its database's limit, and its minimum not larger than its size."""
     if pgbouncer.min_pool_size > pgbouncer.default_pool_size:
         yield Problem(
-            "pgbouncer.min_pool_size", pgbouncer.min_pool_size, f"at most default_pool_size ({pgbouncer.default_pool_size})"
+            "pgbouncer.min_pool_size",
+            pgbouncer.min_pool_size,
+            f"at most default_pool_size ({pgbouncer.default_pool_size})",
         )
     for name, product in wanted.items():
         if product.max_db_connections < pgbouncer.min_pool_size:

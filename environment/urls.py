@@ -25,9 +25,7 @@ def product_urls(manifest: Manifest, roots: Roots, product: Product) -> dict[str
     edges = manifest.carrying(Group.EDGE)
     pooled = (endpoints.address, endpoints.pgbouncer or manifest.ports.pgbouncer)
     direct = (
-        (endpoints.address, endpoints.primary)
-        if endpoints.primary
-        else (str(edges[0].address), manifest.ports.primary)
+        (endpoints.address, endpoints.primary) if endpoints.primary else (str(edges[0].address), manifest.ports.primary)
     )
     app, name = product.app_role, product.name
     return {

@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,7 +74,9 @@ def converge(
     with _connected(session, hosts, outcome, dry) as state, ctx_state.use(state):
         if outcome.unreachable and not dry:
             listed = ", ".join(outcome.unreachable)
-            raise ConvergeFailed(f"unreachable: {listed}. Nothing was changed. Start them (`pulumi up`), then run again.")
+            raise ConvergeFailed(
+                f"unreachable: {listed}. Nothing was changed. Start them (`pulumi up`), then run again."
+            )
         for stage in stages:
             _run_stage(session, stage, state, report, settle)
     outcome.operations = len(journal.entries)
@@ -88,10 +90,8 @@ def _connected(session: Session, hosts: list[HostEntry], outcome: Outcome, dry: 
     inventory = Inventory(([(host.name, _connection(session, host)) for host in hosts], {}))
     state = State(inventory, Config(CONNECT_TIMEOUT=5, FAIL_PERCENT=100), check_for_changes=dry)
     state.set_stage(StateStage.Connect)
-    try:
+    with suppress(PyinfraError):  # every host failed; told below
         connect_all(state)
-    except PyinfraError:
-        pass  # every host failed; told below
     outcome.unreachable = [host.name for host in hosts if not inventory.get_host(host.name).connected]
     outcome.hosts = len(hosts) - len(outcome.unreachable)
     try:
@@ -130,7 +130,8 @@ def _lock(host: Host) -> None:
     answer = channel.makefile().readline().strip()
     if answer != "held":
         raise ConvergeFailed(
-            f"{host.name} is being changed by another controller: {answer}. Nothing was changed; run again when it is done."
+            f"{host.name} is being changed by another controller: {answer}. Nothing was changed; "
+            "run again when it is done."
         )
     host.data.keel_lock = channel
 

@@ -38,7 +38,9 @@ def build(folder: str, tag: str, labels: dict[str, str], report: Callable[[str],
         if line.startswith(("Step ", "#")):
             report(f"image {tag}: {line.strip()[:120]}")
     if process.wait():
-        raise DockerFailed(f"docker build of {tag} failed; the running hosts were left alone.\n" + "\n".join(lines[-20:]))
+        raise DockerFailed(
+            f"docker build of {tag} failed; the running hosts were left alone.\n" + "\n".join(lines[-20:])
+        )
     built = image_id(tag)
     if built is None:
         raise DockerFailed(f"docker build of {tag} ended well, but there is no such image")

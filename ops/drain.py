@@ -55,8 +55,8 @@ def _move_leader(session: Session, host: str, report: Any) -> None:
     unwell = [member.name for member in others if not member.well]
     if unwell:
         raise Refused(
-            f"{host} is not taken away: PostgreSQL on {', '.join(unwell)} is not running or streaming. Nothing was changed. "
-            "Bring it back (`./keel status`), then run again."
+            f"{host} is not taken away: PostgreSQL on {', '.join(unwell)} is not running or streaming. "
+            "Nothing was changed. Bring it back (`./keel status`), then run again."
         )
     if not any(member.name == host and member.leads for member in found):
         return

@@ -28,13 +28,15 @@ def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, An
     report(f"{host.name}: waiting for its services")
     if not _await_cluster(session, host.name):
         raise NotReady(
-            f"{host.name} came back, but the cluster with it did not become healthy within 120 s; the next host was left "
-            "alone. Look at `./keel status` and at the journal of patroni and etcd there."
+            f"{host.name} came back, but the cluster with it did not become healthy within 120 s; the next host was "
+            "left alone. Look at `./keel status` and at the journal of patroni and etcd there."
         )
     return {}
 
 
-@retry(retry=retry_if_exception_type((Unreachable, OSError)), stop=stop_after_delay(60), wait=wait_fixed(0.2), reraise=True)
+@retry(
+    retry=retry_if_exception_type((Unreachable, OSError)), stop=stop_after_delay(60), wait=wait_fixed(0.2), reraise=True
+)
 def _await_ssh(session: Session, host: str) -> None:
     endpoint = session.manifest.host(host).ssh
     with socket.create_connection((endpoint.hostname, endpoint.port), timeout=2) as connection:

@@ -92,7 +92,7 @@ class Session:
         )
 
     @contextmanager
-    def superuser(self) -> Iterator["Superuser"]:
+    def superuser(self) -> Iterator[Superuser]:
         """Connections as ``postgres``, through SSH to the primary's socket: no superuser crosses the network."""
         leader = self.leader()
         with self._forward(leader.name, "/run/postgresql/.s.PGSQL.5432") as directory:

@@ -47,7 +47,10 @@ def run(session: Session, *arguments: str) -> list[str]:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/verify", *arguments],
             cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL,
-            env={**os.environ, "KEEL_CONTEXT": str(context), "KEEL_REPORT": str(report), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={
+                **os.environ,
+                "KEEL_CONTEXT": str(context), "KEEL_REPORT": str(report), "PYTHONDONTWRITEBYTECODE": "1",
+            },
         )  # fmt: skip
         if done.returncode not in (0, 1) or not report.exists():
             return [f"the suite did not run (pytest exit {done.returncode}): {(done.stdout + done.stderr)[-3000:]}"]

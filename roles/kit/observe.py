@@ -50,7 +50,7 @@ _MARK = "=====keel "
 class ObserveHost(FactBase[HostState]):
     """Packages, paths, units and key pairs of a host."""
 
-    def command(self, paths: Iterable[str], units: Iterable[str], certificates: Iterable[str]) -> str:  # type: ignore[override]
+    def command(self, paths: Iterable[str], units: Iterable[str], certificates: Iterable[str]) -> str:
         listed = " ".join(shlex.quote(path) for path in paths)
         parts = [
             f"echo '{_MARK}packages'; dpkg-query -W -f '${{db:Status-Status}} ${{Package}} ${{Version}}\\n'",

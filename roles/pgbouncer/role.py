@@ -43,6 +43,4 @@ class Pgbouncer(Role):
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:
-        return (
-            Unit("pgbouncer.service", restart=(DROPIN,), reload=(CONFIG, DATABASES, ACCESS, USERS, TLS, paths.CA)),
-        )
+        return (Unit("pgbouncer.service", restart=(DROPIN,), reload=(CONFIG, DATABASES, ACCESS, USERS, TLS, paths.CA)),)

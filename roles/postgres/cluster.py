@@ -32,7 +32,8 @@ def url(target: Target, path: str, address: object | None = None) -> str:
 
 def member_is_ready(target: Target) -> str:
     """Shell condition: this member runs as primary, or streams from it."""
-    return f"{CURL} -f {url(target, '/patroni')} | jq -e '.state == \"running\" and (.role == \"primary\" or .replication_state == \"streaming\")' >/dev/null 2>&1"
+    serves = '.state == "running" and (.role == "primary" or .replication_state == "streaming")'
+    return f"{CURL} -f {url(target, '/patroni')} | jq -e {shlex.quote(serves)} >/dev/null 2>&1"
 
 
 class Configuration(FactBase[dict[str, Any]]):
@@ -40,7 +41,7 @@ class Configuration(FactBase[dict[str, Any]]):
 
     default = dict
 
-    def command(self, address: str) -> str:  # type: ignore[override]
+    def command(self, address: str) -> str:
         return f"{CURL} -f {address} || true"
 
     def process(self, output: Iterable[str]) -> dict[str, Any]:
@@ -53,7 +54,7 @@ class Members(FactBase[list[dict[str, Any]]]):
 
     default = list
 
-    def command(self, address: str) -> str:  # type: ignore[override]
+    def command(self, address: str) -> str:
         return f"{CURL} -f {address} || true"
 
     def process(self, output: Iterable[str]) -> list[dict[str, Any]]:
@@ -66,7 +67,7 @@ class HandMadeSettings(FactBase[list[str]]):
 
     default = list
 
-    def command(self) -> str:  # type: ignore[override]
+    def command(self) -> str:
         query = "select distinct name from pg_file_settings where sourcefile like '%postgresql.auto.conf' order by 1"
         return f"psql -U postgres -d postgres -XAtc {shlex.quote(query)} 2>/dev/null || true"
 
@@ -79,7 +80,9 @@ def converge_configuration(target: Target) -> None:
     found = host.get_fact(Configuration, address=url(target, "/config"))
     patch = difference(found, dynamic_configuration(target.manifest))
     names = ", ".join(sorted(_leaves(patch)))
-    perform(f"postgres: cluster configuration ({names or 'current'})", _patch_configuration, patch, url(target, "/config"))
+    perform(
+        f"postgres: cluster configuration ({names or 'current'})", _patch_configuration, patch, url(target, "/config")
+    )
 
 
 def forget_hand_made_settings(target: Target) -> None:
@@ -181,15 +184,19 @@ def _restart_all(target: Target) -> None:
         if leader.get("pending_restart"):
             candidates = [m["name"] for m in _members(target) if m["role"] == "sync_standby"]
             if candidates:
-                body = json.dumps({"leader": leader["name"], "candidate": candidates[0]})
-                _shell(f"{CURL} -f -X POST -d {shlex.quote(body)} {url(target, '/switchover', leader['host'])}")
-                _await(
-                    target,
-                    lambda now: _healthy(now) and any(m["name"] == candidates[0] and m["role"] == "leader" for m in now),
-                    f"switchover from {leader['name']} to {candidates[0]}",
-                )
+                _switchover(target, leader, candidates[0])
             if any(m["name"] == leader["name"] and m.get("pending_restart") for m in _members(target)):
                 _restart(target, leader["name"], leader["host"])
+
+
+def _switchover(target: Target, leader: dict[str, Any], candidate: str) -> None:
+    body = json.dumps({"leader": leader["name"], "candidate": candidate})
+    _shell(f"{CURL} -f -X POST -d {shlex.quote(body)} {url(target, '/switchover', leader['host'])}")
+    _await(
+        target,
+        lambda now: _healthy(now) and any(m["name"] == candidate and m["role"] == "leader" for m in now),
+        f"switchover from {leader['name']} to {candidate}",
+    )
 
 
 def _restart(target: Target, name: str, address: str) -> None:

@@ -52,7 +52,9 @@ class Postgres(Role):
             rewind=REWIND,
         )
         return (
-            File(CONFIG, config, "postgres", "postgres", "600", check="patroni --validate-config {} --ignore-listen-port"),
+            File(
+                CONFIG, config, "postgres", "postgres", "600", check="patroni --validate-config {} --ignore-listen-port"
+            ),
             File(DROPIN, self.render("patroni.service.conf", target)),
         )
 
