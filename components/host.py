@@ -93,7 +93,12 @@ class Host(pulumi.ComponentResource):
         self.ready = Ready(
             "ready",
             f"{name}-ready",
-            {"manifest": args.manifest.model_dump(mode="json"), "host": name, "container": container.id},
+            {
+                "manifest": args.manifest.model_dump(mode="json"),
+                "host": name,
+                "container": container.id,
+                "container_name": container.name,
+            },
             child,
         )
         self.register_outputs({"container": container.id})
@@ -132,7 +137,8 @@ def _hardware(args: HostArgs) -> dict[str, Any]:
         "security_opts": ["seccomp=unconfined"],
         "capabilities": docker.ContainerCapabilitiesArgs(adds=["CAP_NET_ADMIN", "CAP_SYS_ADMIN"]),
         "tmpfs": {"/run": "", "/run/lock": "", "/tmp": ""},  # noqa: S108 - in the container
-        "must_run": True,
+        # A stopped container is started again (the step `ready`), never taken for gone and made anew.
+        "must_run": False,
     }
 
 

@@ -30,6 +30,8 @@ from environment.types import Kind
 
 ROOT = Path(__file__).parent.parent
 BOOKKEEPING = frozenset({"__provider", "drift"})
+OBSERVED = frozenset({"image", "ready", "converge", "databases", "migration", "verification"})
+"""Actions that can tell what is out of place; a drain has nothing to look at."""
 
 
 class StepFailed(Exception):
@@ -59,11 +61,11 @@ class StepProvider(ResourceProvider):
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Record what is out of place, so that the next preview shows it and the next update repairs it."""
-        drift = self._run("observe", props)
+        drift = self._run("observe", props) if props["action"] in OBSERVED else []
         return ReadResult(id_, {**_plain(props), "drift": drift})
 
-    def delete(self, _id: str, props: dict[str, Any]) -> None:
-        self._run("remove", props)
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        """Nothing to do: what a step did lies on the hosts and goes with them."""
 
     def _apply(self, props: dict[str, Any]) -> dict[str, Any]:
         outputs = self._run("apply", props) or {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from environment.rules import Problem, check
 from environment.settings import Settings
 
 ROOT = Path(__file__).parent.parent
-STACKS = ROOT / "stacks"
+PROJECT = Path(os.environ.get("KEEL_PROJECT") or ROOT)
+"""Where Pulumi.yaml and the stack files are; tests put ephemeral environments elsewhere."""
+STACKS = PROJECT / "stacks"
 NAMESPACE = "keel:"
 SECRET_KEYS = frozenset({"access", "pki", "backup"})
 """The three roots; they stay Pulumi secrets and never enter the settings."""

@@ -9,7 +9,7 @@ from tenacity import retry, retry_if_exception_type, retry_if_result, stop_after
 
 from environment.types import Group
 from ops.cluster import etcd_health, members
-from ops.converge import all_stages, converge
+from ops.docker import docker
 from ops.session import Session, Unreachable
 
 
@@ -20,10 +20,15 @@ class NotReady(Exception):
 def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, Any]:
     """Wait for SSH. Where the platform ran before, put the host's services back and wait until they are well."""
     host = session.manifest.host(inputs["host"])
+    if docker("inspect", "-f", "{{.State.Running}}", inputs["container_name"]) != "true":
+        report(f"{host.name}: starting its container")
+        docker("start", inputs["container_name"])
     report(f"{host.name}: waiting for SSH")
     _await_ssh(session, host.name)
     if not _ran_before(session, host.name):
         return {}
+    from ops.converge import all_stages, converge  # slow to import, and rarely needed
+
     converge(session, all_stages(), report, only=[host.name], settle=False)
     report(f"{host.name}: waiting for its services")
     if not _await_cluster(session, host.name):
@@ -38,13 +43,17 @@ def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, An
     retry=retry_if_exception_type((Unreachable, OSError)), stop=stop_after_delay(60), wait=wait_fixed(0.2), reraise=True
 )
 def _await_ssh(session: Session, host: str) -> None:
+    _greeting(session, host)
+    session.run(host, "systemctl is-system-running --wait >/dev/null || true", timeout=30)
+
+
+def _greeting(session: Session, host: str) -> None:
+    """Docker's proxy accepts before sshd listens: only its greeting tells that it does."""
     endpoint = session.manifest.host(host).ssh
     with socket.create_connection((endpoint.hostname, endpoint.port), timeout=2) as connection:
-        # Docker's proxy accepts before sshd listens: only its greeting tells that it does.
         connection.settimeout(2)
         if not connection.recv(4).startswith(b"SSH"):
             raise Unreachable(f"{host}: no SSH greeting on {endpoint.hostname}:{endpoint.port}")
-    session.run(host, "systemctl is-system-running --wait >/dev/null || true", timeout=30)
 
 
 DATA = "/var/lib/etcd/member /var/lib/postgresql/*/main/PG_VERSION"

@@ -15,15 +15,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import psycopg
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from environment.derive import Roots, private_openssh
 from environment.manifest import HostEntry, Manifest
 from environment.pki import ca_certificate
 from environment.types import Group
+
+if TYPE_CHECKING:
+    import psycopg
 
 
 class Unreachable(Exception):
@@ -146,8 +149,10 @@ class Superuser:
 
     directory: Path
 
-    def connect(self, database: str) -> psycopg.Connection:
+    def connect(self, database: str) -> psycopg.Connection[tuple[Any, ...]]:
         """A new connection as postgres. The caller closes it."""
+        import psycopg  # most steps need no database driver, and it is slow to import
+
         return psycopg.connect(host=str(self.directory), user="postgres", dbname=database, connect_timeout=10)
 
 

@@ -21,7 +21,7 @@ from typing import Any, TextIO
 from environment.derive import Roots
 from environment.manifest import Manifest
 from ops import lifeline
-from ops.session import Session, open_session
+from ops.session import open_session
 
 ACTIONS = {
     "image": "ops.image",
@@ -32,8 +32,8 @@ ACTIONS = {
     "migration": "ops.migration",
     "verification": "ops.verification",
 }
-"""Action → module with ``apply(session, inputs, report) -> outputs``, ``observe(session, inputs) -> drift`` and
-``remove(session, inputs)``; what a step does not need it does not define."""
+"""Action → module with ``apply(session, inputs, report) -> outputs`` and, where there is something to look at,
+``observe(session, inputs) -> drift``."""
 
 
 def main(request: dict[str, Any], answer: TextIO) -> int:
@@ -49,19 +49,14 @@ def main(request: dict[str, Any], answer: TextIO) -> int:
     roots = Roots(manifest.identity.name, **request["roots"])
     try:
         with open_session(manifest, roots) as session:
-            say("result", _phase(module, request["phase"], session, inputs, lambda text: say("progress", text)))
+            if request["phase"] == "apply":
+                say("result", module.apply(session, inputs, lambda text: say("progress", text)))
+            else:
+                say("result", module.observe(session, inputs))
     except Exception as error:
         say("error", str(error) if str(error) else repr(error))
         return 1
     return 0
-
-
-def _phase(module: Any, phase: str, session: Session, inputs: dict[str, Any], report: Any) -> object:
-    if phase == "apply":
-        return module.apply(session, inputs, report)
-    if phase == "observe":
-        return module.observe(session, inputs) if hasattr(module, "observe") else []
-    return module.remove(session, inputs) if hasattr(module, "remove") else None
 
 
 if __name__ == "__main__":

@@ -1,0 +1,71 @@
+# Keel's targets. `make help` lists them; ENV chooses the environment (dev, ci, staging, production).
+ENV ?= dev
+export ENV
+RUN := tools/run
+FAST := tools/run --no-docker
+# dev and ci are made to be remade: no question, no preview first. Elsewhere Pulumi shows what it will do and asks.
+ifneq (,$(filter dev ci,$(ENV)))
+UP_FLAGS ?= --yes --skip-preview
+DOWN_FLAGS ?= --yes
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help up preview down shell setup verify status drift test test-fast lint bench campaign \
+        dev-setup docker-up migrate migration test-db clean
+
+help:  ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up:  ## the environment, from whatever is there, verified
+	@$(FAST) python -m ops.preflight $(ENV)
+	@$(RUN) python -m ops.recover $(ENV)
+	@$(RUN) pulumi up -s $(ENV) $(UP_FLAGS)
+
+preview:  ## what `make up` would change, drift on the hosts included
+	@$(RUN) pulumi preview -s $(ENV) --refresh
+
+down:  ## remove the environment (dev and ci with their data; elsewhere volumes are kept)
+	@$(RUN) pulumi destroy -s $(ENV) $(DOWN_FLAGS)
+
+shell:  ## a shell in which plain `pulumi`, `alembic`, `pytest` work
+	@$(RUN) python -m ops.recover $(ENV)
+	@tools/shell
+
+setup:  ## only the toolchain
+	@tools/setup
+
+verify:  ## run the verification against the running environment
+	@./keel --env $(ENV) verify
+
+status:  ## hosts, roles, lag, pools, versions, heads
+	@./keel --env $(ENV) status
+
+drift:  ## what differs from the model on the hosts and in the databases
+	@./keel --env $(ENV) drift
+
+lint:  ## ruff and mypy
+	@$(FAST) tools/lint
+
+test-fast: lint  ## no Docker: lint, unit, component and role tests
+	@$(FAST) pytest -q -n 2 tests/unit tests/components tests/roles
+
+test: lint  ## everything: real servers, real environments beside a running one
+	@$(RUN) tools/test
+
+bench:  ## cold start, no-op, one setting, drift check
+	@$(RUN) python -m tools.bench
+
+dev-setup: up  ## BAC-47: environment, services, migrations, test data
+	@./keel --env $(ENV) db seed jeex_idea --set demo
+
+docker-up: up  ## BAC-47: alias of up
+
+migrate:  ## BAC-47: every product to its head (part of up)
+	@$(RUN) pulumi up -s $(ENV) $(UP_FLAGS)
+
+migration:  ## BAC-30: a new revision: make migration product=jeex_idea name="add tags"
+	@test -n "$(product)" && test -n "$(name)" || { echo 'usage: make migration product=NAME name="what it does"'; exit 1; }
+	@./keel --env $(ENV) db revision $(product) "$(name)"
+
+test-db:  ## BAC-47: only the database tests
+	@$(RUN) pytest -q tests/db

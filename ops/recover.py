@@ -1,0 +1,101 @@
+"""What `make up` does before `pulumi up`: clear away what a killed run left, and nothing else.
+
+    python -m ops.recover ENVIRONMENT
+
+A dead run's lock is recognised by its process; its pending operations are dropped (every step can be carried out again);
+containers and networks that carry the environment's label but are not in the state were made and never recorded, and are
+removed: data lies on volumes, which Docker hands out again under their names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import yaml
+
+from environment.load import PROJECT
+from ops.docker import DockerFailed, docker
+
+LABEL = "keel.environment"
+
+
+class Busy(Exception):
+    """Another controller is at work on this environment."""
+
+
+def main(environment: str) -> None:
+    """Make the stack ready for `pulumi up`. Raises Busy when a living process holds its lock."""
+    _pulumi("stack", "select", "--create", environment)
+    for lock in _locks(environment):
+        owner = f"{lock['username']}@{lock['hostname']} (process {lock['pid']}) since {lock['timestamp']}"
+        if lock["hostname"] != socket.gethostname() or _alive(int(lock["pid"])):
+            raise Busy(f"{environment} is being changed by {owner}. Nothing was changed; run again when it is done.")
+        print(f"{environment}: the run of {owner} was killed; its lock is removed", flush=True)
+        _pulumi("cancel", "--yes", "-s", environment)
+    state = json.loads(_pulumi("stack", "export", "-s", environment))
+    deployment = state.get("deployment") or {}
+    if deployment.pop("pending_operations", None):
+        print(f"{environment}: operations that were interrupted are carried out again", flush=True)
+        _pulumi("stack", "import", "-s", environment, given=json.dumps(state))
+    _remove_unrecorded(environment, deployment.get("resources") or [])
+
+
+def _locks(environment: str) -> Iterable[dict[str, Any]]:
+    folder = _backend()
+    if folder is not None:
+        for path in folder.glob(f".pulumi/locks/**/{environment}/*.json"):
+            yield json.loads(path.read_text())
+
+
+def _backend() -> Path | None:
+    """Folder of a file backend, None for any other."""
+    url = os.environ.get("PULUMI_BACKEND_URL") or yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["backend"]["url"]
+    parsed = urlparse(url)
+    return Path(parsed.netloc + parsed.path).expanduser() if parsed.scheme == "file" else None
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip() == "pulumi"
+    except OSError:
+        return False
+
+
+def _remove_unrecorded(environment: str, resources: list[dict[str, Any]]) -> None:
+    recorded = {resource.get("id") for resource in resources}
+    try:
+        containers = docker("ps", "-aq", "--no-trunc", "--filter", f"label={LABEL}={environment}").split()
+        networks = docker("network", "ls", "-q", "--no-trunc", "--filter", f"label={LABEL}={environment}").split()
+    except DockerFailed:
+        return  # no engine: no containers
+    for container in [c for c in containers if c not in recorded]:
+        name = docker("inspect", "-f", "{{.Name}}", container).lstrip("/")
+        print(f"{environment}: container {name} was made and not recorded; it is made again (its data stays)", flush=True)
+        docker("rm", "-f", container)
+    for network in [n for n in networks if n not in recorded]:
+        print(f"{environment}: network {network[:12]} was made and not recorded; it is made again", flush=True)
+        docker("network", "rm", network)
+
+
+def _pulumi(*arguments: str, given: str | None = None) -> str:
+    done = subprocess.run(
+        ["pulumi", *arguments, "--non-interactive"], cwd=PROJECT, capture_output=True, text=True, input=given
+    )
+    if done.returncode:
+        raise RuntimeError(f"pulumi {' '.join(arguments[:2])}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1])
+    except (Busy, RuntimeError, DockerFailed) as error:
+        sys.exit(f"error: {error}")
