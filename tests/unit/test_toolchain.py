@@ -107,9 +107,9 @@ def test_cgroup_hierarchies(tmp_path: Path, mounts: str, finding: str | None) ->
 def test_an_engine_on_another_machine_is_refused(tmp_path: Path, host: str, local: bool) -> None:
     system = machine(tmp_path)
     findings = preflight.machine(FakeSystem({"DOCKER_HOST": host}, system.root))
-    assert [
-        finding.startswith(f"DOCKER_HOST points at another machine ({host})") for finding in findings
-    ] == ([] if local else [True])
+    assert [finding.startswith(f"DOCKER_HOST points at another machine ({host})") for finding in findings] == (
+        [] if local else [True]
+    )
 
 
 @pytest.mark.parametrize(
@@ -161,6 +161,14 @@ def test_python_3_10_is_refused_in_one_sentence(tmp_path: Path) -> None:
     assert done.stderr.startswith("Keel needs Python 3.11 or newer; this is 3.10.13 (")
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "cache").exists()
+
+
+def test_no_python_at_all_is_said_in_one_sentence() -> None:
+    environment = {"PATH": os.environ["PATH"], "PYTHON": "python-that-is-not-there"}
+    command = [str(SETUP.with_name("run")), "true"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Keel needs Python 3.11 or newer and finds no python-that-is-not-there")
 
 
 def test_the_version_gate_parses_on_old_pythons_and_accepts_new_ones() -> None:

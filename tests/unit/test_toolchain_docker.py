@@ -15,22 +15,16 @@ from tools.toolchain.system import Result
 
 def test_an_installed_engine_is_started_as_a_process_where_systemd_does_not_run(tmp_path: Path) -> None:
     system = machine(tmp_path, programs={"docker": "/docker", "dockerd": "/dockerd"})
-    system.says.update(
-        {DOCKER_VERSION: Result(1, ""), ("docker", "version"): Result(1, "", "Cannot connect")}
-    )
+    system.says.update({DOCKER_VERSION: Result(1, ""), ("docker", "version"): Result(1, "", "Cannot connect")})
     write(system.path("/proc/1/comm"), "init\n")
     take(engine.step(system, cache(tmp_path)))
     assert system.daemons == [("dockerd",)]
     assert not system.worked
 
 
-def test_an_engine_that_is_starting_already_is_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_engine_that_is_starting_already_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     system = machine(tmp_path, programs={"docker": "/docker", "dockerd": "/dockerd"})
-    system.says.update(
-        {DOCKER_VERSION: Result(1, ""), ("docker", "version"): Result(1, "", "Cannot connect")}
-    )
+    system.says.update({DOCKER_VERSION: Result(1, ""), ("docker", "version"): Result(1, "", "Cannot connect")})
     write(system.path("/var/run/docker.pid"), "77")
     write(system.path("/proc/77/comm"), "dockerd\n")
     monkeypatch.setattr(engine, "START_SECONDS", 0.0)

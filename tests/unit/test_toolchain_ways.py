@@ -64,9 +64,7 @@ def test_an_installed_pulumi_is_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flaw", ["too old", "no language host"])
-def test_an_unsuitable_pulumi_is_left_alone(
-    tmp_path: Path, flaw: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unsuitable_pulumi_is_left_alone(tmp_path: Path, flaw: str, capsys: pytest.CaptureFixture[str]) -> None:
     system = builder(tmp_path, programs={"go": "/go", "pulumi": str(installed_pulumi(tmp_path))})
     if flaw == "too old":
         system.says[("pulumi", "version")] = Result(0, "v3.199.0")
@@ -77,9 +75,7 @@ def test_an_unsuitable_pulumi_is_left_alone(
     assert "did not work" not in capsys.readouterr().err
 
 
-def test_the_official_installer_comes_before_a_build(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_official_installer_comes_before_a_build(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     system = builder(
         tmp_path,
         reachable=frozenset({pulumi_cli.VENDOR}),

@@ -20,6 +20,4 @@ def install(system: System, cache: Cache, *packages: str) -> None:
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     log = cache.log("apt")
     system.work("reading package lists", "apt-get", "update", "-q", log=log, env=quiet)
-    system.work(
-        f"installing {', '.join(packages)}", "apt-get", "install", "-q", "-y", *packages, log=log, env=quiet
-    )
+    system.work(f"installing {', '.join(packages)}", "apt-get", "install", "-q", "-y", *packages, log=log, env=quiet)

@@ -34,9 +34,7 @@ def step(system: System, cache: Cache, suite: str, tag: str = "") -> Step:
             Way(
                 "docker pull",
                 lambda: None if system.answers(REGISTRY) else f"{REGISTRY} does not answer",
-                lambda: system.work(
-                    f"pulling {image}", "docker", "pull", image, log=cache.log("docker-pull")
-                ),
+                lambda: system.work(f"pulling {image}", "docker", "pull", image, log=cache.log("docker-pull")),
                 room,
             ),
             Way(

@@ -63,9 +63,7 @@ def start(system: System, cache: Cache) -> None:
     while not answers(system):
         if time.monotonic() > give_up:
             said = system.run("docker", "version").err
-            raise SetupError(
-                f"the Docker daemon does not answer after {START_SECONDS:g} s: {said}; see {log}"
-            )
+            raise SetupError(f"the Docker daemon does not answer after {START_SECONDS:g} s: {said}; see {log}")
         time.sleep(POLL_SECONDS)
 
 

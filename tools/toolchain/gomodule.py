@@ -19,9 +19,7 @@ class GoProgram:
 
     folder: Path
     package: str
-    version_variable: str = (
-        ""  # set by the linker to the version of `module`, where the program does not know it
-    )
+    version_variable: str = ""  # set by the linker to the version of `module`, where the program does not know it
     module: str = ""
 
     @property

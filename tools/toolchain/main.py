@@ -82,7 +82,7 @@ def main(arguments: Sequence[str]) -> int:
         say(f"Set-up stopped: {error}")
         return FAILED
     except KeyboardInterrupt:
-        say("Interrupted: what was complete is kept, the step at hand left nothing behind. Run this again.")
+        say("Interrupted: what was complete is kept, nothing half-done will be used. Run this again.")
         return 130
     if status == 0 and options.print_env:
         shellenv.make_state_folder(system.environ)

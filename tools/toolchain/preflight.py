@@ -82,7 +82,4 @@ def disk(system: System, needs: Sequence[Need]) -> str | None:
             short.append(f"{total / GB:.1f} GB are needed and {free / GB:.1f} GB are free below {places}")
     if not short:
         return None
-    return (
-        f"too little disk: {'; '.join(short)}. "
-        "Free some, or point XDG_CACHE_HOME or Docker's data-root elsewhere."
-    )
+    return f"too little disk: {'; '.join(short)}. Free some, or point XDG_CACHE_HOME or Docker's data-root elsewhere."

@@ -39,8 +39,7 @@ def variables(cache: Cache, environ: Mapping[str, str], requirements: Path) -> d
 def lines(values: Mapping[str, str | None]) -> str:
     """Shell commands that apply `values`."""
     return "\n".join(
-        f"unset {name}" if value is None else f"export {name}={shlex.quote(value)}"
-        for name, value in values.items()
+        f"unset {name}" if value is None else f"export {name}={shlex.quote(value)}" for name, value in values.items()
     )
 
 

@@ -71,5 +71,5 @@ def take(step: Step) -> None:
         raise SetupError(step.impossible())
     raise SetupError(
         f"{step.title} could not be provided: {failures[-1]}\n"
-        f"What was done before this step is kept; the step left nothing behind. {step.remedy}"
+        f"What was done before is kept, and nothing half-done will be used. {step.remedy}"
     )

@@ -41,7 +41,7 @@ def step(system: System, cache: Cache, requirements: Path) -> Step:
         shutil.rmtree(target, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         system.work("making the virtual environment", sys.executable, "-m", "venv", str(target), log=log)
-        pip = (str(target / "bin/python"), "-m", "pip", "install", "--disable-pip-version-check")
+        pip = (str(target / "bin/python"), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar=off")
         system.work("installing Python packages", *pip, "--require-hashes", "-r", str(requirements), log=log)
         complete.touch()
 
