@@ -50,9 +50,7 @@ def _revoke(grant: Grant, database: str, owner: str) -> Change:
     )
     undeclared = grant.grantee != PUBLIC
     end = SQL(" CASCADE") if undeclared else SQL("")
-    return Change(
-        _words("revoke", grant, "from"), _scope(grant, owner) + statement + end, database, undeclared
-    )
+    return Change(_words("revoke", grant, "from"), _scope(grant, owner) + statement + end, database, undeclared)
 
 
 def _target(grant: Grant) -> Composable:

@@ -15,7 +15,9 @@ where c.relnamespace = cast(:schema as regnamespace) and c.relkind in ('r', 'p')
   and a.attnum > 0 and not a.attisdropped
 union all
 select format('constraint %s on %s: %s%s', conname, c.relname, pg_get_constraintdef(k.oid),
-              case when convalidated then '' else ' (not valid)' end)
+              case when not convalidated then ' (not valid)'
+                   when exists (select from pg_trigger t where t.tgconstraint = k.oid and t.tgenabled <> 'O')
+                   then ' (its trigger is disabled)' else '' end)
 from pg_constraint k join pg_class c on c.oid = k.conrelid
 where c.relnamespace = cast(:schema as regnamespace) and contype <> 'n'
 union all

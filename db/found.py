@@ -70,6 +70,8 @@ class Contents:
 
     extensions: frozenset[str] = frozenset({"plpgsql"})
     schemas: dict[str, str] = field(default_factory=lambda: {"public": "pg_database_owner"})
+    relations: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Owners of tables, views and sequences by schema and name, without those of extensions."""
     grants: frozenset[Grant] = frozenset({Grant("SCHEMA", "public", PUBLIC, "USAGE")})
 
 
@@ -113,6 +115,13 @@ where a.grantee <> d.datdba
 _SCHEMAS = b"""
 select nspname, pg_get_userbyid(nspowner) from pg_namespace where nspname !~ '^(pg_|information_schema$)'
 """
+_RELATIONS = b"""
+select nspname, relname, pg_get_userbyid(relowner)
+from pg_class c join pg_namespace n on n.oid = relnamespace
+where nspname in ('public', 'alembic') and relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+  and not exists (select from pg_depend d  -- an extension's, or a column's own sequence
+                  where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype in ('e', 'a', 'i'))
+"""
 _SCHEMA_GRANTS = b"""
 select 'SCHEMA', nspname, coalesce(r.rolname, 'PUBLIC'), a.privilege_type, ''
 from pg_namespace n, aclexplode(coalesce(nspacl, acldefault('n', nspowner))) a
@@ -143,8 +152,7 @@ def read_cluster(connection: "psycopg.Connection[Any]") -> Cluster:
         available=frozenset(available),
         roles={name: FoundRole(*facts) for name, *facts in _rows(connection, _ROLES)},
         memberships=frozenset(
-            Membership(*row)
-            for row in _rows(connection, _MEMBERSHIPS if version >= 16 else _MEMBERSHIPS_BEFORE_16)
+            Membership(*row) for row in _rows(connection, _MEMBERSHIPS if version >= 16 else _MEMBERSHIPS_BEFORE_16)
         ),
         settings={
             (database, role): dict(pair.split("=", 1) for pair in pairs)
@@ -160,5 +168,6 @@ def read_contents(connection: "psycopg.Connection[Any]") -> Contents:
     return Contents(
         extensions=frozenset(name for (name,) in _rows(connection, b"select extname from pg_extension")),
         schemas=dict(_rows(connection, _SCHEMAS)),
+        relations={(schema, name): owner for schema, name, owner in _rows(connection, _RELATIONS)},
         grants=frozenset(Grant(*row) for row in _rows(connection, _SCHEMA_GRANTS)),
     )

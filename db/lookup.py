@@ -62,9 +62,7 @@ def plan(connection: "psycopg.Connection[Any]") -> list[Change]:
     changes += [
         Change(
             f"revoke EXECUTE on function keel.user_lookup from {caller}",
-            sql.SQL("REVOKE ALL ON FUNCTION keel.user_lookup(text) FROM {} CASCADE").format(
-                sql.Identifier(caller)
-            ),
+            sql.SQL("REVOKE ALL ON FUNCTION keel.user_lookup(text) FROM {} CASCADE").format(sql.Identifier(caller)),
             removes=True,
         )
         for caller in sorted(set(callers) - {"PUBLIC", PGBOUNCER})

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import repeatable
 from db.describe import describe, describe_models
 from db.models import metadata
-from db.url import database_url, libpq_url
+from db.url import conninfo, database_url
 from environment.products import ROOT, Product, SeedSet
 
 OPTIONS: dict[str, Any] = {
@@ -69,6 +69,12 @@ def upgrade(product: Product, url: str, *, wait: float | None = None) -> None:
     transaction: a failing one is rolled back, those before it stay. Raises MigrationError.
     """
     target = head(product)
+    at = current(product, url)
+    if at and not _knows(product, at):
+        raise MigrationError(
+            f"{product.name}: the database is at revision {at}, which is not in this checkout's history: it belongs "
+            "to a newer release or another branch. Nothing was changed. Use the checkout that made it"
+        )
     try:
         command.upgrade(config(product, url, wait), target)
         repeatable.apply(product, url)
@@ -120,7 +126,7 @@ def seed(product: Product, url: str, which: SeedSet, *, production: bool) -> boo
     if not path.exists():
         return False
     try:
-        with psycopg.connect(libpq_url(url)) as connection:
+        with psycopg.connect(conninfo(url)) as connection:
             connection.execute(path.read_bytes())
     except psycopg.Error as error:
         raise MigrationError(
@@ -144,18 +150,19 @@ def _failed(product: Product, url: str, target: str, error: Exception) -> Migrat
             "revision is unknown; a revision that had not ended was rolled back. Run again when it answers"
         )
     if at == target:
-        step, left = "functions, policies and grants", "are as they were"
+        left = "functions, policies and grants are as they were"
     else:
-        script = ScriptDirectory.from_config(config(product))
-        known = at is None or any(revision.revision == at for revision in script.walk_revisions())
-        following = [r.revision for r in script.iterate_revisions(target, at)] if known else []
-        step = f"revision {following[-1]}" if following else f"the way to {target}"
-        left = f"was not applied; the database is at {at or 'no revision'}"
+        following = list(ScriptDirectory.from_config(config(product)).iterate_revisions(target, at or "base"))
+        left = f"revision {following[-1].revision} was not applied, the database is at {at or 'no revision'}"
     return MigrationError(
-        f"{product.name}: {step} {left}: {_said(error)}\n"
-        f"Revisions before it stay. Remove the cause and run again: it goes on there. By hand: "
-        f"alembic -n {product.name} upgrade head"
+        f"{product.name}: {left}: {_said(error)}\nRevisions before it stay. Remove the cause and run again: it "
+        f"goes on there. By hand: alembic -n {product.name} upgrade head"
     )
+
+
+def _knows(product: Product, revision: str) -> bool:
+    script = ScriptDirectory.from_config(config(product))
+    return any(known.revision == revision for known in script.walk_revisions())
 
 
 def _said(error: Exception) -> str:

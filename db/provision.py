@@ -105,19 +105,13 @@ def declared_roles(spec: ClusterSpec, version: int) -> list[Role]:
 
 def _check(cluster: Cluster, spec: ClusterSpec, roles: list[Role]) -> None:
     """Find every reason why `spec` cannot be reached (PLAT-02, PLAT-08)."""
-    problems = [
-        f"no password is given for role {r.name}"
-        for r in roles
-        if r.password and r.name not in spec.passwords
-    ]
+    problems = [f"no password is given for role {r.name}" for r in roles if r.password and r.name not in spec.passwords]
     if cluster.replica:
         problems.append("the server is a replica; connect to the primary")
     for product in spec.products:
         for extension in product.extensions:
             if extension not in cluster.available:
-                problems.append(
-                    f"{product.name}: extension {extension} is not installed on the server (its package)"
-                )
+                problems.append(f"{product.name}: extension {extension} is not installed on the server (its package)")
             elif extension in MUST_PRELOAD - cluster.preloaded:
                 problems.append(f"{product.name}: {extension} is not in shared_preload_libraries")
         found = cluster.databases.get(product.name)
@@ -130,9 +124,7 @@ def _check(cluster: Cluster, spec: ClusterSpec, roles: list[Role]) -> None:
                 "That cannot be altered: dump it and restore it into a new one"
             )
     if problems:
-        raise ProvisionError(
-            "the cluster was left as it is:\n" + "\n".join(f"- {problem}" for problem in problems)
-        )
+        raise ProvisionError("the cluster was left as it is:\n" + "\n".join(f"- {problem}" for problem in problems))
 
 
 def _roles(roles: list[Role], cluster: Cluster, spec: ClusterSpec) -> Iterator[Change]:
@@ -181,9 +173,14 @@ def _contents(product: Product, found: Contents, database_grants: frozenset[Gran
         elif found.schemas[schema] != owner:
             statement = sql.SQL("ALTER SCHEMA {} OWNER TO {}").format(*names)
             yield Change(f"give schema {schema} in {product.name} to {owner}", statement, product.name)
-    yield from privileges(
-        found.grants | database_grants, product_grants(product), product.name, product.owner_role
-    )
+    for (schema, name), owner in sorted(found.relations.items()):
+        if owner != product.owner_role:
+            statement = sql.SQL("ALTER TABLE {} OWNER TO {}").format(
+                sql.Identifier(schema, name), sql.Identifier(product.owner_role)
+            )
+            what = f"give {schema}.{name} in {product.name} from {owner} to {product.owner_role}"
+            yield Change(what, statement, product.name)
+    yield from privileges(found.grants | database_grants, product_grants(product), product.name, product.owner_role)
 
 
 def _of_database(cluster: Cluster, name: str) -> frozenset[Grant]:

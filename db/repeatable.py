@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from db.url import libpq_url
+from db.url import conninfo
 from environment.products import ROOT, Product
 
 FILES = ("functions.sql", "policies.sql", "grants.sql")
@@ -31,8 +31,8 @@ def script(product: Product) -> str:
 
 def drift(product: Product, url: str) -> list[str]:
     """What differs from the files, one sentence each; changes nothing."""
-    with psycopg.connect(libpq_url(url)) as connection:
-        return _drift(connection, product)
+    with psycopg.connect(conninfo(url)) as connection:
+        return drift_of(connection, product)
 
 
 def apply(product: Product, url: str) -> list[str]:
@@ -40,9 +40,9 @@ def apply(product: Product, url: str) -> list[str]:
 
     Raises psycopg.Error; then nothing was changed.
     """
-    with psycopg.connect(libpq_url(url)) as connection:
+    with psycopg.connect(conninfo(url)) as connection:
         connection.execute(b"select pg_advisory_xact_lock(%s)", [LOCK])
-        differs = _drift(connection, product)
+        differs = drift_of(connection, product)
         if not differs:
             return []
         connection.execute(b"set local lock_timeout = '5s'")
@@ -57,16 +57,15 @@ def apply(product: Product, url: str) -> list[str]:
         return differs
 
 
-def _drift(connection: "psycopg.Connection[Any]", product: Product) -> list[str]:
+def drift_of(connection: "psycopg.Connection[Any]", product: Product) -> list[str]:
+    """The same on an open session of any role that reads `alembic.repeatable`, such as the monitor's."""
     known = connection.execute(b"select to_regclass('alembic.repeatable') is not null").fetchone()
     recorded = known and known[0] and connection.execute(b"select * from alembic.repeatable").fetchone()
     if not recorded:
         return ["functions, policies and grants were never applied"]
     digest, expected = recorded
     found = {line for line, _ in _lines(connection)}
-    changed = (
-        [] if digest == _digest(product) else [f"db/{product.name}/*.sql changed since they were applied"]
-    )
+    changed = [] if digest == _digest(product) else [f"db/{product.name}/*.sql changed since they were applied"]
     missing = [f"missing: {line}" for line in sorted(set(expected) - found)]
     return changed + missing + [f"not declared: {line}" for line in sorted(found - set(expected))]
 

@@ -83,14 +83,10 @@ def _leave(membership: Membership, *, removes: bool) -> Change:
     statement = sql.SQL("REVOKE {} FROM {} CASCADE").format(
         sql.Identifier(membership.role), sql.Identifier(membership.member)
     )
-    return Change(
-        f"end the membership of {membership.member} in {membership.role}", statement, removes=removes
-    )
+    return Change(f"end the membership of {membership.member} in {membership.role}", statement, removes=removes)
 
 
-def settings(
-    target: str, name: str, declared: Mapping[str, str], found: Mapping[str, str]
-) -> Iterator[Change]:
+def settings(target: str, name: str, declared: Mapping[str, str], found: Mapping[str, str]) -> Iterator[Change]:
     """Settings of a ROLE or a DATABASE; `target` says which."""
     subject = sql.SQL("ALTER {} {} ").format(sql.SQL(target), sql.Identifier(name))
     for setting, value in sorted(declared.items()):

@@ -108,9 +108,7 @@ def product_roles(product: Product, migrated: Migrated) -> Iterator[Role]:
         product.app_role, login={Migrated.HEAD: True, Migrated.NEVER: False}.get(migrated), password=True,
         settings=(("statement_timeout", product.statement_timeout),),  # ADA-02
     )  # fmt: skip
-    yield Role(
-        product.readonly_role, login=True, password=True, settings=(("default_transaction_read_only", "on"),)
-    )
+    yield Role(product.readonly_role, login=True, password=True, settings=(("default_transaction_read_only", "on"),))
 
 
 def maintenance_grants(spec: ClusterSpec) -> set[Grant]:
@@ -124,12 +122,9 @@ def product_grants(product: Product) -> set[Grant]:
     app, readonly, migrator = product.app_role, product.readonly_role, product.migrator_role
     auth = [product.auth_role] if product.auth_role else []
     connect = {
-        Grant("DATABASE", product.name, role, "CONNECT")
-        for role in (app, readonly, migrator, ADMIN, MONITOR, BACKUP)
+        Grant("DATABASE", product.name, role, "CONNECT") for role in (app, readonly, migrator, ADMIN, MONITOR, BACKUP)
     }
-    usage = {
-        Grant("SCHEMA", "public", role, "USAGE") for role in (app, readonly, migrator, ADMIN, MONITOR, *auth)
-    }
+    usage = {Grant("SCHEMA", "public", role, "USAGE") for role in (app, readonly, migrator, ADMIN, MONITOR, *auth)}
     if auth:
         usage |= {Grant("SCHEMA", "auth", role, "USAGE") for role in (app, migrator)}
     # The version table: the migrator reads it as itself, the monitor tells how far the database is (PLAT-28).

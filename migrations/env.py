@@ -62,9 +62,8 @@ def run_offline(target: Product) -> None:
     with context.begin_transaction():
         context.run_migrations()
     if context.get_revision_argument() == ScriptDirectory.from_config(config).get_current_head():
-        context.static_output(
-            f"BEGIN;\nSET LOCAL ROLE {target.owner_role};\n{repeatable.script(target)}\nCOMMIT;"
-        )
+        # PostgreSQL plans a function when it is created, here before the policies that let it see its rows.
+        context.static_output(f"BEGIN;\nSET LOCAL row_security = on;\n{repeatable.script(target)}\nCOMMIT;")
 
 
 def run_online(connection: Connection, target: Product) -> None:
@@ -82,9 +81,7 @@ def run_online(connection: Connection, target: Product) -> None:
             reached.update(heads)
 
     session.prepare(connection, target, wait=config.attributes.get("wait", session.WAIT))
-    context.configure(
-        connection=connection, target_metadata=metadata(target), on_version_apply=applied, **OPTIONS
-    )
+    context.configure(connection=connection, target_metadata=metadata(target), on_version_apply=applied, **OPTIONS)
     with context.begin_transaction():
         context.run_migrations()
     if reached == set(ScriptDirectory.from_config(config).get_heads()):

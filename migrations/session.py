@@ -19,11 +19,15 @@ WAIT = 600.0
 
 POLL = 0.25
 
+LOCK_TIMEOUT = "5s"
+"""A waiting ALTER TABLE blocks everybody who comes after it, so it does not wait for long."""
+
 log = logging.getLogger("alembic.runtime.migration")
 """Alembic's own, so that waiting is told wherever its progress is."""
 
 _HOLDER = text(
-    "select a.pid, a.application_name, a.backend_start from pg_locks l join pg_stat_activity a using (pid)"
+    "select format('%s, pid %s, connected since %s', usename, pid, coalesce(backend_start::text, 'an unknown time'))"
+    " from pg_locks l join pg_stat_activity a using (pid)"
     " where l.locktype = 'advisory' and l.granted and l.objid = :key"
     " and l.database = (select oid from pg_database where datname = current_database())"
 )
@@ -38,7 +42,7 @@ def settings(product: Product) -> tuple[str, ...]:
     return (
         f"SET ROLE {product.owner_role}",
         "SET row_security = off",
-        "SET lock_timeout = '5s'",  # a waiting ALTER TABLE blocks everybody behind it
+        f"SET lock_timeout = '{LOCK_TIMEOUT}'",
         "SET statement_timeout = 0",  # X-12
         "SET search_path = public",
     )
@@ -75,16 +79,11 @@ def _take_turn(connection: Connection, product: Product, wait: float) -> None:
     told = False
     while not connection.scalar(text("select pg_try_advisory_lock(:key)"), {"key": LOCK}):
         if time.monotonic() > deadline:
-            holder = connection.execute(_HOLDER, {"key": LOCK}).one_or_none()
-            who = (
-                f"{holder[1]} (pid {holder[0]}, connected since {holder[2]:%F %T %Z})"
-                if holder
-                else "nobody now"
-            )
+            holder = connection.scalar(_HOLDER, {"key": LOCK}) or "nobody any more"
             raise CommandError(
                 f"another migration of {product.name} did not end within {wait:g} s. Nothing was changed. "
-                f"The lock is held by {who}. Run again when it has ended; if it hangs, end it with "
-                "pg_terminate_backend(pid)"
+                f"The lock is held by {holder}. Run again when it has ended; if it hangs, end it with "
+                "pg_terminate_backend(PID)"
             )
         if not told:
             log.info("%s: waiting for another migration to end", product.name)

@@ -1,0 +1,79 @@
+"""One server for all database tests; databases are made anew for a test (`empty`) or a module (`at_head`)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from db import migrate, provision
+from db.spec import ClusterSpec, Migrated
+from environment.products import Product, catalogue
+from tests.db.server import Server, password_of, running
+
+LOCALE = "C.UTF-8"
+
+
+def spec_of(*, migrated: Migrated = Migrated.NEVER) -> ClusterSpec:
+    """All products of this checkout, equally far migrated."""
+    products = tuple(catalogue().values())
+    bare = ClusterSpec(products=products, passwords={}, locale=LOCALE)
+    return bare.model_copy(
+        update={
+            "passwords": {
+                role.name: SecretStr(password_of(role.name))
+                for role in provision.declared_roles(bare, 18)
+                if role.password
+            },
+            "migrated": dict.fromkeys(catalogue(), migrated),
+        }
+    )
+
+
+def provisioned(server: Server, spec: ClusterSpec) -> None:
+    """Converge the cluster."""
+    provision.apply(server.superuser, provision.plan(server.superuser, spec), prune=True)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A running server without anything of Keel in it."""
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=catalogue())
+def product(request: pytest.FixtureRequest) -> Product:
+    """Every product in turn."""
+    return catalogue()[request.param]
+
+
+def only(name: str) -> Any:
+    """For a module about the machinery, or about one product: `product = only("jeex_idea")`."""
+
+    @pytest.fixture(scope="module", params=[name])
+    def product(request: pytest.FixtureRequest) -> Product:
+        return catalogue()[request.param]
+
+    return product
+
+
+def _recreate(server: Server, product: Product) -> None:
+    server.execute(f"DROP DATABASE IF EXISTS {product.name} WITH (FORCE)")
+    provisioned(server, spec_of())
+
+
+@pytest.fixture
+def empty(server: Server, product: Product) -> str:
+    """The migrator's URL of a new database without a revision."""
+    _recreate(server, product)
+    return server.url(product)
+
+
+@pytest.fixture(scope="module")
+def at_head(server: Server, product: Product) -> str:
+    """The migrator's URL of a database at head; tests of one module share it and leave it as it was."""
+    _recreate(server, product)
+    migrate.upgrade(product, server.url(product))
+    provisioned(server, spec_of(migrated=Migrated.HEAD))
+    return server.url(product)

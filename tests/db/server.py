@@ -1,0 +1,127 @@
+"""A real PostgreSQL in a container of its own, gone when the tests end, however they end."""
+
+import os
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psycopg
+from sqlalchemy import URL
+
+from environment.products import Product
+
+T = TypeVar("T")
+
+IMAGE = os.environ.get("KEEL_TEST_IMAGE", "keel-proto")
+SUPERUSER_PASSWORD = secrets.token_urlsafe()
+
+# Standard input is the life line: when the test process ends, also by SIGKILL, it closes; the container ends.
+# fsync off: nothing here has to survive a power failure.
+SCRIPT = """
+set -e
+PATH="$(echo /usr/lib/postgresql/*/bin):$PATH"
+read -r password; echo "$password" > /pg/password
+initdb -D /pg/data -U postgres -A scram-sha-256 --pwfile=/pg/password --locale=C.UTF-8 -E UTF8 >/dev/null
+echo 'host all all all scram-sha-256' >> /pg/data/pg_hba.conf
+postgres -D /pg/data -c fsync=off -c listen_addresses='*' -c unix_socket_directories=/pg \
+    -c shared_preload_libraries=pg_stat_statements -c log_statement=all </dev/null &
+cat >/dev/null
+kill -INT $!
+wait
+"""
+
+
+def password_of(role: str) -> str:
+    """A test password with everything that a URL or a configuration file could stumble over (Q-33)."""
+    return f"{role} 100%/@:%(x)s"
+
+
+def wait_for(what: str, probe: Callable[[], T | None], *, timeout: float = 30) -> T:
+    """Call `probe` until it returns something true; fail with `what` after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        found = probe()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"waited {timeout} s for {what}"
+        time.sleep(0.05)
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where it listens, and how to get in as whom."""
+
+    container: str
+    port: int
+
+    def connect(self, database: str = "postgres", role: str = "postgres") -> "psycopg.Connection[Any]":
+        """A session of a role with its test password."""
+        password = SUPERUSER_PASSWORD if role == "postgres" else password_of(role)
+        return psycopg.connect(
+            host="127.0.0.1", port=self.port, dbname=database, user=role, password=password, connect_timeout=5
+        )
+
+    def superuser(self, database: str) -> "psycopg.Connection[Any]":
+        """What `db.provision` is given."""
+        return self.connect(database)
+
+    def url(self, product: Product, driver: str = "postgresql", database: str | None = None) -> str:
+        """The migrator's URL."""
+        role = product.migrator_role
+        url = URL.create(driver, role, password_of(role), "127.0.0.1", self.port, database or product.name)
+        return url.render_as_string(hide_password=False)
+
+    def execute(self, statement: str, database: str = "postgres") -> list[Any]:
+        """Run one statement as superuser, outside a transaction."""
+        with self.connect(database) as connection:
+            connection.autocommit = True
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def run(self, *command: str, given: str = "") -> "subprocess.CompletedProcess[str]":
+        """Run a program in the container, as the server's user."""
+        return subprocess.run(
+            ["docker", "exec", "-i", self.container, *command], input=given, text=True, capture_output=True
+        )
+
+    def log(self) -> str:
+        """Everything the server has written."""
+        ended = subprocess.run(["docker", "logs", self.container], text=True, capture_output=True, check=True)
+        return ended.stdout + ended.stderr
+
+
+@contextmanager
+def running() -> Iterator[Server]:
+    """Start a server and remove it in the end."""
+    name = f"keel-test-db-{os.getpid()}"
+    process = subprocess.Popen(
+        ["docker", "run", "--rm", "-i", "--name", name, "--user", "postgres", "--tmpfs", "/pg:mode=1777",
+         "-p", "127.0.0.1::5432", "--entrypoint", "sh", IMAGE, "-c", SCRIPT],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert process.stdin
+    try:
+        process.stdin.write(SUPERUSER_PASSWORD + "\n")
+        process.stdin.flush()
+        yield Server(name, wait_for("the server", lambda: _port(name, process)))
+    finally:
+        process.stdin.close()
+        process.wait(timeout=30)
+
+
+def _port(name: str, process: "subprocess.Popen[str]") -> int | None:
+    """The published port once a session is possible."""
+    assert process.poll() is None, f"container {name} ended: docker run {IMAGE} by hand says why"
+    ended = subprocess.run(["docker", "port", name, "5432"], text=True, capture_output=True)
+    if ended.returncode:
+        return None
+    port = int(ended.stdout.split(":")[1].split()[0])
+    try:
+        Server(name, port).connect().close()
+    except psycopg.OperationalError:
+        return None
+    return port

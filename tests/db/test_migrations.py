@@ -1,0 +1,130 @@
+"""Every product's history: up, down, up again; no difference to the models; drift is seen."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from alembic.config import Config
+from alembic.config import main as alembic_main
+from pytest_alembic.tests import (  # noqa: F401  # collected here: PLAT-27
+    test_model_definitions_match_ddl,
+    test_single_head_revision,
+    test_up_down_consistency,
+    test_upgrade,
+)
+from sqlalchemy import Engine, create_engine, pool
+
+from db import migrate
+from environment.products import ROOT, Product
+from tests.db.server import Server, password_of
+
+
+@pytest.fixture
+def alembic_config(product: Product) -> Config:
+    """For pytest-alembic: the product's section."""
+    return migrate.config(product)
+
+
+@pytest.fixture
+def alembic_engine(empty: str) -> Engine:
+    """For pytest-alembic: a new database."""
+    return create_engine(empty.replace("postgresql:", "postgresql+psycopg:"), poolclass=pool.NullPool)
+
+
+Alembic = Callable[..., str]
+
+
+@pytest.fixture
+def alembic(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Alembic:
+    """Alembic's own command line with the URL in the environment; returns what it printed. Raises SystemExit."""
+    monkeypatch.setattr("logging.config.fileConfig", lambda *_, **__: None)  # pytest has its own logging
+
+    def run(*arguments: str, url: str = "") -> str:
+        monkeypatch.setenv("KEEL_DATABASE_URL", url)
+        alembic_main(["-c", str(ROOT / "alembic.ini"), *arguments])
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_upgrade_reaches_head_with_everything(product: Product, empty: str) -> None:
+    """PLAT-26, PLAT-29: at head, as the models say, with policies and grants; once more changes nothing."""
+    assert migrate.current(product, empty) is None
+    migrate.upgrade(product, empty)
+    assert migrate.current(product, empty) == migrate.head(product)
+    assert migrate.differences(product, empty) == []
+    assert migrate.repeatable_drift(product, empty) == []
+    migrate.upgrade(product, empty)
+    assert migrate.current(product, empty) == migrate.head(product)
+
+
+def test_by_hand_works_as_well(product: Product, empty: str, alembic: Alembic) -> None:
+    """BAC-28, JEEX-23: `alembic -n <product>` with the URL from the environment or -x, sync or async."""
+    alembic("-n", product.name, "upgrade", "head", url=empty)
+    assert migrate.repeatable_drift(product, empty) == []
+    alembic("-n", product.name, "-x", f"url={empty}", "downgrade", "base")
+    assert migrate.current(product, empty) is None
+    asynchronous = empty.replace("postgresql:", "postgresql+asyncpg:")
+    alembic("-n", product.name, "upgrade", "head", url=asynchronous)
+    alembic("-n", product.name, "check", url=asynchronous)
+    assert migrate.differences(product, empty) == []
+    assert migrate.repeatable_drift(product, empty) == []
+
+
+def test_printed_sql_does_the_same(server: Server, product: Product, empty: str, alembic: Alembic) -> None:
+    """BAC-28: `upgrade head --sql` gives a script that psql runs; it refuses any other database."""
+    printed = alembic("-n", product.name, "upgrade", "head", "--sql")
+    role = product.migrator_role
+    login = ("env", f"PGPASSWORD={password_of(role)}", "psql", "-h", "127.0.0.1", "-U", role, "-q")
+    server.execute(f"CREATE DATABASE other OWNER {role}")
+    wrong = server.run(*login, "-d", "other", given=printed)
+    relations = server.execute("SELECT count(*) FROM pg_class WHERE relname = 'alembic_version'", "other")
+    server.execute("DROP DATABASE other")
+    assert f"wrong database: other, not {product.name}" in wrong.stderr
+    assert relations == [(0,)]
+
+    done = server.run(*login, "-d", product.name, given=printed)
+    assert done.returncode == 0, done.stderr
+    assert migrate.current(product, empty) == migrate.head(product)
+    assert migrate.differences(product, empty) == []
+    policies = "SELECT tablename, policyname, qual, with_check FROM pg_policies"
+    by_script = server.execute(policies, product.name)
+    migrate.upgrade(product, empty)
+    assert server.execute(policies, product.name) == by_script != []
+
+
+def test_the_wrong_database_is_noticed(server: Server, product: Product, empty: str) -> None:
+    """Nothing is created in a database that only happens to let us in."""
+    server.execute("DROP DATABASE IF EXISTS other")
+    server.execute(f"CREATE DATABASE other OWNER {product.migrator_role}")
+    try:
+        with pytest.raises(migrate.MigrationError, match=f"leads to database other, but .* of {product.name}"):
+            migrate.upgrade(product, server.url(product, database="other"))
+        schemas = "SELECT count(*) FROM pg_namespace WHERE nspname = 'alembic'"
+        assert server.execute(schemas, "other") == [(0,)]
+    finally:
+        server.execute("DROP DATABASE other")
+
+
+def test_what_is_missing_is_named(product: Product, alembic: Alembic, capsys: pytest.CaptureFixture[str]) -> None:
+    """No product, no URL: a sentence, not a traceback."""
+    for arguments, sentence in (
+        (("-n", product.name), "no database: set KEEL_DATABASE_URL"),
+        ((), "name the product: alembic -n NAME"),
+    ):
+        with pytest.raises(SystemExit):
+            alembic(*arguments, "upgrade", "head")
+        assert sentence in capsys.readouterr().out
+
+
+def test_two_heads_are_refused(product: Product, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """JEEX-26: a branched history is told before a database is touched."""
+    for number in ("a", "b"):
+        (tmp_path / f"{number}.py").write_text(
+            f"revision = '{number}'\ndown_revision = None\nbranch_labels = depends_on = None\n"
+        )
+    branched = migrate.config(product)
+    branched.set_main_option("version_locations", str(tmp_path))
+    monkeypatch.setattr(migrate, "config", lambda *_: branched)
+    with pytest.raises(migrate.MigrationError, match=r"2 heads \(a, b\).* merge heads"):
+        migrate.head(product)

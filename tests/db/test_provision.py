@@ -1,0 +1,141 @@
+"""Provisioning converges, and its plan is the drift."""
+
+import pytest
+
+from db import provision
+from db.spec import Migrated
+from tests.db.conftest import only, spec_of
+from tests.db.server import Server
+
+product = only("jeex_idea")
+HEAD = spec_of(migrated=Migrated.HEAD)
+
+# A hand-made change, the database it is made in, and what the plan must say about it.
+REPAIRED = [
+    ("ALTER ROLE jeex_user SUPERUSER BYPASSRLS", "postgres", "alter role jeex_user: NOSUPERUSER NOBYPASSRLS"),
+    ("ALTER ROLE jeex_idea_owner LOGIN", "postgres", "alter role jeex_idea_owner: NOLOGIN"),
+    ("ALTER ROLE jeex_idea_migrator NOBYPASSRLS", "postgres", "alter role jeex_idea_migrator: BYPASSRLS"),
+    ("ALTER ROLE jeex_user NOLOGIN", "postgres", "alter role jeex_user: LOGIN"),
+    ("ALTER ROLE jeex_user PASSWORD 'guess'", "postgres", "set the password of role jeex_user"),
+    (
+        "ALTER ROLE jeex_user RESET statement_timeout",
+        "postgres",
+        "set statement_timeout = 10s for role jeex_user",
+    ),
+    ("ALTER DATABASE jeex_idea SET timezone = 'Asia/Tokyo'", "postgres", "set TimeZone = UTC for database"),
+    (
+        "GRANT CONNECT ON DATABASE jeex_idea TO PUBLIC",
+        "postgres",
+        "revoke CONNECT on database jeex_idea from",
+    ),
+    ("GRANT CONNECT ON DATABASE postgres TO PUBLIC", "postgres", "revoke CONNECT on database postgres from"),
+    (
+        "REVOKE CONNECT ON DATABASE jeex_idea FROM jeex_user",
+        "postgres",
+        "grant CONNECT on database jeex_idea",
+    ),
+    ("ALTER DATABASE jeex_idea OWNER TO postgres", "postgres", "give database jeex_idea to jeex_idea_owner"),
+    ("GRANT CREATE ON SCHEMA public TO PUBLIC", "jeex_idea", "revoke CREATE on schema public from PUBLIC"),
+    (
+        "REVOKE USAGE ON SCHEMA public FROM jeex_user",
+        "jeex_idea",
+        "grant USAGE on schema public to jeex_user",
+    ),
+    ("DROP EXTENSION pg_stat_statements", "jeex_idea", "create extension pg_stat_statements in jeex_idea"),
+    ("ALTER SCHEMA auth OWNER TO postgres", "jeex_idea", "give schema auth in jeex_idea to jeex_idea_auth"),
+    (
+        "ALTER TABLE projects OWNER TO jeex_user",
+        "jeex_idea",
+        "give public.projects in jeex_idea from jeex_user",
+    ),
+    (
+        "ALTER DEFAULT PRIVILEGES FOR ROLE jeex_idea_owner IN SCHEMA public REVOKE SELECT ON TABLES FROM jeex_user",
+        "jeex_idea",
+        "grant SELECT on future tables of schema public to jeex_user",
+    ),
+    (
+        "GRANT jeex_idea_owner TO jeex_idea_migrator WITH INHERIT TRUE",
+        "postgres",
+        "make jeex_idea_migrator a member of jeex_idea_owner with inherit false, set true",
+    ),
+    ("REVOKE pg_monitor FROM keel_monitor", "postgres", "make keel_monitor a member of pg_monitor"),
+    ("DROP SCHEMA keel CASCADE", "postgres", "create function keel.user_lookup"),
+    (
+        "CREATE OR REPLACE FUNCTION keel.user_lookup(wanted text, OUT username text, OUT password text)"
+        " RETURNS SETOF record LANGUAGE sql SECURITY DEFINER AS 'select rolname, rolpassword from pg_authid'",
+        "postgres",
+        "restore function keel.user_lookup",
+    ),
+    ("ALTER FUNCTION keel.user_lookup RESET ALL", "postgres", "restore function keel.user_lookup"),
+    ("GRANT EXECUTE ON FUNCTION keel.user_lookup TO PUBLIC", "postgres", "let only keel_pgbouncer call"),
+]
+
+# What the model does not declare: reported always, taken away only on request.
+PRUNED = [
+    ("GRANT jeex_idea_owner TO jeex_user", "postgres", "end the membership of jeex_user in jeex_idea_owner"),
+    (
+        "GRANT pg_read_all_data TO jeex_user",
+        "postgres",
+        "end the membership of jeex_user in pg_read_all_data",
+    ),
+    ("GRANT jeex_user TO keel_monitor", "postgres", "end the membership of keel_monitor in jeex_user"),
+    ("ALTER ROLE jeex_user SET work_mem = '1GB'", "postgres", "reset work_mem for role jeex_user"),
+    (
+        "GRANT CREATE ON DATABASE jeex_idea TO jeex_user",
+        "postgres",
+        "revoke CREATE on database jeex_idea from jeex",
+    ),
+    (
+        "GRANT CONNECT ON DATABASE postgres TO jeex_user",
+        "postgres",
+        "revoke CONNECT on database postgres from jeex",
+    ),
+    (
+        "GRANT CREATE ON SCHEMA public TO jeex_user",
+        "jeex_idea",
+        "revoke CREATE on schema public from jeex_user",
+    ),
+    (
+        "ALTER DEFAULT PRIVILEGES FOR ROLE jeex_idea_owner IN SCHEMA public GRANT TRUNCATE ON TABLES TO jeex_user",
+        "jeex_idea",
+        "revoke TRUNCATE on future tables of schema public from jeex_user",
+    ),
+    ("GRANT EXECUTE ON FUNCTION keel.user_lookup TO keel_monitor", "postgres", "from keel_monitor"),
+]
+
+
+def plan(server: Server) -> list[str]:
+    """What the plan says of a cluster that should be at head."""
+    return [change.what for change in provision.plan(server.superuser, HEAD)]
+
+
+@pytest.mark.usefixtures("at_head")
+def test_a_second_plan_is_empty(server: Server) -> None:
+    """PLAT-07, PLAT-28: provisioning again changes nothing."""
+    assert plan(server) == []
+
+
+@pytest.mark.usefixtures("at_head")
+@pytest.mark.parametrize(("statement", "database", "expected"), REPAIRED)
+def test_a_change_by_hand_is_seen_and_repaired(server: Server, statement: str, database: str, expected: str) -> None:
+    """PLAT-09, PLAT-10: the plan names it, applying it once is enough."""
+    server.execute(statement, database)
+    changes = provision.plan(server.superuser, HEAD)
+    assert any(expected in change.what for change in changes), [change.what for change in changes]
+    provision.apply(server.superuser, changes)
+    assert plan(server) == []
+
+
+@pytest.mark.usefixtures("at_head")
+@pytest.mark.parametrize(("statement", "database", "expected"), PRUNED)
+def test_what_is_not_declared_is_reported_and_taken_on_request(
+    server: Server, statement: str, database: str, expected: str
+) -> None:
+    """PLAT-10, X-46: removal converges, but never unasked."""
+    server.execute(statement, database)
+    changes = provision.plan(server.superuser, HEAD)
+    assert [expected in change.what and change.removes for change in changes] == [True]
+    assert provision.apply(server.superuser, changes) == []
+    assert plan(server) == [changes[0].what]
+    assert provision.apply(server.superuser, changes, prune=True) == changes
+    assert plan(server) == []

@@ -1,0 +1,56 @@
+"""A schema that was changed by hand is told, whatever was changed."""
+
+import pytest
+
+from db import migrate
+from environment.products import Product
+from tests.db.conftest import only
+from tests.db.server import Server
+
+product = only("jeex_idea")
+
+# Run as superuser in a database at head, and what `differences` says then.
+BY_HAND = [
+    (
+        "ALTER TABLE projects DROP CONSTRAINT projects_current_step_check",
+        "missing: constraint projects_current",
+    ),
+    ("ALTER TABLE projects ADD COLUMN stray int", "not in the models: column projects.stray integer"),
+    ("ALTER TABLE projects ALTER status DROP DEFAULT", "missing: column projects.status"),
+    ("ALTER TABLE projects ALTER status DROP NOT NULL", "missing: column projects.status"),
+    ("ALTER TABLE projects ALTER name TYPE text", "not in the models: column projects.name text"),
+    ("DROP INDEX idx_projects_created", "missing: index idx_projects_created"),
+    (
+        "DROP INDEX idx_exports_expires; CREATE INDEX idx_exports_expires ON exports (expires_at)",
+        "missing: index idx_exports_expires",
+    ),
+    ("CREATE TABLE stray (id int)", "autogenerate: ('remove_table'"),
+    ("ALTER TABLE exports DISABLE TRIGGER ALL", "not in the models: constraint exports_project_id_fkey"),
+    (
+        "ALTER TABLE exports DROP CONSTRAINT exports_project_id_fkey;"
+        " ALTER TABLE exports ADD FOREIGN KEY (project_id) REFERENCES projects ON DELETE CASCADE NOT VALID",
+        "(not valid)",
+    ),
+    (
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_exports_project'::regclass",
+        "(not valid)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("statement", "expected"), BY_HAND)
+def test_a_change_of_the_schema_is_seen(
+    server: Server, product: Product, at_head: str, statement: str, expected: str
+) -> None:
+    """JEEX-26, PLAT-14, PLAT-29: also what Alembic itself does not compare."""
+    server.execute(f"CREATE DATABASE changed TEMPLATE {product.name} OWNER {product.owner_role}")
+    try:
+        changed = server.url(product, database="changed")
+        assert migrate.differences(product, changed) == []
+        with server.connect("changed") as connection:
+            connection.execute(b"SET allow_system_table_mods = on")
+            connection.execute(statement.encode())
+        found = migrate.differences(product, changed)
+        assert any(expected in line for line in found), found
+    finally:
+        server.execute("DROP DATABASE changed WITH (FORCE)")
