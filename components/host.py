@@ -111,7 +111,7 @@ def _volumes(entry: HostEntry) -> list[tuple[str, str]]:
 def _published(manifest: Manifest, entry: HostEntry) -> dict[int, int]:
     """Port inside → port on 127.0.0.1. Services of the edge are published from the first edge."""
     ports, endpoints = manifest.ports, manifest.endpoints
-    published = {ports.ssh: entry.ssh.port}
+    published: dict[int, int] = {ports.ssh: entry.ssh.port}
     if entry == manifest.carrying(Group.EDGE)[0]:
         wanted = {ports.primary: endpoints.primary, ports.pgbouncer: endpoints.pgbouncer}
         published |= {inside: outside for inside, outside in wanted.items() if outside}

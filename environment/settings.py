@@ -6,22 +6,28 @@ in :mod:`environment.rules`. Nothing here knows Pulumi, pyinfra or a secret.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from environment.types import (
     Address,
     Cidr,
+    Connections,
+    Endpoint,
     Group,
+    HostKey,
     HostName,
     Kind,
     Megabytes,
+    Milliseconds,
     Model,
+    PackageName,
     Port,
     ProductName,
     Provider,
     Seconds,
+    ServicePort,
 )
 from environment.versions import Debian, PackageSource
 
@@ -39,6 +45,9 @@ class Release(Model):
     debian: Debian = Field(Debian.FORKY, description="Debian release of every host")
     source: PackageSource = Field(PackageSource.DEBIAN, description="where PostgreSQL's packages come from")
     postgres: int = Field(18, description="PostgreSQL major version")
+    extra_packages: tuple[PackageName, ...] = Field(
+        (), description="Debian packages in the host image beside the roles' own (tools for operators)"
+    )
 
 
 class Published(Model):
@@ -63,9 +72,9 @@ class Network(Model):
 class SshEndpoint(Model):
     """How a machine that exists already is reached (provider ssh)."""
 
-    hostname: str = Field(description="name or address the controller connects to")
+    hostname: Endpoint = Field(description="name or address the controller connects to")
     port: Port = Field(22, description="sshd's port")
-    host_key: str = Field(pattern=r"^(ssh-ed25519|ecdsa-sha2-nistp256) \S+$", description="pinned public host key")
+    host_key: HostKey = Field(description="pinned public host key: its type and base64")
 
 
 class Host(Model):
@@ -73,16 +82,18 @@ class Host(Model):
 
     address: Address = Field(description="address inside network.cidr")
     groups: frozenset[Group] = Field(min_length=1, description="what this host does")
-    memory: Megabytes = Field(2048, description="memory limit in MiB (BAC-03: 2G)")
-    cpus: Annotated[float, Field(gt=0)] = Field(2.0, description="CPU limit (BAC-03: 2.0)")
+    memory: Megabytes = Field(2048, ge=128, description="memory limit in MiB (BAC-03: 2G)")
+    cpus: float = Field(2.0, ge=0.1, le=1024, description="CPU limit (BAC-03: 2.0)")
     ssh: SshEndpoint | None = Field(None, description="only with provider ssh")
 
 
 class Etcd(Model):
     """The consensus store."""
 
-    heartbeat_ms: int = Field(100, gt=0, description="heartbeat interval, milliseconds")
-    election_ms: int = Field(1000, gt=0, description="election timeout, milliseconds; at least 5 heartbeats")
+    heartbeat_ms: Milliseconds = Field(100, description="heartbeat interval, milliseconds")
+    election_ms: Milliseconds = Field(
+        1000, le=50_000, description="election timeout, milliseconds; at least 5 heartbeats"
+    )
 
 
 class Patroni(Model):
@@ -92,38 +103,42 @@ class Patroni(Model):
     loop_wait: Seconds = Field(2, description="pause between two looks at the cluster, seconds")
     retry_timeout: Seconds = Field(9, description="how long etcd or PostgreSQL may be away, seconds")
     primary_start_timeout: Seconds = Field(30, description="how long a crashed primary may recover, seconds")
-    maximum_lag_on_failover: int = Field(1048576, ge=0, description="bytes a candidate may be behind")
+    maximum_lag_on_failover: int = Field(1048576, ge=0, le=2**40, description="bytes a candidate may be behind")
 
 
 class Postgres(Model):
     """PostgreSQL itself."""
 
-    replicas: int = Field(0, ge=0, description="replicas beside the primary (PLAT-37, X-22)")
+    replicas: int = Field(0, ge=0, le=15, description="replicas beside the primary (PLAT-37, X-22)")
     synchronous: bool = Field(True, description="Patroni's synchronous mode (with at least one replica)")
-    locale: str = Field("C.UTF-8", description="collate and ctype of every database (PLAT-02, Q-06)")
-    direct_reserve: int = Field(15, ge=10, description="connections kept for migrations, monitoring, backup (PLAT-20)")
-    shared_buffers: Megabytes = Field(256, description="ADA-01, MiB")
+    locale: Literal["C.UTF-8", "C"] = Field(
+        "C.UTF-8", description="collate and ctype of every database (PLAT-02, Q-06)"
+    )
+    direct_reserve: Connections = Field(
+        15, ge=10, description="connections kept for migrations, monitoring, backup (PLAT-20)"
+    )
+    shared_buffers: Megabytes = Field(256, ge=16, description="ADA-01, MiB")
     effective_cache_size: Megabytes = Field(1024, description="ADA-01, MiB")
     work_mem: Megabytes = Field(8, description="ADA-01, MiB per sort")
     maintenance_work_mem: Megabytes = Field(128, description="ADA-01, MiB")
-    max_connections: int = Field(100, ge=10, description="ADA-01")
-    superuser_reserved_connections: int = Field(3, ge=1, description="kept for superusers")
+    max_connections: Connections = Field(100, ge=10, description="ADA-01")
+    superuser_reserved_connections: Connections = Field(3, description="kept for superusers")
     max_slot_wal_keep_size: Megabytes = Field(2048, description="WAL a slot may hold back, MiB (PLAT-38)")
     io_method: Literal["worker", "io_uring"] = Field("worker", description="asynchronous I/O, 18 and later (JEEX-02)")
     log_statement: Literal["none", "ddl", "mod", "all"] = Field("mod", description="BAC-06, X-42")
-    log_min_duration_statement: int = Field(1000, ge=-1, description="milliseconds (BAC-06)")
+    log_min_duration_statement: int = Field(1000, ge=-1, le=2**31 - 1, description="milliseconds (BAC-06); -1: never")
     log_file_mode: Literal["0600", "0640", "0644"] = Field("0644", description="BAC-05, X-42")
 
 
 class Pgbouncer(Model):
     """The pooler (JEEX-16..20)."""
 
-    default_pool_size: int = Field(20, gt=0, description="server connections per database and user (JEEX-17)")
-    min_pool_size: int = Field(5, ge=0, description="kept open after a first login (JEEX-17)")
-    reserve_pool_size: int = Field(5, ge=0, description="JEEX-17")
+    default_pool_size: Connections = Field(20, description="server connections per database and user (JEEX-17)")
+    min_pool_size: int = Field(5, ge=0, le=100_000, description="kept open after a first login (JEEX-17)")
+    reserve_pool_size: int = Field(5, ge=0, le=100_000, description="JEEX-17")
     reserve_pool_timeout: Seconds = Field(5, description="JEEX-17, seconds")
-    max_user_connections: int = Field(50, gt=0, description="JEEX-17")
-    max_prepared_statements: int = Field(200, gt=0, description="PLAT-23, X-11")
+    max_user_connections: Connections = Field(50, description="JEEX-17")
+    max_prepared_statements: int = Field(200, gt=0, le=100_000, description="PLAT-23, X-11")
     server_connect_timeout: Seconds = Field(15, description="JEEX-19, seconds")
     query_wait_timeout: Seconds = Field(30, description="JEEX-19, seconds")
     server_idle_timeout: Seconds = Field(300, description="JEEX-19, seconds")
@@ -133,16 +148,16 @@ class Pgbouncer(Model):
 class Haproxy(Model):
     """The proxy that follows the primary."""
 
-    check_interval_ms: int = Field(1000, ge=100, description="health check interval, milliseconds")
-    fall: int = Field(2, gt=0, description="failed checks until a server is out")
-    rise: int = Field(1, gt=0, description="good checks until a server is in")
-    maxconn: int = Field(2000, gt=0, description="connections in all; the default exceeds the open-files limit")
+    check_interval_ms: Milliseconds = Field(1000, ge=100, description="health check interval, milliseconds")
+    fall: int = Field(2, gt=0, le=100, description="failed checks until a server is out")
+    rise: int = Field(1, gt=0, le=100, description="good checks until a server is in")
+    maxconn: Connections = Field(2000, description="connections in all; the default exceeds the open-files limit")
 
 
 class Redis(Model):
     """The cache (BAC-25, X-13)."""
 
-    maxmemory: Megabytes = Field(256, description="MiB (BAC-25)")
+    maxmemory: Megabytes = Field(256, ge=16, description="MiB (BAC-25)")
     maxmemory_policy: Literal["allkeys-lru", "volatile-lru", "noeviction", "allkeys-lfu"] = Field(
         "allkeys-lru", description="BAC-25"
     )
@@ -151,37 +166,39 @@ class Redis(Model):
 class ProductSettings(Model):
     """A product's share of the connections; JEEX's values are per-database limits (JEEX-17, X-08)."""
 
-    max_db_connections: int = Field(50, gt=0, description="server connections per edge, read-write (JEEX-17)")
-    readonly_max_db_connections: int = Field(20, gt=0, description="server connections per edge, `<db>_ro`")
-    max_client_conn: int = Field(100, gt=0, description="clients per database (JEEX-17, X-08)")
+    max_db_connections: Connections = Field(50, description="server connections per edge, read-write (JEEX-17)")
+    readonly_max_db_connections: Connections = Field(20, description="server connections per edge, `<db>_ro`")
+    max_client_conn: Connections = Field(100, description="clients per database (JEEX-17, X-08)")
 
 
 class Ports(Model):
-    """Ports inside the environment's network."""
+    """Ports inside the environment's network. Services do not start as root, so theirs are 1024 and higher."""
 
-    ssh: Port = 22
-    postgres: Port = 5432
-    patroni: Port = 8008
-    primary: Port = Field(5000, description="HAProxy: the primary")
-    replica: Port = Field(5001, description="HAProxy: replicas, the primary when there is none")
-    pgbouncer: Port = 6432
-    redis: Port = 6379
-    etcd_client: Port = 2379
-    etcd_peer: Port = 2380
+    ssh: Literal[22] = Field(22, description="sshd of containers; fixed, for it is needed before any role has run")
+    postgres: ServicePort = Field(5432, description="PostgreSQL (JEEX-03)")
+    patroni: ServicePort = Field(8008, description="Patroni's REST API")
+    primary: ServicePort = Field(5000, description="HAProxy: the primary")
+    replica: ServicePort = Field(5001, description="HAProxy: replicas, the primary when there is none")
+    pgbouncer: ServicePort = Field(6432, description="PgBouncer (JEEX-03, JEEX-16)")
+    redis: ServicePort = Field(6379, description="Redis, TLS")
+    etcd_client: ServicePort = Field(2379, description="etcd for its clients")
+    etcd_peer: ServicePort = Field(2380, description="etcd between its members")
 
 
 class Settings(Model):
     """A whole stack file, without its secrets."""
 
-    environment: Purpose
-    release: Release = Field(default_factory=Release)
-    network: Network
-    ports: Ports = Field(default_factory=Ports)
-    hosts: dict[HostName, Host] = Field(min_length=1)
-    etcd: Etcd = Field(default_factory=Etcd)
-    patroni: Patroni = Field(default_factory=Patroni)
-    postgres: Postgres = Field(default_factory=Postgres)
-    haproxy: Haproxy = Field(default_factory=Haproxy)
-    pgbouncer: Pgbouncer = Field(default_factory=Pgbouncer)
-    redis: Redis = Field(default_factory=Redis)
-    products: dict[ProductName, ProductSettings] = Field(min_length=1)
+    environment: Purpose = Field(description="what this environment is")
+    release: Release = Field(default_factory=Release, description="which software the hosts run")
+    network: Network = Field(description="addresses and published ports")
+    ports: Ports = Field(default_factory=Ports, description="ports inside the network")
+    hosts: dict[HostName, Host] = Field(min_length=1, description="name → host, in the order they are made")
+    etcd: Etcd = Field(default_factory=Etcd, description="the consensus store")
+    patroni: Patroni = Field(default_factory=Patroni, description="leader lease and failover timing")
+    postgres: Postgres = Field(default_factory=Postgres, description="PostgreSQL itself")
+    haproxy: Haproxy = Field(default_factory=Haproxy, description="the proxy that follows the primary")
+    pgbouncer: Pgbouncer = Field(default_factory=Pgbouncer, description="the pooler")
+    redis: Redis = Field(default_factory=Redis, description="the cache")
+    products: dict[ProductName, ProductSettings] = Field(
+        min_length=1, description="product → its share of the connections; {} takes the defaults"
+    )

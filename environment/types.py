@@ -2,24 +2,73 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WrapValidator
+from pydantic_core import PydanticCustomError
+from pydantic_core.core_schema import ValidatorFunctionWrapHandler
 
-Port = Annotated[int, Field(ge=1, le=65535, description="TCP port")]
-Megabytes = Annotated[int, Field(gt=0, description="size in MiB")]
-Seconds = Annotated[int, Field(ge=0, description="time in seconds")]
-HostName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$", description="host name, one DNS label")]
-EnvironmentName = Annotated[
-    str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$", description="name of the environment (= Pulumi stack)")
-]
+
+def _only(allowed: str) -> WrapValidator:
+    """Refuse with what is allowed instead of the validator's own words."""
+
+    def validate(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return handler(value)
+        except ValidationError:
+            raise PydanticCustomError("not_allowed", "{allowed}", {"allowed": allowed}) from None
+
+    return WrapValidator(validate)
+
+
+def _well_formed_key(value: str) -> str:
+    """Raise ValueError unless the base64 part is a key of the type that is written before it."""
+    kind, _, encoded = value.partition(" ")
+    try:
+        blob = base64.b64decode(encoded, validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"not base64: {error}") from None
+    if blob[: 4 + len(kind)] != len(kind).to_bytes(4, "big") + kind.encode():
+        raise ValueError(f"not a key of type {kind}")
+    return value
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+ServicePort = Annotated[int, Field(ge=1024, le=65535)]
+"""Of a service that does not start as root."""
+Megabytes = Annotated[int, Field(gt=0, le=2_097_151)]
+"""At most 2 TiB, the largest that PostgreSQL takes for any of its memory settings."""
+Seconds = Annotated[int, Field(ge=0, le=86_400)]
+Milliseconds = Annotated[int, Field(gt=0, le=60_000)]
+Connections = Annotated[int, Field(gt=0, le=100_000)]
+
+_LABEL = "lower-case letters, digits and inner hyphens, a letter first, at most 31 characters"
+_LABEL_PATTERN = r"^[a-z]([a-z0-9-]{0,29}[a-z0-9])?$"
+HostName = Annotated[str, Field(pattern=_LABEL_PATTERN), _only(_LABEL)]
+PackageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+-]+$", description="Debian package")]
+EnvironmentName = Annotated[str, Field(pattern=_LABEL_PATTERN), _only(f"a stack's name: {_LABEL}")]
 ProductName = Annotated[
-    str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$", description="product, called by its database's name")
+    str,
+    Field(pattern=r"^[a-z][a-z0-9_]{0,40}$"),
+    _only("lower-case letters, digits and underscores, a letter first, at most 41 characters"),
 ]
-Address = IPv4Address
-Cidr = IPv4Network
+Endpoint = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"),
+    _only("a DNS name in lower case or an IPv4 address"),
+]
+HostKey = Annotated[
+    str,
+    Field(pattern=r"^(ssh-ed25519|ecdsa-sha2-nistp256) [A-Za-z0-9+/]+=*$"),
+    AfterValidator(_well_formed_key),
+    _only("a public host key, type and base64 as ssh-keyscan prints them: ssh-ed25519 AAAA…"),
+]
+Address = Annotated[IPv4Address, _only("an IPv4 address, such as 10.88.0.11")]
+Cidr = Annotated[IPv4Network, _only("an IPv4 network without host bits, such as 10.88.0.0/24")]
 
 
 class Kind(StrEnum):
@@ -57,4 +106,4 @@ class Group(StrEnum):
 class Model(BaseModel):
     """Base of every settings section: frozen, unknown keys refused, defaults checked too."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)

@@ -27,6 +27,17 @@ DEBIAN_POSTGRES: dict[Debian, int] = {Debian.BOOKWORM: 15, Debian.TRIXIE: 17, De
 """The one server major in each release's own archive."""
 
 
+DEBIAN_PGBOUNCER: dict[Debian, tuple[int, int]] = {
+    Debian.BOOKWORM: (1, 18),
+    Debian.TRIXIE: (1, 24),
+    Debian.FORKY: (1, 26),
+}
+"""PgBouncer in each release's own archive."""
+
+NEEDED_PGBOUNCER = (1, 24)
+"""Prepared statements need 1.21 (PLAT-23), a client limit per database 1.24 (X-08)."""
+
+
 def available_majors(release: Debian, source: PackageSource) -> tuple[int, ...]:
     """Server majors that ``release`` can install from ``source``."""
     return POSTGRES_MAJORS if source is PackageSource.PGDG else (DEBIAN_POSTGRES[release],)

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from environment import image, roles
+from environment.load import parse, read_stack_file, stack_file
 from ops.docker import build, image_id
 from ops.session import Session
 
+Report = Callable[[str], None]
 
-def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, Any]:
+
+def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str, Any]:
     """Build the image unless it is there. Outputs its id, by which containers pin it."""
+    return {"image": _build(inputs, report)}
+
+
+def _build(inputs: dict[str, Any], report: Report) -> str:
     found = image_id(inputs["tag"])
     if found is None:
         with tempfile.TemporaryDirectory(prefix="keel-image-") as folder:
             Path(folder, "Dockerfile").write_text(inputs["dockerfile"])
             found = build(folder, inputs["tag"], {"keel.image": "host"}, report)
-    return {"image": found}
+    return found
 
 
 def observe(session: Session, inputs: dict[str, Any]) -> list[str]:
@@ -26,3 +36,16 @@ def observe(session: Session, inputs: dict[str, Any]) -> list[str]:
     if found is None:
         return [f"image {inputs['tag']} is gone"]
     return [] if found == inputs["image"] else [f"image {inputs['tag']} is another one than was built"]
+
+
+def main(environment: str) -> str:
+    """Build the image of ``environment`` unless it is there, and return its tag; for tests that need a server."""
+    settings = parse(read_stack_file(stack_file(environment)), environment)
+    dockerfile = image.recipe(settings.release, roles.packages(settings.release.postgres))
+    tag = image.tag(settings.release, dockerfile)
+    _build({"tag": tag, "dockerfile": dockerfile}, lambda text: print(text, file=sys.stderr))
+    return tag
+
+
+if __name__ == "__main__":
+    print(main("dev"))  # noqa: T201 - the answer

@@ -1,6 +1,6 @@
 """What `make up` checks once the Python environment is there and before anything else is changed: the stack and its ports.
 
-    python -m ops.preflight ENVIRONMENT
+python -m ops.preflight ENVIRONMENT
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ def main(environment: str) -> None:
     settings = parse(read_stack_file(stack_file(environment)), f"stacks/Pulumi.{environment}.yaml")
     taken = taken_ports(environment, settings)
     if taken:
-        raise PortsTaken("\n".join([*taken, "Nothing was changed. Free the port, or choose another in the stack file."]))
+        raise PortsTaken(
+            "\n".join([*taken, "Nothing was changed. Free the port, or choose another in the stack file."])
+        )
 
 
 def taken_ports(environment: str, settings: Settings) -> list[str]:

@@ -57,7 +57,9 @@ def _locks(environment: str) -> Iterable[dict[str, Any]]:
 
 def _backend() -> Path | None:
     """Folder of a file backend, None for any other."""
-    url = os.environ.get("PULUMI_BACKEND_URL") or yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["backend"]["url"]
+    url = (
+        os.environ.get("PULUMI_BACKEND_URL") or yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["backend"]["url"]
+    )
     parsed = urlparse(url)
     return Path(parsed.netloc + parsed.path).expanduser() if parsed.scheme == "file" else None
 
@@ -78,7 +80,9 @@ def _remove_unrecorded(environment: str, resources: list[dict[str, Any]]) -> Non
         return  # no engine: no containers
     for container in [c for c in containers if c not in recorded]:
         name = docker("inspect", "-f", "{{.Name}}", container).lstrip("/")
-        print(f"{environment}: container {name} was made and not recorded; it is made again (its data stays)", flush=True)
+        print(
+            f"{environment}: container {name} was made and not recorded; it is made again (its data stays)", flush=True
+        )
         docker("rm", "-f", container)
     for network in [n for n in networks if n not in recorded]:
         print(f"{environment}: network {network[:12]} was made and not recorded; it is made again", flush=True)

@@ -65,11 +65,9 @@ class Session:
         """The argv that runs ``command`` on ``host``."""
         return ["ssh", "-F", str(self.ssh_config), host, *command]
 
-    def run(self, host: str, command: str, timeout: float = 60) -> str:
-        """Standard output of a shell command on ``host``. Raises Unreachable or CalledProcessError."""
-        done = subprocess.run(
-            self.ssh(host, command), capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL
-        )
+    def run(self, host: str, command: str, timeout: float = 60, given: str = "") -> str:
+        """Standard output of a shell command on ``host``, which may read ``given``. Raises Unreachable or CalledProcessError."""
+        done = subprocess.run(self.ssh(host, command), capture_output=True, text=True, timeout=timeout, input=given)
         if done.returncode == 255:
             entry = self.manifest.host(host)
             raise Unreachable(

@@ -1,0 +1,91 @@
+"""What fits: connections, pools, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from environment.rules.base import Problem, carrying, rule
+from environment.settings import Host
+from environment.types import Group
+
+MEMORY_OVERHEAD = {Group.POSTGRES: 192, Group.ETCD: 96, Group.EDGE: 128, Group.REDIS: 64}
+"""MiB a group needs beside its own settings; measured resident sizes of the idle daemons, rounded up."""
+
+
+@rule("postgres", "products", "hosts")
+def connections_fit(postgres: Any, wanted: Mapping[str, Any], hosts: Mapping[str, Host]) -> Iterator[Problem]:
+    """PLAT-20: what all poolers may open, plus the direct reserve, fits what the server admits."""
+    edges = len(carrying(hosts, Group.EDGE))
+    pooled = edges * sum(p.max_db_connections + p.readonly_max_db_connections for p in wanted.values())
+    room = postgres.max_connections - postgres.superuser_reserved_connections
+    if pooled + postgres.direct_reserve > room:
+        yield Problem(
+            "postgres.max_connections",
+            postgres.max_connections,
+            f"at least {pooled + postgres.direct_reserve + postgres.superuser_reserved_connections}: "
+            f"{edges} edge(s) may open {pooled} connections for {sorted(wanted)}, "
+            f"{postgres.direct_reserve} are kept for direct use, "
+            f"{postgres.superuser_reserved_connections} for superusers (PLAT-20)",
+        )
+
+
+@rule("products", "pgbouncer")
+def pools_fit_products(wanted: Mapping[str, Any], pgbouncer: Any) -> Iterator[Problem]:
+    """A pool is not larger than its database's limit, and its minimum not larger than its size."""
+    if pgbouncer.min_pool_size > pgbouncer.default_pool_size:
+        yield Problem(
+            "pgbouncer.min_pool_size",
+            pgbouncer.min_pool_size,
+            f"at most default_pool_size ({pgbouncer.default_pool_size})",
+        )
+    for name, product in wanted.items():
+        for limit in ("max_db_connections", "readonly_max_db_connections"):
+            if getattr(product, limit) < pgbouncer.default_pool_size:
+                yield Problem(
+                    f"products.{name}.{limit}",
+                    getattr(product, limit),
+                    f"at least pgbouncer.default_pool_size ({pgbouncer.default_pool_size})",
+                )
+
+
+@rule("products", "haproxy", "postgres")
+def proxy_admits_pools(wanted: Mapping[str, Any], haproxy: Any, postgres: Any) -> Iterator[Problem]:
+    """One proxy carries all connections of its own pooler and the direct ones."""
+    needed = postgres.direct_reserve + sum(
+        product.max_db_connections + product.readonly_max_db_connections for product in wanted.values()
+    )
+    if haproxy.maxconn < needed:
+        yield Problem(
+            "haproxy.maxconn",
+            haproxy.maxconn,
+            f"at least {needed}: the pools of {sorted(wanted)} and the direct reserve",
+        )
+
+
+@rule("hosts", "postgres", "redis")
+def memory_fits(hosts: Mapping[str, Host], postgres: Any, redis: Any) -> Iterator[Problem]:
+    """What the services of a host may use at the same time fits its limit (X-19: ADA's values fit 2G)."""
+    need = {
+        Group.POSTGRES: postgres.shared_buffers
+        + postgres.maintenance_work_mem
+        + postgres.max_connections * postgres.work_mem,
+        Group.REDIS: redis.maxmemory,
+    }
+    for name, host in hosts.items():
+        total = sum(need.get(group, 0) + MEMORY_OVERHEAD.get(group, 0) for group in host.groups)
+        if total > host.memory:
+            groups = sorted(group.value for group in host.groups)
+            yield Problem(f"hosts.{name}.memory", host.memory, f"at least {total} MiB for {groups}")
+        if Group.POSTGRES in host.groups and postgres.effective_cache_size > host.memory:
+            yield Problem(
+                "postgres.effective_cache_size",
+                postgres.effective_cache_size,
+                f"at most the memory of {name} ({host.memory} MiB)",
+            )
+    if postgres.effective_cache_size < postgres.shared_buffers:
+        yield Problem(
+            "postgres.effective_cache_size",
+            postgres.effective_cache_size,
+            f"at least shared_buffers ({postgres.shared_buffers} MiB), which is a part of it",
+        )

@@ -1,0 +1,89 @@
+"""What the software admits: products, versions, timing, and what production must not do without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from environment import products
+from environment.rules.base import Problem, carrying, rule
+from environment.settings import Host
+from environment.types import Group
+from environment.versions import DEBIAN_PGBOUNCER, NEEDED_PGBOUNCER, PackageSource, available_majors
+
+
+@rule("products")
+def products_are_known(wanted: Mapping[str, Any]) -> Iterator[Problem]:
+    """Every product has its folder under db/."""
+    known = products.catalogue()
+    for name in wanted:
+        if name not in known:
+            yield Problem(f"products.{name}", name, f"one of {sorted(known)} (a folder under db/)")
+
+
+@rule("release")
+def version_is_available(release: Any) -> Iterator[Problem]:
+    """The chosen release and source have the chosen server major (PLAT-01)."""
+    majors = available_majors(release.debian, release.source)
+    if release.postgres not in majors:
+        where = f"{release.debian.value} from {release.source.value}"
+        yield Problem("release.postgres", release.postgres, f"one of {list(majors)}, which {where} has")
+    if release.source is PackageSource.DEBIAN and DEBIAN_PGBOUNCER[release.debian] < NEEDED_PGBOUNCER:
+        yield Problem(
+            "release.debian",
+            release.debian.value,
+            f"trixie or forky, or source pgdg: its own PgBouncer {_dotted(DEBIAN_PGBOUNCER[release.debian])} "
+            f"is older than {_dotted(NEEDED_PGBOUNCER)} (PLAT-23, X-08)",
+        )
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
+
+
+@rule("patroni")
+def lease_holds(patroni: Any) -> Iterator[Problem]:
+    """Patroni's own bounds: a lease must outlast one loop with two retries."""
+    if patroni.ttl < 20:
+        yield Problem("patroni.ttl", patroni.ttl, "at least 20 seconds")
+    if patroni.loop_wait < 1:
+        yield Problem("patroni.loop_wait", patroni.loop_wait, "at least 1 second")
+    if patroni.retry_timeout < 3:
+        yield Problem("patroni.retry_timeout", patroni.retry_timeout, "at least 3 seconds")
+    if patroni.loop_wait + 2 * patroni.retry_timeout > patroni.ttl:
+        yield Problem(
+            "patroni.ttl",
+            patroni.ttl,
+            f"at least loop_wait + 2 * retry_timeout = {patroni.loop_wait + 2 * patroni.retry_timeout}",
+        )
+
+
+@rule("etcd")
+def election_outlasts_heartbeat(etcd: Any) -> Iterator[Problem]:
+    """etcd refuses an election timeout below five heartbeats."""
+    if etcd.election_ms < 5 * etcd.heartbeat_ms:
+        yield Problem("etcd.election_ms", etcd.election_ms, f"at least 5 * heartbeat_ms = {5 * etcd.heartbeat_ms}")
+
+
+@rule("environment", "postgres", "hosts")
+def production_is_redundant(environment: Any, postgres: Any, hosts: Mapping[str, Host]) -> Iterator[Problem]:
+    """X-18: production has at least one replica, never runs asynchronously, and its store survives a member."""
+    if not environment.kind.guarded:
+        return
+    where = f"in {environment.kind.value}"
+    if postgres.replicas < 1:
+        yield Problem("postgres.replicas", postgres.replicas, f"at least 1 {where} (X-18)")
+    if not postgres.synchronous:
+        yield Problem("postgres.synchronous", False, f"true {where}")
+    members = carrying(hosts, Group.ETCD)
+    if len(members) < 3:
+        yield Problem("hosts", members, f"at least three hosts carry the group 'etcd' {where}")
+
+
+@rule("environment", "network")
+def production_is_closed(environment: Any, network: Any) -> Iterator[Problem]:
+    """PLAT-41: production admits networks that somebody chose, not everybody."""
+    if environment.kind.guarded and any(client.prefixlen == 0 for client in network.clients):
+        yield Problem(
+            "network.clients", "0.0.0.0/0", f"the applications' networks in {environment.kind.value} (PLAT-41)"
+        )

@@ -1,0 +1,172 @@
+"""Ephemeral environments: the real program, another name, network, ports and state; removed at the end."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from environment.load import ROOT, read_stack_file, stack_file
+from environment.program import Environment, load
+from ops.docker import docker
+from ops.session import Session, open_session
+
+PASSPHRASE = "keel-published"
+
+
+@dataclass
+class Ephemeral:
+    """One environment of the tests."""
+
+    name: str
+    project: Path
+    config: dict[str, Any] = field(repr=False)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment variables under which Keel's programs see this environment."""
+        return {
+            **os.environ,
+            "ENV": self.name,
+            "KEEL_PROJECT": str(self.project),
+            "PULUMI_BACKEND_URL": f"file://{self.project}/state",
+            "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+            "PYTHONPATH": str(ROOT),
+        }
+
+    def save(self) -> None:
+        """Write the stack file (keeping what Pulumi added to it)."""
+        path = self.project / "stacks" / f"Pulumi.{self.name}.yaml"
+        kept = yaml.safe_load(path.read_text()) if path.exists() else {}
+        path.write_text(yaml.safe_dump({**kept, "config": self.config}, sort_keys=False))
+
+    def pulumi(self, *arguments: str, check: bool = True, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+        """Run pulumi in the project; with ``check`` a failure raises AssertionError with the whole output."""
+        return self._run(
+            ["pulumi", *arguments, "-s", self.name, "--non-interactive", "--color", "never"], check, timeout
+        )
+
+    def up(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """`pulumi up` without a question."""
+        return self.pulumi("up", "--yes", "--skip-preview", *arguments, check=check)
+
+    def recover(self, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """What `make up` does before `pulumi up`."""
+        return self._run([sys.executable, "-m", "ops.recover", self.name], check, 120)
+
+    def keel(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """The operator command."""
+        return self._run([sys.executable, "-m", "ops.cli", "--env", self.name, *arguments], check, 300)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """`pulumi up` in the background, its output in one pipe."""
+        return subprocess.Popen(
+            ["pulumi", "up", "--yes", "--skip-preview", "-s", self.name, "--non-interactive", *arguments],
+            cwd=self.project, env=self.variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def _run(self, command: list[str], check: bool, timeout: float) -> subprocess.CompletedProcess[str]:
+        cwd = self.project if command[0] == "pulumi" else ROOT
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env=self.variables,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+        )
+        assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-6000:]}\n{done.stderr[-4000:]}"
+        return done
+
+    @property
+    def environment(self) -> Environment:
+        """The model of the stack file as it is now."""
+        return load(self.name, self.config)
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A session with the running environment."""
+        environment = self.environment
+        with open_session(environment.manifest, environment.roots) as session:
+            yield session
+
+    def container(self, host: str) -> str:
+        """Name of the container that is ``host``."""
+        return f"keel-{self.name}-{host}"
+
+    def destroy(self) -> None:
+        """`pulumi destroy`, then the state and the files."""
+        self.recover()
+        self.pulumi("destroy", "--yes")
+        shutil.rmtree(self.project)
+
+
+def prepare(like: str) -> Ephemeral:
+    """An environment with the topology of the stack ``like``, not up yet."""
+    name = f"test-{like}-{secrets.token_hex(2)}"
+    project = Path(tempfile.mkdtemp(prefix=f"keel-{name}-"))
+    (project / "stacks").mkdir()
+    (project / "state").mkdir()
+    description = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
+    description |= {"main": str(ROOT), "backend": {"url": f"file://{project}/state"}}
+    (project / "Pulumi.yaml").write_text(yaml.safe_dump(description))
+    ephemeral = Ephemeral(name, project, _moved(read_stack_file(stack_file(like))))
+    ephemeral.save()
+    ephemeral.recover()
+    return ephemeral
+
+
+def remove_leftovers(name: str) -> None:
+    """Whatever a failed run left of the environment ``name``; for finalisers."""
+    label = ("--filter", f"label=keel.environment={name}")
+    for kind, listing in (
+        ("container", ("ps", "-aq")),
+        ("volume", ("volume", "ls", "-q")),
+        ("network", ("network", "ls", "-q")),
+    ):
+        for item in docker(*listing, *label).split():
+            docker(kind, "rm", *(["-f"] if kind != "network" else []), item)
+
+
+def _moved(config: dict[str, Any]) -> dict[str, Any]:
+    """The same stack in another network and on other ports, both free."""
+    used = docker(
+        "network", "inspect", "-f", "{{range .IPAM.Config}}{{.Subnet}} {{end}}", *docker("network", "ls", "-q").split()
+    )
+    third = random.choice([n for n in range(1, 250) if f"10.91.{n}." not in used])
+    old = config["keel:network"]["cidr"].rpartition(".")[0]
+    text = yaml.safe_dump(config).replace(f"{old}.", f"10.91.{third}.")
+    moved: dict[str, Any] = yaml.safe_load(text)
+    base = _free_range(16)
+    moved["keel:network"]["published"] = {"primary": base, "pgbouncer": base + 1, "redis": base + 2, "ssh": base + 4}
+    return moved
+
+
+def _free_range(size: int) -> int:
+    for _ in range(100):
+        base = random.randrange(20000, 32000 - size)
+        if all(_free(port) for port in range(base, base + size)):
+            return base
+    raise AssertionError("no free range of ports")
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

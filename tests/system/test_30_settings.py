@@ -1,0 +1,50 @@
+"""One setting's way from the stack file to its effective value, and settings that are refused."""
+
+from __future__ import annotations
+
+from ops.session import Session
+from tests.system.environments import Ephemeral
+
+
+def effective(session: Session, host: str, name: str) -> str:
+    """The value that the server on ``host`` uses."""
+    return session.run(host, f"psql -U postgres -XAtc 'show {name}'").strip()
+
+
+def test_a_reloaded_setting(dev: Ephemeral, environment: Session) -> None:
+    """ADA-01, JEEX-05: preview names the setting, both values and what reloads where; up makes it effective."""
+    dev.config["keel:postgres"]["work_mem"] = 7
+    dev.save()
+    shown = dev.pulumi("preview", "--diff").stdout
+    assert "postgres.work_mem: 8 => 7: PostgreSQL reloads on db1, db2" in shown
+    dev.up()
+    assert [effective(environment, host, "work_mem") for host in ("db1", "db2")] == ["7MB", "7MB"]
+
+
+def test_a_setting_that_needs_a_restart(dev: Ephemeral, environment: Session) -> None:
+    """PLAT-03: replicas restart first, the leader after a switchover, and both use the new value."""
+    before = environment.leader().name
+    dev.config["keel:postgres"]["shared_buffers"] = 192
+    dev.save()
+    shown = dev.pulumi("preview", "--diff").stdout
+    assert "postgres.shared_buffers: 256 => 192: PostgreSQL restarts on db1, db2" in shown
+    dev.up()
+    assert [effective(environment, host, "shared_buffers") for host in ("db1", "db2")] == ["192MB", "192MB"]
+    assert environment.leader().name != before
+
+
+def test_bad_settings_are_refused_all_at_once(dev: Ephemeral) -> None:
+    """PLAT-20: a preview names each refused setting with its path and what is allowed, and changes nothing."""
+    good = dev.config["keel:postgres"]
+    dev.config["keel:postgres"] = {**good, "max_connections": 40, "wal_levle": "replica"}
+    dev.config["keel:patroni"] = {"ttl": 10}
+    dev.save()
+    refused = dev.pulumi("preview", check=False)
+    dev.config["keel:postgres"] = good
+    del dev.config["keel:patroni"]
+    dev.save()
+    assert refused.returncode != 0
+    told = refused.stdout + refused.stderr
+    assert "keel:postgres.wal_levle" in told and "keel:patroni.ttl = 10" in told
+    assert "Traceback" not in told
+    dev.up("--expect-no-changes")

@@ -1,0 +1,71 @@
+"""A new image replaces every host, one at a time, while a client writes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from ops.cluster import etcd_health
+from ops.docker import docker, image_id
+from ops.session import Session
+from tests.system.environments import Ephemeral
+from tests.system.writer import Writer
+
+
+@pytest.fixture
+def new_image(dev: Ephemeral) -> Iterator[None]:
+    """The stack asks for one more package in the image; the image made for it is removed at the end."""
+    dev.config["keel:release"] = {"extra_packages": ["less"]}
+    dev.save()
+    yield
+    used = docker("inspect", "-f", "{{.Config.Image}}", dev.container("ops1"))
+    del dev.config["keel:release"]
+    dev.save()
+    dev.up()
+    if image_id(used):
+        docker("rmi", used)
+
+
+@contextmanager
+def watched_majority(session: Session) -> Iterator[list[dict[str, bool]]]:
+    """Look at etcd all the time; yields the looks at which it had no majority."""
+    lost: list[dict[str, bool]] = []
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.is_set():
+            health = etcd_health(session)
+            if sum(health.values()) <= len(health) // 2:
+                lost.append(health)
+            stop.wait(0.5)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield lost
+    finally:
+        stop.set()
+        thread.join(timeout=60)
+
+
+def test_hosts_are_replaced_one_at_a_time(dev: Ephemeral, new_image: None) -> None:
+    """PLAT-48, JEEX-32: etcd keeps its majority, the data stays, and no acknowledged write is lost."""
+    before = {
+        host.name: docker("inspect", "-f", "{{.Id}}", dev.container(host.name))
+        for host in dev.environment.manifest.hosts
+    }
+    with dev.session() as session:
+        with watched_majority(session) as lost, Writer(session.manifest, session.roots) as writer:
+            dev.up()
+        after = {host: docker("inspect", "-f", "{{.Id}}", dev.container(host)) for host in before}
+        assert not [host for host in before if before[host] == after[host]]
+        assert lost == []
+        with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
+            found = {row[0] for row in connection.execute("select email from users where email like 'writer-%'")}
+            connection.execute("delete from users where email like 'writer-%'")
+            connection.commit()
+        assert len(writer.acknowledged) > 20
+        assert set(writer.acknowledged) - found == set()

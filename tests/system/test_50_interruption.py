@@ -1,0 +1,102 @@
+"""A run that was killed is finished by the next one; two runs at once do not meet."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+
+import pytest
+from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
+
+from ops.docker import docker
+from tests.system.environments import Ephemeral, prepare, remove_leftovers
+
+MOMENTS = {
+    "while hosts are made": "Container db1 created",
+    "in the middle of the chain": "Ready db2-ready creating",
+    "while roles run": "Converge data creating",
+    "while the database is migrated": "Migration jeex_idea creating",
+}
+
+
+@pytest.fixture
+def fresh(before: object) -> Ephemeral:
+    """An environment that was never up."""
+    return prepare("dev")
+
+
+def kill_at(process: subprocess.Popen[str], words: str) -> None:
+    """Kill -9 the engine as soon as its output holds ``words``."""
+    assert process.stdout
+    for line in process.stdout:
+        if words in line:
+            break
+    else:
+        raise AssertionError(f"the run ended before {words!r}")
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_a_killed_up_is_finished_by_the_next(fresh: Ephemeral, record_property: pytest.RecordProperty) -> None:
+    """PLAT-36: interrupted runs can be run again, wherever they were interrupted (one moment by chance, logged)."""
+    moment = random.choice(sorted(MOMENTS))
+    record_property("moment", moment)
+    print(f"killed {moment}")
+    try:
+        kill_at(fresh.start(), MOMENTS[moment])
+        told = fresh.recover().stdout
+        assert "was killed; its lock is removed" in told
+        fresh.up()
+        fresh.up("--expect-no-changes")
+    finally:
+        remove_leftovers(fresh.name)
+
+
+def test_a_second_controller_leaves(dev: Ephemeral) -> None:
+    """The second run is told who is at work and changes nothing."""
+    dev.config["keel:haproxy"] = {"check_interval_ms": 900}
+    dev.save()
+    first = dev.start()
+    assert first.stdout
+    for line in first.stdout:
+        if "Converge" in line or "Ready" in line:
+            break
+    second = dev.recover(check=False)
+    plain = dev.up(check=False)
+    first.communicate(timeout=300)
+    del dev.config["keel:haproxy"]
+    dev.save()
+    assert first.returncode == 0
+    assert second.returncode != 0 and f"process {first.pid}" in second.stderr
+    assert plain.returncode != 0 and "locked" in plain.stdout + plain.stderr
+
+
+def test_a_controller_with_another_state_is_kept_off_the_hosts(dev: Ephemeral) -> None:
+    """The lock on the hosts stops a run whose state knows nothing of the first, and names its owner."""
+    with dev.session() as session:
+        holder = subprocess.Popen(
+            session.ssh("db1", "exec 9>>/run/keel.lock; flock 9; echo somebody@elsewhere > /run/keel.lock.owner; echo held; cat"),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert holder.stdout and holder.stdout.readline().strip() == "held"
+        refused = dev.keel("converge", "--all", check=False)
+        holder.kill()
+        holder.wait()
+    assert refused.returncode != 0
+    assert "db1 is being changed by another controller: somebody@elsewhere" in refused.stdout + refused.stderr
+
+
+@retry(retry=retry_if_result(lambda done: not done), stop=stop_after_delay(120), wait=wait_fixed(2),
+       retry_error_callback=lambda state: False)  # fmt: skip
+def verified(ephemeral: Ephemeral) -> bool:
+    """True once the verification passes."""
+    return ephemeral.keel("verify", check=False).returncode == 0
+
+
+@pytest.mark.parametrize("host", ["db1", "db2", "edge1", "ops1"])
+def test_a_restarted_host_comes_back_by_itself(dev: Ephemeral, host: str) -> None:
+    """BAC-02, PLAT-49: after `docker restart` nobody does anything, and the verification passes."""
+    docker("restart", "-t", "20", dev.container(host))
+    assert verified(dev)
