@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Hashable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from environment import complaints
 from environment.rules import Problem, check
+from environment.rules.neighbours import clashes
 from environment.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -43,60 +47,93 @@ def stack_file(name: str) -> Path:
 
 def read_stack_file(path: Path) -> dict[str, Any]:
     """The configuration part of a stack file, keys with their namespace. Raises InvalidStack when unreadable."""
+
+    def refused(allowed: str, found: object = path.name) -> InvalidStack:
+        return InvalidStack(str(path), [Problem("", found, allowed)])
+
     try:
-        document = yaml.safe_load(path.read_text()) or {}
+        document = yaml.load(path.read_text(), _UniqueKeys)  # noqa: S506 - derived from the safe loader
     except FileNotFoundError:
         known = sorted(p.name.split(".")[1] for p in STACKS.glob("Pulumi.*.yaml"))
-        raise InvalidStack(str(path), [Problem("", path.name, f"an existing stack; there are {known}")]) from None
-    except yaml.YAMLError as error:
-        raise InvalidStack(str(path), [Problem("", path.name, f"valid YAML: {error}")]) from error
-    return dict(document.get("config") or {})
+        raise refused(f"an existing stack; there are {known}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise refused(f"valid YAML in UTF-8: {error}") from error
+    if document is not None and not isinstance(document, dict):
+        raise refused("a mapping with the key config", document)
+    config = (document or {}).get("config") or {}
+    if not isinstance(config, dict):
+        raise refused("a mapping keel:<section> under the key config", config)
+    return config
 
 
-def parse(config: Mapping[str, Any], source: str) -> Settings:
+class _UniqueKeys(yaml.SafeLoader):
+    """As Pulumi's reader: a key that stands twice is an error, not the second one's victory."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        for key, count in Counter(map(str, keys)).items():
+            if count > 1:
+                raise yaml.MarkedYAMLError(problem=f"the key {key!r} stands twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def parse(config: Mapping[str, Any], source: str, others: Mapping[str, Settings] | None = None) -> Settings:
     """Settings from a stack's configuration.
 
     ``config`` maps ``keel:<section>`` to the section, as an object or as JSON text (Pulumi hands out both);
-    keys of other namespaces are left alone. Raises :class:`InvalidStack` with every problem found.
+    keys of other namespaces are left alone. ``others`` are the environments it must be able to stand beside.
+    Raises :class:`InvalidStack` with every problem found.
     """
     sections: dict[str, Any] = {}
-    problems: list[Problem] = []
-    given = {key.removeprefix(NAMESPACE): value for key, value in config.items() if key.startswith(NAMESPACE)}
     fields = Settings.model_fields
+    problems = [
+        Problem("", key, f"a key {NAMESPACE}<section>, one of {sorted(fields)}")
+        for key in config
+        if ":" not in str(key)
+    ]
+    given = {key.removeprefix(NAMESPACE): value for key, value in config.items() if str(key).startswith(NAMESPACE)}
     for name in given.keys() - fields.keys() - SECRET_KEYS:
         problems.append(Problem(name, "…", f"a known section: {sorted(fields)}"))
     for name, field in fields.items():
         if name not in given:
             if field.is_required():
-                problems.append(Problem(name, None, "required"))
+                problems.append(Problem(name, None, f"required: {field.description}"))
             else:
                 sections[name] = field.get_default(call_default_factory=True)
             continue
         try:
-            adapter: TypeAdapter[Any] = TypeAdapter(field.rebuild_annotation())
-            sections[name] = adapter.validate_python(_decoded(given[name]))
+            sections[name] = _section(field.rebuild_annotation(), given[name])
         except ValidationError as error:
-            problems.extend(_problems(name, error))
+            problems.extend(complaints.problems(name, field.annotation, error))
+        except (ValueError, RecursionError) as error:
+            problems.append(Problem(name, "…", f"plain values: {error}"))
     problems.extend(check(sections))
+    problems.extend(clashes(sections, others or {}))
     if problems:
         raise InvalidStack(source, sorted(problems, key=lambda problem: problem.path))
     return Settings.model_construct(**sections)
 
 
-def _decoded(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except json.JSONDecodeError:
-        return value
-
-
-def _problems(section: str, error: ValidationError) -> list[Problem]:
-    found = []
-    for item in error.errors():
-        path = ".".join([section, *(str(part) for part in item["loc"] if part != "[key]")])
-        value = item["input"] if not isinstance(item["input"], dict) else "…"
-        message = "unknown setting" if item["type"] == "extra_forbidden" else item["msg"]
-        found.append(Problem(path, value, message))
+def others(name: str) -> dict[str, Settings]:
+    """The project's environments but ``name``; one that is refused itself is left out: its own preview tells."""
+    found = {}
+    for path in sorted(STACKS.glob("Pulumi.*.yaml")):
+        other = path.name.split(".")[1]
+        if other != name:
+            with suppress(InvalidStack):
+                found[other] = parse(read_stack_file(path), str(path))
     return found
+
+
+def _section(annotation: Any, value: Any) -> Any:
+    """Through JSON and strictly: text is no number, 1 is not true, and what Pulumi cannot hold is refused."""
+    text = value if isinstance(value, str) and _is_json(value) else json.dumps(value, default=str)
+    return TypeAdapter(annotation).validate_json(text, strict=True)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except json.JSONDecodeError:
+        return False
+    return True

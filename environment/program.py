@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from environment.derive import Roots, public_openssh, roots_for
-from environment.load import NAMESPACE, SECRET_KEYS, parse
+from environment.load import NAMESPACE, SECRET_KEYS, InvalidStack, others, parse
 from environment.manifest import Manifest, build
+from environment.rules import Problem
 from environment.settings import Settings
+from environment.types import EnvironmentName
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,12 @@ def load(name: str, config: Mapping[str, Any]) -> Environment:
 
     Raises InvalidStack or RefusedRoots before anything is changed.
     """
-    settings = parse(config, f"stacks/Pulumi.{name}.yaml")
+    source = f"stacks/Pulumi.{name}.yaml"
+    try:
+        TypeAdapter(EnvironmentName).validate_python(name)
+    except ValidationError as error:
+        raise InvalidStack(source, [Problem("", name, error.errors()[0]["msg"])]) from None
+    settings = parse(config, source, others(name))
     given = {key: str(config[NAMESPACE + key]) for key in SECRET_KEYS if config.get(NAMESPACE + key)}
     roots = roots_for(name, settings.environment.kind, given)
     host_keys = {host: public_openssh(roots.ssh_key(host)) for host in settings.hosts}

@@ -39,6 +39,15 @@ def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, An
     return {}
 
 
+def observe(session: Session, inputs: dict[str, Any]) -> list[str]:
+    """Drift when sshd of the host does not answer."""
+    try:
+        _greeting(session, inputs["host"])
+    except (Unreachable, OSError):
+        return [f"{inputs['host']}: unreachable"]
+    return []
+
+
 @retry(
     retry=retry_if_exception_type((Unreachable, OSError)), stop=stop_after_delay(60), wait=wait_fixed(0.2), reraise=True
 )

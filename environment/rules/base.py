@@ -19,7 +19,8 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         found = "is not set" if self.value is None else f"= {reprlib.repr(self.value)}"
-        return f"keel:{self.path} {found}: {self.allowed}"
+        path = f"keel:{self.path}" if self.path else "the stack file"
+        return f"{path} {found}: {self.allowed}"
 
 
 Rule = Callable[..., Iterator[Problem]]

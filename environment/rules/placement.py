@@ -44,6 +44,7 @@ def addresses_fit(hosts: Mapping[str, Host], network: Any) -> Iterator[Problem]:
     """Addresses lie in the network, are unique and usable; the first one is the gateway's."""
     if not 8 <= network.cidr.prefixlen <= 29:
         yield Problem("network.cidr", str(network.cidr), "a network of /8 to /29")
+        return
     if network.cidr.is_loopback or network.cidr.is_multicast or network.cidr.is_link_local or network.cidr.is_reserved:
         yield Problem("network.cidr", str(network.cidr), "a network that hosts can have, such as 10.88.0.0/24")
     reserved = {network.cidr.network_address, network.cidr.broadcast_address, network.cidr.network_address + 1}

@@ -16,9 +16,9 @@ BY_HAND = [
         "missing: constraint projects_current",
     ),
     ("ALTER TABLE projects ADD COLUMN stray int", "not in the models: column projects.stray integer"),
-    ("ALTER TABLE projects ALTER status DROP DEFAULT", "missing: column projects.status"),
+    ("ALTER TABLE projects ALTER status DROP DEFAULT", "autogenerate: [('modify_default'"),
     ("ALTER TABLE projects ALTER status DROP NOT NULL", "missing: column projects.status"),
-    ("ALTER TABLE projects ALTER name TYPE text", "not in the models: column projects.name text"),
+    ("ALTER TABLE projects ALTER name TYPE text", "autogenerate: [('modify_type'"),
     ("DROP INDEX idx_projects_created", "missing: index idx_projects_created"),
     (
         "DROP INDEX idx_exports_expires; CREATE INDEX idx_exports_expires ON exports (expires_at)",
