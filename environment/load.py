@@ -52,7 +52,7 @@ def read_stack_file(path: Path) -> dict[str, Any]:
         return InvalidStack(str(path), [Problem("", found, allowed)])
 
     try:
-        document = yaml.load(path.read_text(), _UniqueKeys)  # noqa: S506 - derived from the safe loader
+        document = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506 - derived from the safe loader
     except FileNotFoundError:
         known = sorted(p.name.split(".")[1] for p in STACKS.glob("Pulumi.*.yaml"))
         raise refused(f"an existing stack; there are {known}") from None

@@ -1,0 +1,218 @@
+"""Stack files that must be refused, as data, and the four that must load."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+import pytest
+
+from environment import load, program
+from environment.load import InvalidStack, parse
+from environment.manifest import Manifest
+from environment.settings import Settings
+from tests.unit.stacks import REMOVED, config
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
+
+class Bad(NamedTuple):
+    """A change to a real stack file, the path that is refused, and words of what is said of it."""
+
+    name: str
+    stack: str
+    patch: dict[str, Any]
+    path: str
+    words: str
+
+
+TYPES = [
+    Bad("unknown section", "dev", {"postgers": {}}, "postgers", "a known section"),
+    Bad("unknown setting", "dev", {"postgres.max_conections": 50}, "postgres.max_conections", "max_connections"),
+    Bad("unknown inner setting", "dev", {"network.published.etcd": 2379}, "network.published.etcd", "pgbouncer"),
+    Bad("missing section", "dev", {"network": REMOVED}, "network", "required"),
+    Bad("missing setting", "dev", {"hosts.db1.address": REMOVED}, "hosts.db1.address", "address inside network.cidr"),
+    Bad("text for a number", "dev", {"patroni.ttl": "20"}, "patroni.ttl", "integer"),
+    Bad("fraction for a number", "dev", {"patroni.ttl": 20.5}, "patroni.ttl", "integer"),
+    Bad("truth for a number", "dev", {"postgres.max_connections": True}, "postgres.max_connections", "integer"),
+    Bad("number for truth", "dev", {"postgres.synchronous": 1}, "postgres.synchronous", "boolean"),
+    Bad("word for truth", "dev", {"postgres.synchronous": "yes"}, "postgres.synchronous", "boolean"),
+    Bad("number for text", "dev", {"postgres.log_file_mode": 644}, "postgres.log_file_mode", "'0644'"),
+    Bad("list for a mapping", "dev", {"hosts": [{"address": "10.88.0.11"}]}, "hosts", "`name: value`"),
+    Bad("text for a list", "dev", {"hosts.db1.groups": "postgres"}, "hosts.db1.groups", "array"),
+    Bad("nothing for a mapping", "dev", {"products.jeex_idea": None}, "products.jeex_idea", "{}"),
+    Bad("number for a mapping", "dev", {"redis": 256}, "redis", "`name: value`"),
+    Bad("infinite number", "dev", {"hosts.db1.cpus": float("inf")}, "hosts.db1.cpus", "finite"),
+    Bad("number as a name", "dev", {"hosts": {1: {"address": "10.88.0.11", "groups": []}}}, "hosts.1", "lower-case"),
+]
+
+VALUES = [
+    Bad("unknown kind", "dev", {"environment.kind": "prod"}, "environment.kind", "'production'"),
+    Bad("unknown provider", "dev", {"environment.provider": "aws"}, "environment.provider", "'docker' or 'ssh'"),
+    Bad("unknown release", "dev", {"release.debian": "sid"}, "release.debian", "'forky'"),
+    Bad("unknown group", "dev", {"hosts.db1.groups": ["postgres", "etcd", "db"]}, "hosts.db1.groups.2", "'monitor'"),
+    Bad("no group", "dev", {"hosts.ops1.groups": []}, "hosts.ops1.groups", "at least 1"),
+    Bad("no hosts", "dev", {"hosts": {}}, "hosts", "at least 1"),
+    Bad("no products", "dev", {"products": {}}, "products", "at least 1"),
+    Bad("upper case host", "dev", {"hosts.DB3": {"address": "10.88.0.13", "groups": ["backup"]}}, "hosts.DB3", "lower"),
+    Bad("host ends in -", "dev", {"hosts.db-": {"address": "10.88.0.13", "groups": ["backup"]}}, "hosts.db-", "inner"),
+    Bad("host with a dot", "dev", {"hosts": {"a.b": {"address": "10.88.0.13"}}}, "hosts.a.b", "lower-case letters"),
+    Bad("a service's name", "dev", {"hosts.primary": {"address": "10.88.0.9", "groups": ["backup"]}}, "hosts.primary",
+        "a name that no service has"),
+    Bad("negative size", "dev", {"postgres.shared_buffers": -256}, "postgres.shared_buffers", "greater than"),
+    Bad("zero size", "dev", {"redis.maxmemory": 0}, "redis.maxmemory", "greater than"),
+    Bad("huge size", "dev", {"postgres.work_mem": 10**12}, "postgres.work_mem", "less than"),
+    Bad("more than 64 bits", "dev", {"hosts.db1.memory": 10**30}, "hosts.db1.memory", "less than"),
+    Bad("no time", "dev", {"pgbouncer.query_wait_timeout": -1}, "pgbouncer.query_wait_timeout", "greater than"),
+    Bad("senseless memory", "dev", {"hosts.ops1.memory": 1}, "hosts.ops1.memory", "greater than or equal to 128"),
+    Bad("no CPU", "dev", {"hosts.db1.cpus": 0}, "hosts.db1.cpus", "greater than"),
+    Bad("port 0", "dev", {"ports.postgres": 0}, "ports.postgres", "greater than"),
+    Bad("port 65536", "dev", {"network.published.primary": 65536}, "network.published.primary", "65535"),
+    Bad("port of root", "dev", {"ports.patroni": 80}, "ports.patroni", "1024"),
+    Bad("another sshd port", "dev", {"ports.ssh": 2222}, "ports.ssh", "22"),
+    Bad("synchronous I/O (JEEX-02)", "dev", {"postgres.io_method": "sync"}, "postgres.io_method", "'io_uring'"),
+    Bad("a locale no host has", "dev", {"postgres.locale": "de_DE.UTF-8"}, "postgres.locale", "'C.UTF-8'"),
+    Bad("logs for all", "dev", {"postgres.log_file_mode": "0777"}, "postgres.log_file_mode", "'0640'"),
+    Bad("unknown policy", "dev", {"redis.maxmemory_policy": "lru"}, "redis.maxmemory_policy", "'allkeys-lru'"),
+    Bad("IPv6 network", "dev", {"network.cidr": "fd00::/64"}, "network.cidr", "IPv4"),
+    Bad("host bits", "dev", {"network.cidr": "10.88.0.1/24"}, "network.cidr", "without host bits"),
+    Bad("IPv6 address", "dev", {"hosts.db1.address": "fe80::1"}, "hosts.db1.address", "IPv4"),
+    Bad("no address", "dev", {"hosts.db1.address": "10.88.0.256"}, "hosts.db1.address", "IPv4"),
+    Bad("clients with host bits", "dev", {"network.clients": ["10.0.0.1/8"]}, "network.clients.0", "host bits"),
+    Bad("key without base64", "staging", {"hosts.db1.ssh.host_key": "ssh-ed25519 ..."}, "hosts.db1.ssh.host_key",
+        "ssh-keyscan"),
+    Bad("key of another type", "staging", {"hosts.db1.ssh.host_key": f"ecdsa-sha2-nistp256 {KEY.split()[1]}"},
+        "hosts.db1.ssh.host_key", "ssh-keyscan"),
+    Bad("an option as hostname", "staging", {"hosts.db1.ssh.hostname": "-oProxyCommand=x"}, "hosts.db1.ssh.hostname",
+        "DNS name"),
+]  # fmt: skip
+
+RULES = [
+    Bad("two etcd members", "dev", {"hosts.edge1.groups": ["edge", "redis"]}, "hosts", "odd"),
+    Bad("no etcd", "ci", {"hosts.all1.groups": ["postgres", "edge", "redis"]}, "hosts", "'etcd'"),
+    Bad("no edge", "dev", {"hosts.edge1.groups": ["redis", "etcd"]}, "hosts", "'edge'"),
+    Bad("two Redis", "dev", {"hosts.ops1.groups": ["redis"]}, "hosts", "exactly one"),
+    Bad("replica without a host", "ci", {"postgres.replicas": 1}, "postgres.replicas", "0, one less"),
+    Bad("host without a replica", "dev", {"postgres.replicas": 0}, "postgres.replicas", "1, one less"),
+    Bad("address outside", "dev", {"hosts.db1.address": "10.99.0.11"}, "hosts.db1.address", "inside 10.88.0.0/24"),
+    Bad("the gateway's address", "dev", {"hosts.db1.address": "10.88.0.1"}, "hosts.db1.address", "gateway"),
+    Bad("broadcast address", "dev", {"hosts.db1.address": "10.88.0.255"}, "hosts.db1.address", "broadcast"),
+    Bad("one address twice", "dev", {"hosts.db2.address": "10.88.0.11"}, "hosts.db2.address", "no other host"),
+    Bad("the whole internet", "dev", {"network.cidr": "0.0.0.0/0"}, "network.cidr", "/8 to /29"),
+    Bad("a network of one", "dev", {"network.cidr": "255.255.255.255/32"}, "network.cidr", "/8 to /29"),
+    Bad("loopback network", "dev", {"network.cidr": "127.0.0.0/8"}, "network.cidr", "hosts can have"),
+    Bad("two services, one port", "dev", {"ports.redis": 6432}, "ports.redis", "also pgbouncer"),
+    Bad("published twice", "dev", {"network.published.redis": 5220}, "network.published.redis", "published.primary"),
+    Bad("published over sshd", "dev", {"network.published.primary": 2203}, "network.published.ssh (for host edge1)",
+        "published.primary"),
+    Bad("sshd past the last port", "dev", {"network.published.ssh": 65534}, "network.published.ssh (for host edge1)",
+        "65535"),
+    Bad("machine without SSH", "dev", {"environment.provider": "ssh"}, "hosts.db1.ssh", "hostname and host_key"),
+    Bad("container with SSH", "dev", {"hosts.db1.ssh": {"hostname": "a", "host_key": KEY}}, "hosts.db1.ssh", "nothing"),
+    Bad("two hosts, one machine", "staging", {"hosts.db2.ssh.hostname": "db1.staging.example"},
+        "hosts.db2.ssh.hostname", "no other host"),
+    Bad("a major the release lacks", "dev", {"release.postgres": 17}, "release.postgres", "one of [18]"),
+    Bad("an old major", "dev", {"release.source": "pgdg", "release.postgres": 14}, "release.postgres", "15, 16, 17, 18"),
+    Bad("too old a pooler", "dev", {"release.debian": "bookworm", "release.postgres": 15}, "release.debian", "PLAT-23"),
+    Bad("unknown product", "dev", {"products.jeex": {}}, "products.jeex", "jeex_idea"),
+    Bad("connection budget", "dev", {"postgres.max_connections": 60}, "postgres.max_connections", "at least 88"),
+    Bad("budget of two edges", "staging", {"postgres.max_connections": 157}, "postgres.max_connections", "at least 158"),
+    Bad("no direct reserve (PLAT-20)", "dev", {"postgres.direct_reserve": 9}, "postgres.direct_reserve", "equal to 10"),
+    Bad("pool beyond its database", "dev", {"products.jeex_idea": {"max_db_connections": 10}},
+        "products.jeex_idea.max_db_connections", "default_pool_size (20)"),
+    Bad("minimum above its pool", "dev", {"pgbouncer.min_pool_size": 21}, "pgbouncer.min_pool_size", "at most"),
+    Bad("too few in the proxy", "dev", {"haproxy.maxconn": 50}, "haproxy.maxconn", "at least 85"),
+    Bad("small host", "dev", {"hosts.db1.memory": 1024}, "hosts.db1.memory", "at least 1472"),
+    Bad("work_mem × connections (X-19)", "dev", {"postgres.work_mem": 16}, "hosts.db1.memory", "at least 2272"),
+    Bad("Redis beside the rest", "dev", {"redis.maxmemory": 1024}, "hosts.edge1.memory", "at least 1312"),
+    Bad("cache beyond memory", "dev", {"postgres.effective_cache_size": 4096}, "postgres.effective_cache_size", "2048"),
+    Bad("cache below buffers", "dev", {"postgres.effective_cache_size": 128}, "postgres.effective_cache_size", "256"),
+    Bad("short lease", "dev", {"patroni.ttl": 19}, "patroni.ttl", "at least 20"),
+    Bad("lease and retries", "dev", {"patroni.retry_timeout": 10}, "patroni.ttl", "loop_wait + 2 * retry_timeout = 22"),
+    Bad("no pause", "dev", {"patroni.loop_wait": 0}, "patroni.loop_wait", "at least 1"),
+    Bad("short retry", "dev", {"patroni.retry_timeout": 2}, "patroni.retry_timeout", "at least 3"),
+    Bad("etcd's election", "dev", {"etcd.election_ms": 400}, "etcd.election_ms", "500"),
+    Bad("production without replica", "production", {"postgres.replicas": 0}, "postgres.replicas", "X-18"),
+    Bad("asynchronous production", "production", {"postgres.synchronous": False}, "postgres.synchronous", "true in"),
+    Bad("one etcd in staging", "staging", {"hosts.db1.groups": ["postgres"], "hosts.db2.groups": ["postgres"]}, "hosts",
+        "at least three"),
+    Bad("open production", "production", {"network.clients": ["0.0.0.0/0"]}, "network.clients", "PLAT-41"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", TYPES + VALUES + RULES, ids=lambda bad: bad.name)
+def test_a_bad_stack_is_refused_with_path_value_and_what_is_allowed(bad: Bad) -> None:
+    """PLAT-20, JEEX-02, PLAT-23, PLAT-37, PLAT-41, X-18, X-19: impossible settings do not get past the preview."""
+    with pytest.raises(InvalidStack) as refused:
+        parse(config(bad.stack, bad.patch), "test")
+    told = [str(problem) for problem in refused.value.problems if problem.path == bad.path]
+    assert any(bad.words in line for line in told), "\n".join([str(refused.value), f"wanted: {bad.path}: {bad.words}"])
+    assert "Nothing was changed." in str(refused.value)
+
+
+def test_a_refusal_names_the_value_that_was_found() -> None:
+    with pytest.raises(InvalidStack, match=r"keel:hosts\.db1\.address = '10\.99\.0\.11'"):
+        parse(config("dev", {"hosts.db1.address": "10.99.0.11"}), "test")
+
+
+def test_all_errors_are_told_at_once() -> None:
+    """Wrong types, unknown keys and broken rules of sections that are well-formed, in one refusal."""
+    patch = {
+        "redis.maxmemory": "much", "etcd.election_ms": 1, "release.postgres": 17, "ports.typo": 1,
+        "products": {"nothing": {}}, "network": REMOVED,
+    }  # fmt: skip
+    with pytest.raises(InvalidStack) as refused:
+        parse(config("dev", patch), "stacks/Pulumi.dev.yaml")
+    assert [problem.path for problem in refused.value.problems] == [
+        "etcd.election_ms", "network", "ports.typo", "products.nothing", "redis.maxmemory", "release.postgres"
+    ]  # fmt: skip
+    assert str(refused.value).startswith("stacks/Pulumi.dev.yaml: 6 setting(s) refused.")
+
+
+@pytest.mark.parametrize("stack", ["dev", "ci", "staging", "production"])
+def test_the_projects_stacks_load(stack: str) -> None:
+    """PLAT-47: the four stacks exist and are valid, side by side."""
+    settings = parse(config(stack), stack, load.others(stack))
+    assert settings.environment.kind.value == stack
+
+
+def test_pulumis_text_and_a_file_give_the_same() -> None:
+    """Pulumi hands each section out as JSON text."""
+    written = config("dev")
+    assert parse({key: json.dumps(value) for key, value in written.items()}, "a") == parse(written, "b")
+
+
+def test_other_namespaces_are_left_alone() -> None:
+    assert parse({**config("dev"), "docker:host": "unix:///x", "pulumi:tags": {}}, "test") == parse(config("dev"), "t")
+
+
+def differing(one: Settings, other: Settings) -> set[str]:
+    """Paths of settings that differ, hosts and networks left out."""
+    left, right = (settings.model_dump(exclude={"hosts", "network"}) for settings in (one, other))
+    return {f"{s}.{name}" for s in left for name in left[s] if left[s][name] != right[s].get(name)}
+
+
+def test_staging_equals_production() -> None:
+    """PLAT-47: version and configuration are the same; the kind, machines and sizes differ."""
+    staging, production = parse(config("staging"), "s"), parse(config("production"), "p")
+    assert differing(staging, production) == {
+        "environment.kind", "postgres.shared_buffers", "postgres.effective_cache_size"
+    }  # fmt: skip
+    groups = [{name: host.groups for name, host in settings.hosts.items()} for settings in (staging, production)]
+    assert groups[0] == groups[1]
+
+
+def test_dev_always_exercises_replication_and_ci_does_not() -> None:
+    """X-22: dev has one replica, ci none, production at least two."""
+    replicas = {stack: parse(config(stack), stack).postgres.replicas for stack in ("dev", "ci", "production")}
+    assert replicas == {"dev": 1, "ci": 0, "production": 2}
+
+
+def test_the_manifest_holds_no_secret() -> None:
+    """Nothing that derives from the roots but public keys, which are public."""
+    loaded = program.load("dev", config("dev"))
+    text = loaded.manifest.model_dump_json()
+    for name in ("postgres", "jeex_user", "controller", "redis/keel_app"):
+        assert loaded.roots.password(name) not in text
+    assert loaded.roots.access not in text
+    assert Manifest.from_slice(json.loads(text)) == loaded.manifest
