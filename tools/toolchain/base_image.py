@@ -20,9 +20,9 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 SCRIPTS = "/usr/share/debootstrap/scripts"
 
 
-def step(system: System, cache: Cache, suite: str, tag: str = "") -> Step:
-    """Provide `debian:<suite>`; `tag` names the image otherwise, where the real name must stay untouched."""
-    image = tag or f"debian:{suite}"
+def step(system: System, cache: Cache, suite: str, after: Step | None = None) -> Step:
+    """The image that is there, the registry's, or one made from packages."""
+    image = f"debian:{suite}"
 
     def room() -> tuple[Need, ...]:
         return (Need(engine.data_root(system), DOCKER_SIZE),)
@@ -45,6 +45,7 @@ def step(system: System, cache: Cache, suite: str, tag: str = "") -> Step:
             ),
         ],
         f"Make {REGISTRY} reachable, or run this as root on Debian or Ubuntu, or `docker load` {image}.",
+        after,
     )
 
 

@@ -23,7 +23,7 @@ def version(requirements: Path) -> str:
     raise SetupError(f"{requirements} does not pin pulumi-docker")
 
 
-def step(system: System, cache: Cache, requirements: Path) -> Step:
+def step(system: System, cache: Cache, requirements: Path, after: Step | None = None) -> Step:
     """The user's own plugin, the vendor's download, or the build from Go modules."""
     wanted = version(requirements)
     installed = f"plugins/resource-docker-v{wanted}/{PLUGIN.name}"
@@ -68,4 +68,5 @@ def step(system: System, cache: Cache, requirements: Path) -> Step:
             ),
         ],
         "Make https://get.pulumi.com reachable or install Go, then run this again.",
+        after,
     )

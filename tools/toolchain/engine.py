@@ -24,7 +24,7 @@ def step(system: System, cache: Cache) -> Step:
         "Docker engine",
         lambda: answers(system),
         [
-            Way("started the installed one", lambda: _unstartable(system), lambda: start(system, cache)),
+            Way("start of the installed one", lambda: _unstartable(system), lambda: start(system, cache)),
             Way(
                 "Debian's package docker.io",
                 lambda: apt.obstacle(system),

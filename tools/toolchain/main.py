@@ -27,13 +27,11 @@ def plan(system: System, cache: Cache, docker: bool, suites: Sequence[str]) -> l
     python = venv.step(system, cache, REQUIREMENTS)
     if not docker:
         return [python]
-    return [
-        python,
-        engine.step(system, cache),
-        pulumi_cli.step(system, cache),
-        docker_plugin.step(system, cache, REQUIREMENTS),
-        *(base_image.step(system, cache, suite) for suite in suites),
-    ]
+    docker_engine = engine.step(system, cache)
+    pulumi = pulumi_cli.step(system, cache)
+    plugin = docker_plugin.step(system, cache, REQUIREMENTS, after=pulumi)
+    images = [base_image.step(system, cache, suite, after=docker_engine) for suite in suites]
+    return [python, docker_engine, pulumi, plugin, *images]
 
 
 def provide(system: System, cache: Cache, wanted: Sequence[Step], docker: bool, quiet: bool) -> int:

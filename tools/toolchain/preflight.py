@@ -22,12 +22,24 @@ def machine(system: System) -> list[str]:
 
 
 def steps(system: System, pending: Sequence[Step]) -> list[str]:
-    """Findings about what is still to be done: steps with no way, and the space the others take."""
-    ways = {step.title: step.first_way() for step in pending}
-    impossible = [step.impossible() for step in pending if ways[step.title] is None]
-    needs = [need for way in ways.values() if way for need in way.needs()]
+    """Findings about what is still to be done: steps with no way, and the space the others take.
+
+    Of steps that build upon one with no way nothing is said: whether they are possible nobody knows.
+    """
+    blocked: list[Step] = []
+    needs: list[Need] = []
+    findings: list[str] = []
+    for step in pending:
+        way = step.first_way()
+        if step.after in blocked:
+            blocked.append(step)
+        elif way is None:
+            blocked.append(step)
+            findings.append(step.impossible())
+        else:
+            needs.extend(way.needs())
     space = disk(system, needs)
-    return impossible + ([space] if space else [])
+    return [*findings, space] if space else findings
 
 
 def kind(system: System) -> str | None:

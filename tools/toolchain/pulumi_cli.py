@@ -59,7 +59,7 @@ def step(system: System, cache: Cache) -> Step:
         [
             Way("the installed one", lambda: _unsuitable(system), lambda: _link(system, target)),
             Way(
-                f"the official installer, {VENDOR}",
+                "the official installer",
                 unanswered,
                 lambda: _install(system, cache, target),
                 lambda: (Need(cache.root, VENDOR_SIZE),),

@@ -39,6 +39,7 @@ class Step:
     done: Callable[[], bool]
     ways: Sequence[Way]
     remedy: str
+    after: Step | None = None  # the step that must be done before this one can be
 
     def first_way(self) -> Way | None:
         """The way that will be tried first on this machine."""
