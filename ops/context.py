@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from environment.load import NAMESPACE, PROJECT, SECRET_KEYS, STACKS, read_stack_file, stack_file
+from environment.load import NAMESPACE, PROJECT, SECRET_KEYS, STACKS, parse, read_stack_file, stack_file
 from environment.manifest import HostEntry, Manifest
 from environment.program import Environment, load
+from environment.settings import Settings
 from ops.session import Session, open_session
 
 PROBE_TIMEOUT = 3.0
@@ -37,13 +38,15 @@ def load_environment(name: str) -> Environment:
 
     Pulumi is asked only where the stack file holds an encrypted root: dev and ci do without.
     """
-    known = sorted(path.name.split(".")[1] for path in STACKS.glob("Pulumi.*.yaml"))
-    if name not in known:
-        raise UnknownEnvironment(f"there is no environment {name!r} in {STACKS}; there are {', '.join(known)}")
-    config = read_stack_file(stack_file(name))
+    config = _config(name)
     if any(isinstance(config.get(NAMESPACE + key), dict) for key in SECRET_KEYS):
         config |= _decrypted(name)
     return load(name, config)
+
+
+def load_settings(name: str) -> Settings:
+    """The settings alone, for which no secret is needed. Raises UnknownEnvironment or InvalidStack."""
+    return parse(_config(name), f"stacks/Pulumi.{name}.yaml")
 
 
 @contextmanager
@@ -53,6 +56,13 @@ def open_environment(name: str) -> Iterator[Session]:
     _check_up(environment.manifest)
     with open_session(environment.manifest, environment.roots) as session:
         yield session
+
+
+def _config(name: str) -> dict[str, Any]:
+    known = sorted(path.name.split(".")[1] for path in STACKS.glob("Pulumi.*.yaml"))
+    if name not in known:
+        raise UnknownEnvironment(f"there is no environment {name!r} in {STACKS}; there are {', '.join(known)}")
+    return read_stack_file(stack_file(name))
 
 
 def _check_up(manifest: Manifest) -> None:

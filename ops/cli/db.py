@@ -1,0 +1,93 @@
+"""`keel db`: compare, seed and extend the products' databases."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from ops.cli.console import UNREADABLE, Environment, stdout, tell_error
+
+app = typer.Typer(no_args_is_help=True, help="Compare, seed and extend the products' databases.")
+DIFFERENT = 3
+
+ProductArgument = Annotated[str, typer.Argument(help="product, by its database's name")]
+
+
+class SeedSet(StrEnum):
+    """Rows that can be inserted (PLAT-30)."""
+
+    REFERENCE = "reference"
+    DEMO = "demo"
+
+
+@app.command()
+def check(
+    product: Annotated[str | None, typer.Argument(help="product, by its database's name")] = None,
+    every: Annotated[bool, typer.Option("--all", help="every product of the environment")] = False,
+    environment: Environment = "dev",
+) -> None:
+    """Compare revision, tables, policies, grants and functions with this checkout (PLAT-29).
+
+    Exit status: 0 the same, 3 different.
+    """
+    from ops.cli.products import product_of
+    from ops.context import open_environment
+    from ops.migration import observe
+
+    if every == (product is not None):
+        tell_error("name a product, or give --all")
+        raise typer.Exit(UNREADABLE)
+    with open_environment(environment) as session:
+        names = [product_of(session.manifest, product).name] if product else list(session.manifest.products)
+        found = {name: observe(session, {"product": name}) for name in names}
+    for name, lines in found.items():
+        for line in lines:
+            stdout().print(line, style="yellow")
+        stdout().print(f"{name}: {len(lines)} difference(s)" if lines else f"{name}: as in this checkout")
+    raise typer.Exit(DIFFERENT if any(found.values()) else 0)
+
+
+@app.command()
+def seed(
+    product: ProductArgument,
+    which: Annotated[SeedSet, typer.Option("--set", help="demo rows are refused in staging and production")],
+    environment: Environment = "dev",
+) -> None:
+    """Insert a seed set; a second time changes nothing (PLAT-30)."""
+    from db import migrate
+    from ops.cli.products import product_of
+    from ops.context import open_environment
+    from ops.migration import migrator
+
+    with open_environment(environment) as session:
+        chosen = product_of(session.manifest, product)
+        guarded = session.manifest.identity.kind.guarded
+        with migrator(session, chosen) as url:
+            done = migrate.seed(chosen, url, which.value, production=guarded)
+    stdout().print(f"{product}: {which.value} rows are there" if done else f"{product}: has no {which.value} rows")
+
+
+@app.command()
+def revision(
+    product: ProductArgument,
+    name: Annotated[str, typer.Argument(help="what it does, in a few words")],
+    environment: Environment = "dev",
+) -> None:
+    """Write a new revision of PRODUCT's history: what the models have and the database at head has not (BAC-30)."""
+    from alembic import command
+
+    from db import migrate
+    from ops.cli.products import product_of
+    from ops.context import open_environment
+    from ops.migration import migrator
+
+    with open_environment(environment) as session:
+        chosen = product_of(session.manifest, product)
+        number = f"{int(migrate.head(chosen)) + 1:03}"
+        with migrator(session, chosen) as url:
+            command.revision(migrate.config(chosen, url), message=name, autogenerate=True, rev_id=number)
+    stdout().print(
+        f"{product}: revision {number} written below migrations/{product}/versions; read it before you use it"
+    )

@@ -1,0 +1,25 @@
+"""`keel doctor`: can this machine carry the environment. Works before anything is there, and changes nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ops.cli.console import Environment, stdout
+
+STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+def doctor(
+    environment: Environment = "dev",
+    only: Annotated[list[str] | None, typer.Option(help="only this check; repeatable")] = None,
+) -> None:
+    """Disk, memory, ports, kernel, Docker, clock, fsync latency. Exit status: 0 nothing fails, 1 something does."""
+    from ops.cli.checks import examine
+    from ops.context import load_settings
+
+    findings = examine(environment, load_settings(environment), only or ())
+    for finding in findings:
+        stdout().print(f"{finding.level:<4}  {finding.check:<7} {finding.text}", style=STYLES[finding.level])
+    raise typer.Exit(1 if any(finding.level == "fail" for finding in findings) else 0)

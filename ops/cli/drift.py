@@ -1,0 +1,91 @@
+"""`keel drift`: what differs from the model, on the hosts and in the databases. Changes nothing."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import typer
+
+from ops.cli.console import UNREADABLE, AsJson, Environment, Report, explained, progress, stdout
+
+if TYPE_CHECKING:
+    from ops.session import Session
+
+DRIFT = 3
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What was found, and what could not be looked at."""
+
+    hosts: tuple[str, ...] = ()
+    """`host: operation` that the roles would carry out."""
+    databases: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    """What could not be told, and why."""
+
+    @property
+    def exit_status(self) -> int:
+        """0 none, 3 drift, 2 cannot tell (also when what could be looked at has none)."""
+        if self.unknown:
+            return UNREADABLE
+        return DRIFT if self.hosts or self.databases else 0
+
+
+def drift(environment: Environment = "dev", as_json: AsJson = False) -> None:
+    """What the next `pulumi up --refresh` would repair. Exit status: 0 no drift, 3 drift, 2 cannot tell."""
+    from ops.context import open_environment
+
+    with open_environment(environment) as session, progress(f"{environment}: drift") as report:
+        found = look(session, report)
+    if as_json:
+        print(json.dumps(asdict(found), indent=2, sort_keys=True))
+    else:
+        console = stdout()
+        for line in (*found.hosts, *found.databases):
+            console.print(f"drift: {line}", style="yellow")
+        for line in found.unknown:
+            console.print(f"unknown: {line}", style="red")
+        console.print(f"{environment}: {len(found.hosts)} on hosts, {len(found.databases)} in databases")
+    raise typer.Exit(found.exit_status)
+
+
+def look(session: Session, report: Report) -> Drift:
+    """Hosts and databases at the same time; what cannot be told is part of the answer."""
+    from ops.cli.converging import run
+
+    with ThreadPoolExecutor(1) as pool:
+        hosts = pool.submit(lambda: run(session, report, dry=True))
+        databases, unknown = _databases(session)
+        try:
+            outcome = hosts.result()
+        except Exception as error:
+            return Drift(databases=databases, unknown=(*unknown, _sentence(error)))
+    unreachable = (f"{name}: unreachable" for name in outcome.unreachable)
+    return Drift(hosts=tuple(sorted(outcome.changes)), databases=databases, unknown=(*unreachable, *unknown))
+
+
+def _databases(session: Session) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    from ops import databases, migration
+
+    products = [{"product": name} for name in session.manifest.products]
+    looks = [partial(databases.observe, session, {}), *(partial(migration.observe, session, one) for one in products)]
+    found: list[str] = []
+    unknown: list[str] = []
+    for observe in looks:
+        try:
+            found += observe()
+        except Exception as error:
+            unknown.append(_sentence(error))
+    return tuple(found), tuple(unknown)
+
+
+def _sentence(error: Exception) -> str:
+    sentence = explained(error)
+    if sentence is None:
+        raise error
+    return sentence

@@ -1,0 +1,63 @@
+"""`keel env`: the lines of a product's `.env` file (CF-37, BAC-51)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from ops.cli.console import Environment
+
+if TYPE_CHECKING:
+    from environment.derive import Roots
+    from environment.manifest import Manifest
+    from environment.products import Product
+
+PLACEHOLDER = "CHANGE_ME"
+
+
+class Variable(NamedTuple):
+    """One line of the file."""
+
+    name: str
+    value: str
+    purpose: str
+
+    @property
+    def without_password(self) -> Variable:
+        """The same with a placeholder for the password in its URL."""
+        return self._replace(value=re.sub(r"(?<=:)[^:/@]+(?=@)", PLACEHOLDER, self.value))
+
+
+def env(
+    product: Annotated[str, typer.Argument(help="product, by its database's name")],
+    environment: Environment = "dev",
+    template: Annotated[bool, typer.Option("--template", help="without passwords, for .env.template")] = False,
+) -> None:
+    """Print the connection settings of PRODUCT as lines for a `.env` file. Without --template they hold passwords."""
+    from ops.cli.products import product_of
+    from ops.context import load_environment
+
+    loaded = load_environment(environment)
+    found = variables(loaded.manifest, loaded.roots, product_of(loaded.manifest, product))
+    options = " --template" if template else ""
+    print(
+        f"# {product} in the environment {environment}, as printed by: ./keel --env {environment} env {product}{options}"
+    )
+    for variable in (v.without_password if template else v for v in found):
+        print(f'# {variable.purpose}\n{variable.name}="{variable.value}"')
+
+
+def variables(manifest: Manifest, roots: Roots, product: Product) -> tuple[Variable, ...]:
+    """The settings, drivers named (PLAT-24); as in the seed, the synchronous URL is for migrations (CF-37)."""
+    from environment.urls import product_urls, redis_url
+
+    urls = product_urls(manifest, roots, product)
+    direct = "migrations: psycopg, directly to the primary; the role sees all rows, so it is not for the application"
+    return (
+        Variable("DATABASE_URL", urls["application_asyncpg"], "the application: asyncpg, through the pooler"),
+        Variable("DATABASE_SYNC_URL", urls["migration"], direct),
+        Variable("DATABASE_READONLY_URL", urls["readonly"], "reports: psycopg, through the pooler to a replica"),
+        Variable("REDIS_URL", redis_url(manifest, roots), "sessions and cache"),
+    )
