@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Hashable, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def parse(config: Mapping[str, Any], source: str, others: Mapping[str, Settings]
                 sections[name] = field.get_default(call_default_factory=True)
             continue
         try:
-            sections[name] = _section(field.rebuild_annotation(), given[name])
+            sections[name] = _section(name, given[name])
         except ValidationError as error:
             problems.extend(complaints.problems(name, field.annotation, error))
         except (ValueError, RecursionError) as error:
@@ -125,10 +126,15 @@ def others(name: str) -> dict[str, Settings]:
     return found
 
 
-def _section(annotation: Any, value: Any) -> Any:
+def _section(name: str, value: Any) -> Any:
     """Through JSON and strictly: text is no number, 1 is not true, and what Pulumi cannot hold is refused."""
     text = value if isinstance(value, str) and _is_json(value) else json.dumps(value, default=str)
-    return TypeAdapter(annotation).validate_json(text, strict=True)
+    return _reader(name).validate_json(text, strict=True)
+
+
+@cache
+def _reader(section: str) -> TypeAdapter[Any]:
+    return TypeAdapter(Settings.model_fields[section].rebuild_annotation())
 
 
 def _is_json(text: str) -> bool:

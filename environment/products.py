@@ -32,7 +32,7 @@ class ProductError(Exception):
 class Table(Model):
     """How sensitive a table is (ADA-34, JEEX-35)."""
 
-    classification: Literal["internal", "confidential"]
+    classification: Literal["internal", "confidential"] = Field(description="How sensitive its rows are.")
     pii: tuple[Name, ...] = Field(default=(), description="Columns with personal data, masked outside production.")
 
 

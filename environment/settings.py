@@ -91,9 +91,7 @@ class Etcd(Model):
     """The consensus store."""
 
     heartbeat_ms: Milliseconds = Field(100, description="heartbeat interval, milliseconds")
-    election_ms: Milliseconds = Field(
-        1000, le=50_000, description="election timeout, milliseconds; at least 5 heartbeats"
-    )
+    election_ms: Milliseconds = Field(1000, description="election timeout, milliseconds; at least 5 heartbeats")
 
 
 class Patroni(Model):
@@ -117,17 +115,24 @@ class Postgres(Model):
     direct_reserve: Connections = Field(
         15, ge=10, description="connections kept for migrations, monitoring, backup (PLAT-20)"
     )
-    shared_buffers: Megabytes = Field(256, ge=16, description="ADA-01, MiB")
-    effective_cache_size: Megabytes = Field(1024, description="ADA-01, MiB")
-    work_mem: Megabytes = Field(8, description="ADA-01, MiB per sort")
-    maintenance_work_mem: Megabytes = Field(128, description="ADA-01, MiB")
-    max_connections: Connections = Field(100, ge=10, description="ADA-01")
+    shared_buffers: Megabytes = Field(256, ge=16, description="PostgreSQL's own cache, MiB (ADA-01, JEEX-05)")
+    effective_cache_size: Megabytes = Field(1024, description="what the planner may expect to be cached, MiB (ADA-01)")
+    work_mem: Megabytes = Field(8, description="memory of one sort or hash, MiB (ADA-01, JEEX-05)")
+    maintenance_work_mem: Megabytes = Field(128, description="memory of VACUUM and CREATE INDEX, MiB (ADA-01)")
+    max_connections: Connections = Field(100, ge=10, description="connections the server admits (ADA-01)")
     superuser_reserved_connections: Connections = Field(3, description="kept for superusers")
     max_slot_wal_keep_size: Megabytes = Field(2048, description="WAL a slot may hold back, MiB (PLAT-38)")
     io_method: Literal["worker", "io_uring"] = Field("worker", description="asynchronous I/O, 18 and later (JEEX-02)")
-    log_statement: Literal["none", "ddl", "mod", "all"] = Field("mod", description="BAC-06, X-42")
-    log_min_duration_statement: int = Field(1000, ge=-1, le=2**31 - 1, description="milliseconds (BAC-06); -1: never")
-    log_file_mode: Literal["0600", "0640", "0644"] = Field("0644", description="BAC-05, X-42")
+    log_statement: Literal["none", "ddl", "mod", "all"] = Field(
+        "mod", description="which statements are logged (BAC-06, X-42)"
+    )
+    log_min_duration_statement: int = Field(
+        1000,
+        ge=-1,
+        le=2**31 - 1,
+        description="statements that take this long are logged, milliseconds (BAC-06); -1: none",
+    )
+    log_file_mode: Literal["0600", "0640", "0644"] = Field("0644", description="mode of the log files (BAC-05, X-42)")
 
 
 class Pgbouncer(Model):
@@ -135,13 +140,15 @@ class Pgbouncer(Model):
 
     default_pool_size: Connections = Field(20, description="server connections per database and user (JEEX-17)")
     min_pool_size: int = Field(5, ge=0, le=100_000, description="kept open after a first login (JEEX-17)")
-    reserve_pool_size: int = Field(5, ge=0, le=100_000, description="JEEX-17")
-    reserve_pool_timeout: Seconds = Field(5, description="JEEX-17, seconds")
-    max_user_connections: Connections = Field(50, description="JEEX-17")
-    max_prepared_statements: int = Field(200, gt=0, le=100_000, description="PLAT-23, X-11")
-    server_connect_timeout: Seconds = Field(15, description="JEEX-19, seconds")
-    query_wait_timeout: Seconds = Field(30, description="JEEX-19, seconds")
-    server_idle_timeout: Seconds = Field(300, description="JEEX-19, seconds")
+    reserve_pool_size: int = Field(5, ge=0, le=100_000, description="more of them when clients wait (JEEX-17)")
+    reserve_pool_timeout: Seconds = Field(5, description="how long clients wait for that, seconds (JEEX-17)")
+    max_user_connections: Connections = Field(50, description="server connections per user (JEEX-17)")
+    max_prepared_statements: int = Field(
+        200, gt=0, le=100_000, description="remembered per server connection (PLAT-23, X-11)"
+    )
+    server_connect_timeout: Seconds = Field(15, description="for one to open, seconds (JEEX-19)")
+    query_wait_timeout: Seconds = Field(30, description="how long a client may wait for one, seconds (JEEX-19)")
+    server_idle_timeout: Seconds = Field(300, description="idle ones are closed after, seconds (JEEX-19)")
     server_login_retry: Seconds = Field(1, description="seconds; the default 15 would lengthen every failover")
 
 
@@ -157,9 +164,9 @@ class Haproxy(Model):
 class Redis(Model):
     """The cache (BAC-25, X-13)."""
 
-    maxmemory: Megabytes = Field(256, ge=16, description="MiB (BAC-25)")
+    maxmemory: Megabytes = Field(256, ge=16, description="memory for data, MiB (BAC-25, X-13)")
     maxmemory_policy: Literal["allkeys-lru", "volatile-lru", "noeviction", "allkeys-lfu"] = Field(
-        "allkeys-lru", description="BAC-25"
+        "allkeys-lru", description="what goes when it is full (BAC-25)"
     )
 
 

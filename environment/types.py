@@ -43,7 +43,8 @@ ServicePort = Annotated[int, Field(ge=1024, le=65535)]
 Megabytes = Annotated[int, Field(gt=0, le=2_097_151)]
 """At most 2 TiB, the largest that PostgreSQL takes for any of its memory settings."""
 Seconds = Annotated[int, Field(ge=0, le=86_400)]
-Milliseconds = Annotated[int, Field(gt=0, le=60_000)]
+Milliseconds = Annotated[int, Field(gt=0, le=50_000)]
+"""At most what etcd takes for an election."""
 Connections = Annotated[int, Field(gt=0, le=100_000)]
 
 _LABEL = "lower-case letters, digits and inner hyphens, a letter first, at most 31 characters"

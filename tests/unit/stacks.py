@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from environment.load import read_stack_file, stack_file
@@ -15,7 +16,7 @@ REMOVED = object()
 
 def config(stack: str, patch: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The configuration of a real stack file with ``patch`` applied: path below `keel:` → value."""
-    found = copy.deepcopy(read_stack_file(stack_file(stack)))
+    found = copy.deepcopy(_written(stack))
     for path, value in (patch or {}).items():
         section, *inner = path.split(".")
         place: dict[str, Any] = found
@@ -27,3 +28,8 @@ def config(stack: str, patch: Mapping[str, Any] | None = None) -> dict[str, Any]
         else:
             place[last] = value
     return found
+
+
+@cache
+def _written(stack: str) -> dict[str, Any]:
+    return read_stack_file(stack_file(stack))
