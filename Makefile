@@ -10,8 +10,8 @@ DOWN_FLAGS ?= --yes
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down shell setup verify status drift test test-fast lint bench campaign \
-        dev-setup docker-up migrate migration test-db clean
+.PHONY: help up preview down shell setup verify status drift test test-fast lint bench reference \
+        dev-setup docker-up migrate migration test-db
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,11 @@ test-fast: lint  ## no Docker: lint, unit, component and role tests
 
 test: lint  ## everything: real servers, real environments beside a running one
 	@$(RUN) tools/test
+
+reference:  ## regenerate schema, settings page and requirement map
+	@$(FAST) python -m environment.schema
+	@$(FAST) python -m environment.reference
+	@$(FAST) python -m tools.requirements_map
 
 bench:  ## cold start, no-op, one setting, drift check
 	@$(RUN) python -m tools.bench
