@@ -1,0 +1,83 @@
+"""What a killed run left is recognised by its dead process, and a living one is left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ops import recover
+
+
+class Pulumi:
+    """Stands for the pulumi command: remembers its calls and hands out a state."""
+
+    def __init__(self, state: dict[str, object]) -> None:
+        self.state, self.calls, self.imported = state, [], ""
+
+    def __call__(self, *arguments: str, given: str | None = None) -> str:
+        self.calls.append(arguments)
+        self.imported = given or self.imported
+        return json.dumps(self.state)
+
+
+@pytest.fixture
+def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}")
+    monkeypatch.setattr(recover, "_remove_unrecorded", lambda *_: None)
+    return tmp_path
+
+
+def lock(backend: Path, pid: int, hostname: str) -> None:
+    folder = backend / ".pulumi" / "locks" / "organization" / "keel" / "dev"
+    folder.mkdir(parents=True)
+    owner = {"pid": pid, "username": "ann", "hostname": hostname, "timestamp": "2026-01-01T00:00:00Z"}
+    (folder / "1.json").write_text(json.dumps(owner))
+
+
+def dead_process() -> int:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_a_dead_lock_is_removed(backend: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pulumi = Pulumi({"deployment": {}})
+    monkeypatch.setattr(recover, "_pulumi", pulumi)
+    lock(backend, dead_process(), socket.gethostname())
+    recover.main("dev")
+    assert ("cancel", "--yes", "-s", "dev") in pulumi.calls
+
+
+def test_a_lock_of_another_machine_is_respected(backend: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recover, "_pulumi", Pulumi({"deployment": {}}))
+    lock(backend, dead_process(), "elsewhere")
+    with pytest.raises(recover.Busy, match=r"ann@elsewhere .*Nothing was changed"):
+        recover.main("dev")
+
+
+def test_a_process_number_used_again_by_another_program_is_dead(backend: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pulumi = Pulumi({"deployment": {}})
+    monkeypatch.setattr(recover, "_pulumi", pulumi)
+    lock(backend, os.getpid(), socket.gethostname())
+    recover.main("dev")
+    assert ("cancel", "--yes", "-s", "dev") in pulumi.calls
+
+
+def test_pending_operations_are_dropped_and_nothing_else(backend: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resources = [{"urn": "a", "id": "1"}]
+    pulumi = Pulumi({"deployment": {"resources": resources, "pending_operations": [{"type": "creating"}]}})
+    monkeypatch.setattr(recover, "_pulumi", pulumi)
+    recover.main("dev")
+    assert json.loads(pulumi.imported) == {"deployment": {"resources": resources}}
+
+
+def test_a_clean_state_is_not_imported(backend: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pulumi = Pulumi({"deployment": {"resources": []}})
+    monkeypatch.setattr(recover, "_pulumi", pulumi)
+    recover.main("dev")
+    assert pulumi.imported == ""
