@@ -196,6 +196,15 @@ def test_others_do_not_look_up(server: Server, product: Product, ada: Rows) -> N
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
         connection.execute(b"SELECT * FROM auth.user_by_email('ada@example.com')")
+    callers = server.execute(
+        "SELECT proname, array_agg(DISTINCT a.grantee::regrole::text ORDER BY a.grantee::regrole::text)"
+        " FROM pg_proc, aclexplode(proacl) a WHERE pronamespace = 'auth'::regnamespace GROUP BY proname",
+        product.name,
+    )
+    assert dict(callers) == {
+        "register_user": ["jeex_idea_auth", "jeex_user"],
+        "user_by_email": ["jeex_idea_auth", "jeex_user"],
+    }
 
 
 def test_the_application_does_not_switch_it_off(server: Server, product: Product, ada: Rows) -> None:
