@@ -1,0 +1,152 @@
+"""The verification suite: takes the manifest of a running environment and nothing else (PLAT-49).
+
+`KEEL_CONTEXT` names the file that `ops.session.export` wrote; without it nothing here is collected. `KEEL_REPORT` names
+the file for `ops.verification`. A test takes `host`, `server`, `edge`, … and runs once for each; where the topology
+has none of them, the test does not exist. Whatever a test writes it rolls back.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from environment.manifest import Endpoints, HostEntry, Manifest, ProductEntry
+from environment.products import Product
+from environment.types import Group, Provider
+from ops.session import Session, Superuser, adopt
+from tests.verify.look import Look
+from tests.verify.pooler import Pooler
+from tests.verify.report import Report
+from tests.verify.tunnels import Tunnels
+
+CONTEXT = os.environ.get("KEEL_CONTEXT")
+collect_ignore_glob = [] if CONTEXT else ["test_*.py"]
+
+EACH: dict[str, Callable[[Manifest], Sequence[HostEntry | ProductEntry]]] = {
+    "host": lambda manifest: manifest.hosts,
+    "server": lambda manifest: manifest.carrying(Group.POSTGRES),
+    "store": lambda manifest: manifest.carrying(Group.ETCD),
+    "edge": lambda manifest: manifest.carrying(Group.EDGE),
+    "cache": lambda manifest: manifest.carrying(Group.REDIS),
+    "product": lambda manifest: tuple(manifest.products.values()),
+}
+"""A test that takes one of these runs for each of them."""
+
+ONLY_WITH: dict[str, Callable[[Manifest], bool]] = {
+    "replicas": lambda manifest: manifest.postgres.replicas > 0,
+    "published": lambda manifest: manifest.identity.provider is Provider.DOCKER and bool(manifest.endpoints.pgbouncer),
+    "jeex_idea": lambda manifest: "jeex_idea" in manifest.products,
+}
+"""A test that takes one of these exists only where the environment has it."""
+
+SESSION = adopt(Path(CONTEXT)) if CONTEXT else None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Write the report that `ops.verification` asked for."""
+    if path := os.environ.get("KEEL_REPORT"):
+        config.pluginmanager.register(Report(Path(path)), "keel-report")
+
+
+def pytest_pycollect_makeitem(name: str, obj: object) -> list[pytest.Item] | None:
+    """Leave a test out whose subject this environment does not have."""
+    if SESSION is None or not name.startswith("test_") or not inspect.isfunction(obj):
+        return None
+    takes = inspect.signature(obj).parameters
+    absent = [each for each in EACH if each in takes and not EACH[each](SESSION.manifest)]
+    absent += [what for what in ONLY_WITH if what in takes and not ONLY_WITH[what](SESSION.manifest)]
+    return [] if absent else None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test once for each of its subjects."""
+    if SESSION is None:
+        return
+    for name, subjects in EACH.items():
+        if name in metafunc.fixturenames:
+            found = subjects(SESSION.manifest)
+            ids = [entry.name if isinstance(entry, HostEntry) else entry.product.name for entry in found]
+            metafunc.parametrize(name, found, ids=ids, indirect=True)
+
+
+def _subject(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+# Named fixtures, so that testinfra's own `host` is not asked for.
+host = pytest.fixture(_subject, name="host")
+server = pytest.fixture(_subject, name="server")
+store = pytest.fixture(_subject, name="store")
+edge = pytest.fixture(_subject, name="edge")
+cache = pytest.fixture(_subject, name="cache")
+product = pytest.fixture(_subject, name="product")
+
+
+@pytest.fixture(scope="session")
+def session() -> Session:
+    """The session with the environment."""
+    assert SESSION is not None
+    return SESSION
+
+
+@pytest.fixture(scope="session")
+def manifest(session: Session) -> Manifest:
+    """The environment's manifest."""
+    return session.manifest
+
+
+@pytest.fixture(scope="session")
+def look(session: Session) -> Look:
+    """Facts from inside the hosts."""
+    return Look(session)
+
+
+@pytest.fixture(scope="session")
+def tunnels(session: Session) -> Iterator[Tunnels]:
+    """Ways to the services' addresses."""
+    with closing(Tunnels(session)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def superuser(session: Session) -> Iterator[Superuser]:
+    """Connections as postgres to the primary."""
+    with session.superuser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def replicas(look: Look, manifest: Manifest) -> tuple[HostEntry, ...]:
+    """The database hosts that replicate now."""
+    return tuple(host for host in manifest.carrying(Group.POSTGRES) if look.server(host).recovering)
+
+
+@pytest.fixture(scope="session")
+def published(manifest: Manifest) -> Endpoints:
+    """The ports that containers publish on the controller's machine."""
+    return manifest.endpoints
+
+
+@pytest.fixture(scope="session")
+def jeex_idea(manifest: Manifest) -> Product:
+    """JEEX Idea, for the tests of what only its seed says."""
+    return manifest.products["jeex_idea"].product
+
+
+@pytest.fixture(scope="session")
+def pooler(session: Session, tunnels: Tunnels) -> Pooler:
+    """Connections through PgBouncer."""
+    return Pooler(session, tunnels)
+
+
+@pytest.fixture(scope="session")
+def direct(session: Session) -> Iterator[Callable[[Product], str]]:
+    """The migrator's URL of a product, past the pooler."""
+    with session.direct() as (address, port):
+        yield lambda product: session.url(product.migrator_role, product.name, address, port)

@@ -1,0 +1,93 @@
+"""Databases: which there are, encoding, extensions, migrations, and the schema against the models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+
+from alembic.script import ScriptDirectory
+
+from db import migrate
+from environment.manifest import Manifest, ProductEntry
+from environment.products import Product
+from ops.session import Superuser
+from tests.verify import expect
+
+Url = Callable[[Product], str]
+
+
+def test_one_per_product(superuser: Superuser, manifest: Manifest) -> None:
+    """PLAT-05: each product has a database of its own, and beside them there is only the cluster's."""
+    with superuser.connect("postgres") as connection:
+        rows = connection.execute("select datname::text from pg_database where not datistemplate").fetchall()
+    expect.exactly([name for (name,) in rows], ["postgres", *manifest.products], "database")
+
+
+def test_encoding(superuser: Superuser, product: ProductEntry, manifest: Manifest) -> None:
+    """PLAT-02: the database is UTF8, its collate and ctype are the environment's."""
+    name, locale = product.product.name, manifest.postgres.locale
+    with superuser.connect("postgres") as connection:
+        query = "select pg_encoding_to_char(encoding)::text, datcollate, datctype from pg_database where datname = %s"
+        row = connection.execute(query, [name]).fetchone()
+    assert row == ("UTF8", locale, locale), f"{name}: {row}"
+
+
+def test_extensions(superuser: Superuser, product: ProductEntry) -> None:
+    """PLAT-06: exactly the declared extensions are installed, in the version the server brings."""
+    name = product.product.name
+    with superuser.connect(name) as connection:
+        rows = connection.execute(
+            "select extname::text, extversion, default_version from pg_extension"
+            " join pg_available_extensions on name = extname where extname <> 'plpgsql'"
+        ).fetchall()
+    expect.exactly([extension for extension, *_ in rows], product.product.extensions, f"{name}: extension")
+    expect.nothing(f"{name}: {extension} is {has}, not {newest}" for extension, has, newest in rows if has != newest)
+
+
+def test_statistics_work(superuser: Superuser, product: ProductEntry) -> None:
+    """PLAT-08: where pg_stat_statements is declared it answers, which it does only when preloaded (Q-08)."""
+    if "pg_stat_statements" in product.product.extensions:
+        with superuser.connect(product.product.name) as connection:
+            row = connection.execute("select count(*) > 0 from pg_stat_statements").fetchone()
+        assert row == (True,), f"{product.product.name}: pg_stat_statements is empty"
+
+
+def test_tools() -> None:
+    """PLAT-26: Alembic is 1.13 or later, SQLAlchemy 2.0 or later."""
+    found = {name: tuple(int(part) for part in version(name).split(".")[:2]) for name in ("alembic", "sqlalchemy")}
+    assert found["alembic"] >= (1, 13) and found["sqlalchemy"] >= (2, 0), str(found)
+
+
+def test_head(product: ProductEntry, direct: Url) -> None:
+    """PLAT-26: the database is at the one head of its history."""
+    heads = ScriptDirectory.from_config(migrate.config(product.product)).get_heads()
+    current = migrate.current(product.product, direct(product.product))
+    assert [current] == heads, f"{product.product.name} is at {current}, this checkout's head is {', '.join(heads)}"
+
+
+def test_schema_is_the_models(product: ProductEntry, direct: Url) -> None:
+    """PLAT-14, PLAT-29: autogenerate finds no difference; columns, constraints and indexes are the models', and valid."""
+    found = migrate.differences(product.product, direct(product.product))
+    expect.nothing(f"{product.product.name}: {line}" for line in found)
+
+
+def test_functions_policies_grants(product: ProductEntry, direct: Url) -> None:
+    """PLAT-16: functions, triggers, policies and grants are those of this checkout, no more and no fewer."""
+    found = migrate.repeatable_drift(product.product, direct(product.product))
+    expect.nothing(f"{product.product.name}: {line}" for line in found)
+
+
+UNTOUCHED = """
+select c.relname::text from pg_attribute a join pg_class c on c.oid = a.attrelid
+where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and a.attname = 'updated_at'
+  and not exists (select from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled in ('O', 'A')
+                  and t.tgtype & 19 = 19)
+"""
+# tgtype: 1 for each row, 2 before, 16 update.
+
+
+def test_updated_at(superuser: Superuser, product: ProductEntry) -> None:
+    """PLAT-12: every table with updated_at has a trigger before update that maintains it."""
+    with superuser.connect(product.product.name) as connection:
+        rows = connection.execute(UNTOUCHED).fetchall()
+    expect.nothing(f"{product.product.name}: nothing maintains {table}.updated_at" for (table,) in rows)

@@ -1,0 +1,105 @@
+"""Every host: release, packages, units, ports, owners and modes."""
+
+from __future__ import annotations
+
+from environment.manifest import HostEntry, Manifest
+from environment.types import Group
+from roles.kit.declare import Certificate, Directory, File, Role, Target
+from tests.verify import expect
+from tests.verify.look import Look
+
+
+def test_release(host: HostEntry, look: Look, manifest: Manifest) -> None:
+    """PLAT-49: the host runs the release that the manifest names; clusters must not mix C libraries (X-50)."""
+    codename = look.shell(host, ". /etc/os-release && echo $VERSION_CODENAME").strip()
+    expect.same({"codename": codename}, {"codename": manifest.release.debian.value}, host.name)
+
+
+def test_packages(host: HostEntry, look: Look) -> None:
+    """PLAT-49: every package that the host's roles declare is installed."""
+    installed = look.packages(host)
+    wanted = set(look.declared(host, lambda role, target: role.packages(target)))
+    expect.nothing(f"{host.name}: {name} is not installed" for name in sorted(wanted - installed.keys()))
+
+
+def test_units(host: HostEntry, look: Look) -> None:
+    """PLAT-49: every declared unit is enabled, runs, and is started again when it dies."""
+    found = look.units(host)
+    for unit in look.declared(host, lambda role, target: role.units(target)):
+        state = found[unit.name]
+        wanted = {"ActiveState": "active"}
+        if state["Type"] != "oneshot":
+            wanted["SubState"] = "running"
+        expect.same(state, wanted, f"{host.name}: {unit.name}")
+        assert state["UnitFileState"] in ("enabled", "static", "alias"), f"{host.name}: {unit.name} is not enabled"
+        assert state["Type"] == "oneshot" or state["Restart"] in ("always", "on-failure"), (
+            f"{host.name}: {unit.name} is not restarted when it dies (Restart={state['Restart']})"
+        )
+
+
+def test_no_unit_failed(host: HostEntry, look: Look) -> None:
+    """PLAT-49: no unit of the host has failed."""
+    failed = look.shell(host, "systemctl list-units --failed --no-legend --plain").splitlines()
+    expect.nothing(f"{host.name}: {line.split()[0]} has failed" for line in failed)
+
+
+def declared_ports(host: HostEntry, manifest: Manifest) -> dict[int, str]:
+    """Port → what listens there: the whole list of what may be reached from another host."""
+    ports = manifest.ports
+    of_group = {
+        Group.POSTGRES: {ports.postgres: "PostgreSQL", ports.patroni: "Patroni"},
+        Group.ETCD: {ports.etcd_client: "etcd's clients", ports.etcd_peer: "etcd's peers"},
+        Group.EDGE: {
+            ports.primary: "HAProxy's primary", ports.replica: "HAProxy's replicas", ports.pgbouncer: "PgBouncer"
+        },
+        Group.REDIS: {ports.redis: "Redis"},
+    }  # fmt: skip
+    listed: dict[int, str] = {ports.ssh: "sshd"}
+    for group in host.groups:
+        listed |= of_group.get(group, {})
+    return listed
+
+
+def test_declared_ports_listen(host: HostEntry, look: Look, manifest: Manifest) -> None:
+    """JEEX-03: PostgreSQL listens on its port, PgBouncer on its own, and every other service where the manifest says."""
+    found = look.ports(host)
+    expect.nothing(
+        f"{host.name}: {what} does not listen on {port}"
+        for port, what in declared_ports(host, manifest).items()
+        if ("tcp", port) not in found
+    )
+
+
+def test_no_other_port_listens(host: HostEntry, look: Look, manifest: Manifest) -> None:
+    """PLAT-49: nothing listens beyond the loopback that the manifest does not declare."""
+    allowed = {("tcp", port) for port in declared_ports(host, manifest)}
+    found = look.ports(host)
+    expect.nothing(f"{host.name}: undeclared listener {at[0]} {found[at]}" for at in sorted(found.keys() - allowed))
+
+
+def declared_paths(role: Role, target: Target) -> tuple[Directory | Certificate | File, ...]:
+    """Everything of a role that lies in the file system."""
+    return (*role.directories(target), *role.certificates(target), *role.files(target))
+
+
+def test_owners_and_modes(host: HostEntry, look: Look) -> None:
+    """PLAT-49: every declared file and directory has its owner and mode, and private keys are for their service only."""
+    wanted: dict[str, tuple[str, str, str]] = {}
+    for entry in look.declared(host, declared_paths):
+        if isinstance(entry, Certificate):
+            wanted[f"{entry.directory}/key.pem"] = (entry.owner, entry.group, "600")
+            wanted[f"{entry.directory}/cert.pem"] = (entry.owner, entry.group, "644")
+        else:
+            wanted[entry.path] = (entry.owner, entry.group, entry.mode.lstrip("0"))
+    found = look.paths(host, tuple(wanted))
+    expect.same(found, wanted, host.name)
+
+
+def test_keys_only(host: HostEntry, look: Look) -> None:
+    """PLAT-49: sshd lets in keys, no passwords."""
+    shown = dict(line.split(" ", 1) for line in look.shell(host, "sshd -T").lower().splitlines() if " " in line)
+    expect.same(shown, {"passwordauthentication": "no", "kbdinteractiveauthentication": "no"}, host.name)
+    # The same value under its name before and after OpenSSH 10.
+    assert shown["permitrootlogin"] in ("without-password", "prohibit-password"), (
+        f"{host.name}: {shown['permitrootlogin']}"
+    )

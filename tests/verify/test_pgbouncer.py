@@ -1,0 +1,162 @@
+"""PgBouncer on each edge: its effective settings, its pools, who gets in and how."""
+
+from __future__ import annotations
+
+import csv
+import shlex
+
+import psycopg
+import pytest
+
+from environment.manifest import HostEntry, Manifest, ProductEntry
+from environment.types import Group
+from ops.session import Superuser
+from tests.verify import expect
+from tests.verify.look import Look
+from tests.verify.pooler import Pooler
+
+USERS = "/etc/pgbouncer/userlist.txt"
+
+
+def console(look: Look, edge: HostEntry, command: str) -> list[dict[str, str]]:
+    """Rows of a command of PgBouncer's console, reached as its own user over its socket."""
+    psql = f"psql -X --csv -h /run/pgbouncer -p 6432 -U postgres pgbouncer -c {shlex.quote(command)}"
+    return list(csv.DictReader(look.shell(edge, f"runuser -u postgres -- {psql}").splitlines()))
+
+
+@pytest.fixture
+def config(look: Look, edge: HostEntry) -> dict[str, str]:
+    """SHOW CONFIG of one edge."""
+    return {row["key"]: row["value"] for row in console(look, edge, "show config")}
+
+
+def test_transaction_pooling(edge: HostEntry, config: dict[str, str], manifest: Manifest) -> None:
+    """JEEX-16: PgBouncer listens on its port and pools transactions."""
+    expect.same(config, {"listen_port": str(manifest.ports.pgbouncer), "pool_mode": "transaction"}, edge.name)
+
+
+def test_pool_sizes(edge: HostEntry, config: dict[str, str], look: Look, manifest: Manifest) -> None:
+    """JEEX-17: pools and limits are the environment's; client and server limits hold per database (X-08)."""
+    names = ("default_pool_size", "min_pool_size", "reserve_pool_size", "reserve_pool_timeout", "max_user_connections")
+    expect.same(config, {name: str(getattr(manifest.pgbouncer, name)) for name in names}, edge.name)
+    databases = {row["name"]: row for row in console(look, edge, "show databases")}
+    for name, entry in manifest.products.items():
+        limits, pool = entry.limits, str(manifest.pgbouncer.default_pool_size)
+        shared = {
+            "database": name,
+            "max_client_connections": str(limits.max_client_conn),
+            "pool_size": pool,
+            "disabled": "0",
+        }
+        expect.same(
+            databases[name], {**shared, "max_connections": str(limits.max_db_connections)}, f"{edge.name}: {name}"
+        )
+        readonly = {**shared, "max_connections": str(limits.readonly_max_db_connections)}
+        expect.same(databases[f"{name}_ro"], readonly, f"{edge.name}: {name}_ro")
+    clients = 2 * sum(entry.limits.max_client_conn for entry in manifest.products.values())
+    assert int(config["max_client_conn"]) >= clients, f"{edge.name}: max_client_conn is below the sum of {clients}"
+
+
+def test_no_other_database(edge: HostEntry, look: Look, manifest: Manifest) -> None:
+    """PLAT-05: an edge offers each product's database, read-write and read-only, and no other but its own look-up's."""
+    offered = [row["name"] for row in console(look, edge, "show databases")]
+    wanted = [offer for name in manifest.products for offer in (name, f"{name}_ro")]
+    expect.exactly(offered, [*wanted, "pgbouncer", "postgres"], f"{edge.name}: database")
+
+
+def test_reset_and_startup(edge: HostEntry, config: dict[str, str]) -> None:
+    """JEEX-18: server_reset_query is DISCARD ALL, not forced on transactions (X-09); extra_float_digits is ignored."""
+    wanted = {"server_reset_query": "DISCARD ALL", "server_reset_query_always": "0"}
+    expect.same(config, {**wanted, "ignore_startup_parameters": "extra_float_digits"}, edge.name)
+
+
+def test_timeouts(edge: HostEntry, config: dict[str, str], manifest: Manifest) -> None:
+    """JEEX-19: connection and idle timeouts are explicit."""
+    names = ("server_connect_timeout", "query_wait_timeout", "server_idle_timeout", "server_login_retry")
+    expect.same(config, {name: str(getattr(manifest.pgbouncer, name)) for name in names}, edge.name)
+
+
+def test_health_checks(edge: HostEntry, config: dict[str, str], look: Look) -> None:
+    """JEEX-20: servers are checked before use, dead connections are noticed, and statistics can be read."""
+    expect.same(config, {"server_check_query": "select 1", "server_check_delay": "30", "tcp_keepalive": "1"}, edge.name)
+    assert console(look, edge, "show stats"), f"{edge.name}: SHOW STATS is empty"
+    assert console(look, edge, "show pools"), f"{edge.name}: SHOW POOLS is empty"
+
+
+def test_prepared_statements_are_tracked(edge: HostEntry, config: dict[str, str], manifest: Manifest) -> None:
+    """PLAT-23: PgBouncer keeps track of prepared statements (X-11)."""
+    expect.same(config, {"max_prepared_statements": str(manifest.pgbouncer.max_prepared_statements)}, edge.name)
+
+
+def test_budget(look: Look, manifest: Manifest, superuser: Superuser) -> None:
+    """PLAT-20: the servers' connections of all edges and the direct reserve fit into what the primary takes."""
+    pools = {
+        f"{edge.name}: {row['name']}": int(row["max_connections"])
+        for edge in manifest.carrying(Group.EDGE)
+        for row in console(look, edge, "show databases")
+        if row["name"] != "pgbouncer"
+    }
+    with superuser.connect("postgres") as connection:
+        query = (
+            "select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
+        )
+        row = connection.execute(query).fetchone()
+    assert row
+    expect.nothing(f"{name} is unlimited" for name, limit in pools.items() if limit == 0)
+    total = sum(pools.values()) + max(10, manifest.postgres.direct_reserve)
+    assert total <= row[0], f"{total} connections are promised, the primary takes {row[0]}: {pools}"
+
+
+def test_passwords_are_looked_up(edge: HostEntry, config: dict[str, str], look: Look) -> None:
+    """PLAT-22: passwords are SCRAM verifiers looked up in the server; the one stored login is nobody else's to read."""
+    expect.same(config, {"auth_type": "hba", "auth_user": "keel_pgbouncer", "auth_file": USERS}, edge.name)
+    assert "keel.user_lookup" in config["auth_query"], f"{edge.name}: auth_query is {config['auth_query']}"
+    facts = look.paths(edge, (USERS,))[USERS]
+    assert int(facts.mode, 8) & 0o137 == 0, f"{edge.name}: {USERS} has mode {facts.mode}, not 640 or stricter"
+    rules = look.shell(edge, f"grep -v '^#' {shlex.quote(config['auth_hba_file'])}").splitlines()
+    methods = {rule.split()[-1] for rule in rules if rule.strip() and not rule.startswith("local")}
+    assert methods <= {"scram-sha-256", "cert"}, f"{edge.name}: clients are let in by {sorted(methods)}"
+
+
+def test_tls_both_ways(
+    edge: HostEntry,
+    config: dict[str, str],
+    pooler: Pooler,
+    manifest: Manifest,
+    superuser: Superuser,
+    product: ProductEntry,
+) -> None:
+    """PLAT-22: TLS to the server, its name verified, and from clients; outside dev from all of them."""
+    guarded = manifest.identity.kind.guarded
+    expect.same(config, {"server_tls_sslmode": "verify-full"}, edge.name)
+    assert config["client_tls_sslmode"] in (
+        ("require", "verify-ca", "verify-full") if guarded else ("allow", "prefer", "require")
+    )
+    with pooler.connect(product.product.app_role, product.product.name, edge) as client:
+        assert client.pgconn.ssl_in_use, f"{edge.name}: the client's connection is not encrypted"
+        found = client.execute("select pg_backend_pid()").fetchone()
+        assert found
+        with superuser.connect("postgres") as connection:
+            row = connection.execute("select ssl from pg_stat_ssl where pid = %s", found).fetchone()
+    assert row == (True,), f"{edge.name}: the connection to the server is not encrypted"
+
+
+def test_only_applications_come_through(pooler: Pooler, edge: HostEntry, product: ProductEntry) -> None:
+    """PLAT-19, PLAT-21: roles that see all rows, and superusers, cannot log in through the pooler."""
+    for role in (product.product.migrator_role, "keel_backup", "postgres"):
+        with (
+            pytest.raises(psycopg.OperationalError, match=r"no such user|authentication failed"),
+            pooler.connect(role, product.product.name, edge),
+        ):
+            pytest.fail(f"{edge.name}: {role} logged in to {product.product.name} through the pooler", pytrace=False)
+
+
+def test_wrong_password(pooler: Pooler, edge: HostEntry, product: ProductEntry) -> None:
+    """PLAT-11: no password of a seed and no obvious one opens the application's role."""
+    role, database = product.product.app_role, product.product.name
+    for password in ("dev_password", "app_password", "pass", "password", role):
+        with (
+            pytest.raises(psycopg.OperationalError, match="authentication failed"),
+            pooler.connect(role, database, edge, password),
+        ):
+            pytest.fail(f"{edge.name}: {password!r} opens {role}", pytrace=False)

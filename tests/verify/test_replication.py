@@ -1,0 +1,110 @@
+"""The cluster as a whole: Patroni's members, the replicas, and what they guarantee."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import psycopg
+import pytest
+
+from environment.manifest import HostEntry, Manifest
+from environment.types import Group
+from ops import cluster
+from ops.session import Session
+from roles.postgres.names import REPLICATION
+from tests.verify import expect
+from tests.verify.look import Look, ServerFacts
+from tests.verify.pooler import Pooler
+from tests.verify.tunnels import Tunnels
+
+
+@pytest.fixture(scope="module")
+def members(session: Session) -> list[cluster.Member]:
+    """The servers as Patroni tells them."""
+    return cluster.members(session)
+
+
+@pytest.fixture(scope="module")
+def primary(look: Look, manifest: Manifest) -> ServerFacts:
+    """The one server that takes writes."""
+    found = [look.server(host) for host in manifest.carrying(Group.POSTGRES) if not look.server(host).recovering]
+    assert len(found) == 1, f"{len(found)} servers take writes"
+    return found[0]
+
+
+def test_members(members: list[cluster.Member], manifest: Manifest) -> None:
+    """X-23: Patroni runs every declared server, one of them leads, all on one timeline."""
+    expect.exactly([m.name for m in members], [h.name for h in manifest.carrying(Group.POSTGRES)], "member")
+    expect.nothing(f"{member.name} is {member.state}" for member in members if not member.well)
+    expect.nothing(f"{member.name} waits for a restart" for member in members if member.pending_restart)
+    assert len([member for member in members if member.leads]) == 1, f"leaders: {[m.name for m in members if m.leads]}"
+    assert len({member.timeline for member in members}) == 1, f"timelines: { ({m.name: m.timeline for m in members}) }"
+
+
+def test_timing(look: Look, session: Session, manifest: Manifest) -> None:
+    """PLAT-03: the configuration that Patroni follows, kept in etcd, is the manifest's."""
+    host = manifest.carrying(Group.POSTGRES)[0]
+    found: dict[str, Any] = json.loads(cluster.patroni(session, host.name, "/config"))
+    wanted = manifest.patroni.model_dump()
+    wanted["synchronous_mode"] = manifest.postgres.synchronous and manifest.postgres.replicas > 0
+    expect.same(found, wanted)
+
+
+def test_patroni_asks_for_a_certificate(server: HostEntry, tunnels: Tunnels, manifest: Manifest) -> None:
+    """X-23: nobody without a certificate of this environment tells Patroni what to do."""
+    answer = tunnels.ask(server, manifest.ports.patroni, "POST /reload")
+    assert " 403 " in answer, f"{server.name} answers {answer!r}"
+
+
+def test_replicas_stream(replicas: tuple[HostEntry, ...], primary: ServerFacts) -> None:
+    """PLAT-37: every replica streams over TLS as the replication role, and its lag is visible."""
+    expect.exactly(
+        [s.application_name for s in primary.standbys], [host.name for host in replicas], "replica streaming"
+    )
+    for standby in primary.standbys:
+        wanted = {"state": "streaming", "usename": REPLICATION, "ssl": True}
+        expect.same(standby.model_dump(), wanted, standby.application_name)
+        assert standby.replay_lag_bytes is not None, f"{standby.application_name}: no lag is known"
+
+
+def test_number_of_replicas(replicas: tuple[HostEntry, ...], manifest: Manifest) -> None:
+    """PLAT-37: there are as many replicas as the environment declares."""
+    assert len(replicas) == manifest.postgres.replicas, (
+        f"{len(replicas)} replicas, declared: {manifest.postgres.replicas}"
+    )
+
+
+def test_slots(replicas: tuple[HostEntry, ...], primary: ServerFacts) -> None:
+    """PLAT-37: every replica has its physical slot on the primary, in use and not behind what is kept."""
+    found = {slot.slot_name: slot for slot in primary.slots}
+    for host in replicas:
+        slot = found.get(host.name.replace("-", "_"))
+        assert slot, f"no slot for {host.name}; there are {sorted(found)}"
+        wanted = {"slot_type": "physical", "active": True, "wal_status": "reserved"}
+        expect.same(slot.model_dump(), wanted, slot.slot_name)
+
+
+def test_replicas_apply(replicas: tuple[HostEntry, ...], look: Look) -> None:
+    """PLAT-37: replicas answer queries while they replay, and replay is not paused."""
+    for host in replicas:
+        facts = look.server(host)
+        expect.same({"hot_standby": facts.settings["hot_standby"], "replay": facts.replay},
+                    {"hot_standby": "on", "replay": "not paused"}, host.name)  # fmt: skip
+
+
+def test_synchronous(replicas: tuple[HostEntry, ...], primary: ServerFacts, manifest: Manifest) -> None:
+    """PLAT-37: in synchronous mode one replica at least has every commit before it is acknowledged."""
+    states = {standby.application_name: standby.sync_state for standby in primary.standbys}
+    synchronous = {name for name, state in states.items() if state in ("sync", "quorum")}
+    assert bool(synchronous) == manifest.postgres.synchronous, f"synchronous states are {states}"
+
+
+def test_replicas_refuse_writes(replicas: tuple[HostEntry, ...], pooler: Pooler, manifest: Manifest) -> None:
+    """PLAT-37: `<database>_ro` leads to a replica, which refuses a write of the role that may write on the primary."""
+    for entry in manifest.products.values():
+        table = next(iter(entry.product.tables))
+        with pooler.connect(entry.product.app_role, f"{entry.product.name}_ro") as connection:
+            assert connection.execute("select pg_is_in_recovery()").fetchone() == (True,), "the primary answers"
+            with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+                connection.execute(f"delete from {table}")
