@@ -30,6 +30,8 @@ from environment.types import Kind
 
 ROOT = Path(__file__).parent.parent
 BOOKKEEPING = frozenset({"__provider", "drift"})
+BEFORE_REPLACEMENT = frozenset({"drain"})
+"""Actions that prepare the end of what runs: on a first creation nothing runs yet."""
 OBSERVED = frozenset({"image", "ready", "converge", "databases", "migration", "verification"})
 """Actions that can tell what is out of place; a drain has nothing to look at."""
 
@@ -54,6 +56,8 @@ class StepProvider(ResourceProvider):
         return DiffResult(changes=bool(changed or olds.get("drift")), replaces=[], delete_before_replace=True)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
+        if props["action"] in BEFORE_REPLACEMENT:
+            return CreateResult(f"{props['action']}/{props['name']}", {**_plain(props), "drift": []})
         return CreateResult(f"{props['action']}/{props['name']}", self._apply(props))
 
     def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:

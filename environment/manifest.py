@@ -54,12 +54,15 @@ class HostEntry(Model):
 
 
 class Endpoints(Model):
-    """Where the controller and clients on its machine reach the services; None where not published."""
+    """Where the controller and clients on its machine reach the services; None where not published.
+
+    None is the default, for Pulumi drops it on the way to a step.
+    """
 
     address: str
-    primary: int | None
-    pgbouncer: int | None
-    redis: int | None
+    primary: int | None = None
+    pgbouncer: int | None = None
+    redis: int | None = None
 
 
 class ProductEntry(Model):

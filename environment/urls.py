@@ -16,7 +16,7 @@ REDIS_ACCOUNT = "keel_app"
 def product_urls(manifest: Manifest, roots: Roots, product: Product) -> dict[str, str]:
     """Purpose → URL: the application through the pooler, migrations direct (PLAT-21)."""
     endpoints = manifest.endpoints
-    tls = "require" if manifest.identity.kind.guarded else "prefer"
+    tls = "require" if manifest.identity.kind.encrypted else "prefer"
 
     def url(driver: str, role: str, database: str, address: str, port: int, option: str) -> str:
         password = quote(roots.password(role), safe="")
