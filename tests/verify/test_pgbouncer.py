@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from environment.manifest import HostEntry, Manifest, ProductEntry
-from environment.types import Group
+from environment.types import Group, Kind
 from ops.session import Superuser
 from tests.verify import expect
 from tests.verify.look import Look
@@ -127,11 +127,11 @@ def test_tls_both_ways(
     product: ProductEntry,
 ) -> None:
     """PLAT-22: TLS to the server, its name verified, and from clients; outside dev from all of them."""
-    guarded = manifest.identity.kind.guarded
     expect.same(config, {"server_tls_sslmode": "verify-full"}, edge.name)
-    assert config["client_tls_sslmode"] in (
-        ("require", "verify-ca", "verify-full") if guarded else ("allow", "prefer", "require")
-    )
+    offered = ("allow", "prefer") if manifest.identity.kind is Kind.DEV else ()
+    assert config["client_tls_sslmode"] in ("require", "verify-ca", "verify-full", *offered), config[
+        "client_tls_sslmode"
+    ]
     with pooler.connect(product.product.app_role, product.product.name, edge) as client:
         assert client.pgconn.ssl_in_use, f"{edge.name}: the client's connection is not encrypted"
         found = client.execute("select pg_backend_pid()").fetchone()

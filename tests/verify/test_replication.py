@@ -81,8 +81,8 @@ def test_slots(replicas: tuple[HostEntry, ...], primary: ServerFacts) -> None:
     for host in replicas:
         slot = found.get(host.name.replace("-", "_"))
         assert slot, f"no slot for {host.name}; there are {sorted(found)}"
-        wanted = {"slot_type": "physical", "active": True, "wal_status": "reserved"}
-        expect.same(slot.model_dump(), wanted, slot.slot_name)
+        expect.same(slot.model_dump(), {"slot_type": "physical", "active": True}, slot.slot_name)
+        assert slot.wal_status in ("reserved", "extended"), f"{slot.slot_name}: the WAL it needs is {slot.wal_status}"
 
 
 def test_replicas_apply(replicas: tuple[HostEntry, ...], look: Look) -> None:
