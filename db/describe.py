@@ -32,7 +32,8 @@ order by 1
 
 def describe(connection: Connection, schema: str) -> list[str]:
     """A line for each column, constraint and index of a schema, without the schema's name."""
-    connection.execute(text(f'set local search_path = "{schema}"'))
+    # public behind it: before PostgreSQL 18 that is where uuidv7() is, which is printed as it is found.
+    connection.execute(text(f'set local search_path = "{schema}", public'))
     printed = "pg_temp" if schema.startswith("pg_temp") else schema
     return [line.replace(f" {printed}.", " ") for line in connection.scalars(_LINES, {"schema": schema})]
 
