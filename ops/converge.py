@@ -25,6 +25,7 @@ from pyinfra.context import ctx_host, ctx_state
 
 from environment.manifest import HostEntry, Manifest
 from environment.roles import sections, stages
+from ops.connection import connection
 from ops.session import Session
 from roles.kit import engine, journal
 from roles.kit.declare import Role, Target
@@ -87,7 +88,7 @@ def converge(
 @contextmanager
 def _connected(session: Session, hosts: list[HostEntry], outcome: Outcome, dry: bool) -> Iterator[State]:
     logging.getLogger("pyinfra").addHandler(logging.NullHandler())
-    inventory = Inventory(([(host.name, _connection(session, host)) for host in hosts], {}))
+    inventory = Inventory(([(host.name, connection(session, host)) for host in hosts], {}))
     state = State(inventory, Config(CONNECT_TIMEOUT=5, FAIL_PERCENT=100), check_for_changes=dry)
     state.set_stage(StateStage.Connect)
     with suppress(PyinfraError):  # every host failed; told below
@@ -103,20 +104,6 @@ def _connected(session: Session, hosts: list[HostEntry], outcome: Outcome, dry: 
         yield state
     finally:
         disconnect_all(state)
-
-
-def _connection(session: Session, host: HostEntry) -> dict[str, object]:
-    return {
-        "ssh_hostname": host.ssh.hostname,
-        "ssh_port": host.ssh.port,
-        "ssh_user": "root",
-        "ssh_key": str(session.key),
-        "ssh_known_hosts_file": str(session.known_hosts),
-        "ssh_config_file": "/dev/null",
-        "ssh_strict_host_key_checking": "yes",
-        "ssh_allow_agent": False,
-        "ssh_look_for_keys": False,
-    }
 
 
 def _lock(host: Host) -> None:
