@@ -1,0 +1,186 @@
+"""What the program registers: which resources, in which order, with which properties."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from environment.derive import Roots, private_openssh
+from environment.load import ROOT
+from environment.manifest import Manifest
+from tests.components.conftest import program_of
+from tests.components.recorder import Program
+from tests.unit.stacks import ROOTS
+
+HOSTS = ["db1", "db2", "edge1", "ops1"]
+
+
+def test_the_program_is_a_table_of_contents() -> None:
+    assert len((ROOT / "__main__.py").read_text().splitlines()) < 60
+
+
+def test_the_tree_reads_as_the_environment_is(dev: Program) -> None:
+    tree = [(r.kind, r.name, r.parent) for r in dev.resources]
+    assert {kind for kind, _, parent in tree if parent == "keel-dev"} == {"Hosts", "Platform"}
+    assert [name for kind, name, _ in tree if kind == "Host"] == HOSTS
+    assert [name for kind, name, _ in tree if kind == "Converge"] == ["base", "data", "edge"]
+    for host in HOSTS:
+        kinds = sorted(kind for kind, _, parent in tree if parent == host and kind != "Volume")
+        assert kinds == ["Container", "Drain", "Ready"]
+
+
+def test_hosts_form_a_chain_of_drain_container_and_gate(dev: Program) -> None:
+    """Design, principle 8: Pulumi by itself would replace all containers at once."""
+    for position, host in enumerate(HOSTS):
+        drain, container, ready = (
+            dev.one(kind, name) for kind, name in (("Drain", f"{host}-drain"), ("Container", host), ("Ready", f"{host}-ready"))
+        )  # fmt: skip
+        assert drain.name in container.dependencies
+        assert container.name in ready.dependencies
+        before = [f"{HOSTS[position - 1]}-ready"] if position else []
+        assert [name for name in drain.dependencies if name.endswith("-ready")] == before
+
+
+def test_the_platform_comes_in_order(dev: Program) -> None:
+    """PLAT-28: hosts, roles, databases, migrations, verification."""
+    assert {f"{host}-ready" for host in HOSTS} <= dev.one("Converge", "base").dependencies
+    assert "base" in dev.one("Converge", "data").dependencies
+    assert "data" in dev.one("Converge", "edge").dependencies
+    assert "data" in dev.one("Databases", "databases").dependencies
+    assert "databases" in dev.one("Migration", "jeex_idea").dependencies
+    assert {"base", "data", "edge", "jeex_idea"} <= dev.one("Verification", "verification").dependencies
+    assert not any("verification" in resource.dependencies for resource in dev.resources)
+
+
+def test_every_stage_runs_again_in_a_new_container(dev: Program) -> None:
+    """What is inside a container is lost with it, so stages watch the containers' ids."""
+    for stage in dev.of("Converge", "Verification"):
+        assert stage.inputs["identities"] == {host: f"{host}-id" for host in HOSTS}
+        assert set(HOSTS) <= stage.dependencies
+
+
+def test_containers_pin_the_image_by_its_id(dev: Program) -> None:
+    assert {container.inputs["image"] for container in dev.of("Container")} == {"sha256:image"}
+
+
+@pytest.mark.parametrize(("name", "kept"), [("dev", False), ("ci", False), ("kept", True)])
+def test_volumes_outlive_a_destroy_where_data_is_guarded(name: str, kept: bool) -> None:
+    """Design, principle 9: volumes are kept on delete outside dev and ci."""
+    volumes = program_of(name).of("Volume")
+    assert volumes
+    assert {volume.request.retainOnDelete for volume in volumes} == {kept}
+
+
+def test_data_lies_on_volumes(dev: Program) -> None:
+    mounts = {
+        host: {m["target"]: m["source"] for m in dev.one("Container", host).inputs["mounts"] if m["type"] == "volume"}
+        for host in HOSTS
+    }
+    assert mounts == {
+        "db1": {"/var/lib/etcd": "keel-dev-db1-etcd", "/var/lib/postgresql": "keel-dev-db1-postgresql"},
+        "db2": {"/var/lib/etcd": "keel-dev-db2-etcd", "/var/lib/postgresql": "keel-dev-db2-postgresql"},
+        "edge1": {"/var/lib/etcd": "keel-dev-edge1-etcd", "/var/lib/redis": "keel-dev-edge1-redis"},
+        "ops1": {"/var/lib/pgbackrest": "keel-dev-ops1-pgbackrest"},
+    }
+
+
+def published(program: Program) -> dict[str, dict[int, int]]:
+    """Host → port inside → port on the machine."""
+    return {
+        container.name: {int(p["internal"]): int(p["external"]) for p in container.inputs.get("ports", [])}
+        for container in program.of("Container")
+    }
+
+
+def test_ports_are_published_on_this_machine_only(dev: Program, ci: Program, kept: Program) -> None:
+    """PLAT-41: nothing but 127.0.0.1 is bound."""
+    for program in (dev, ci, kept):
+        for container in program.of("Container"):
+            assert container.inputs["ports"]
+            assert {port["ip"] for port in container.inputs["ports"]} == {"127.0.0.1"}
+
+
+def test_the_ports_of_the_seeds_are_published(dev: Program) -> None:
+    """JEEX-03: PostgreSQL on 5220, PgBouncer on 6432; sshd of each host beside them."""
+    assert published(dev) == {
+        "db1": {22: 2201}, "db2": {22: 2202}, "edge1": {22: 2203, 5000: 5220, 6432: 6432, 6379: 6379}, "ops1": {22: 2204}
+    }  # fmt: skip
+
+
+def test_two_edges_publish_once(kept: Program) -> None:
+    ports = [port for host in published(kept).values() for port in host.values()]
+    assert len(ports) == len(set(ports))
+
+
+def test_limits_are_the_settings(dev: Program) -> None:
+    """BAC-03, JEEX-04: CPU and memory limits, restart policy."""
+    db1, edge1 = (dev.one("Container", name).inputs for name in ("db1", "edge1"))
+    assert (db1["memory"], edge1["memory"]) == (2048, 1024)
+    assert db1["memorySwap"] == db1["memory"]
+    assert db1["cpuQuota"] / db1["cpuPeriod"] == 2.0
+    assert db1["restart"] == "unless-stopped"
+
+
+def test_containers_are_not_privileged(dev: Program) -> None:
+    for container in dev.of("Container"):
+        assert "privileged" not in container.inputs
+        assert container.inputs["capabilities"] == {"adds": ["CAP_NET_ADMIN", "CAP_SYS_ADMIN"]}
+
+
+def test_everything_made_carries_the_stacks_label(dev: Program) -> None:
+    """A killed run's leftovers are found by it."""
+    for resource in dev.of("Network", "Volume", "Container"):
+        assert {"label": "keel.environment", "value": "dev"} in resource.inputs["labels"]
+
+
+def test_machines_that_exist_get_no_container(staging: Program) -> None:
+    """Provider ssh: only the platform is made; a stage watches the machines' addresses."""
+    assert staging.of("Container", "Volume", "Network", "HostImage", "Drain") == []
+    identities = staging.one("Converge", "base").inputs["identities"]
+    assert identities["db1"] == "db1.staging.example:22"
+    assert len(staging.of("Converge", "Databases", "Migration", "Verification")) == 6
+
+
+def test_ci_is_one_container(ci: Program) -> None:
+    assert [container.name for container in ci.of("Container")] == ["all1"]
+
+
+@pytest.mark.parametrize("name", ["dev", "ci", "staging", "kept"])
+def test_a_step_can_read_what_pulumi_hands_it(name: str) -> None:
+    """Pulumi drops what is null on the way to a provider, and makes numbers floats."""
+    for step in program_of(name).of("Drain", "Ready", "Converge", "Databases", "Migration", "Verification"):
+        given = step.inputs["manifest"]
+        read = Manifest.from_slice(given)
+        assert read.identity.name == json.loads(json.dumps(given))["identity"]["name"]
+        if "endpoints" in given:
+            assert read.endpoints.address
+
+
+def secrets_of(environment: str) -> dict[str, str]:
+    """What must never be readable in a state."""
+    roots = Roots(environment, *(ROOTS[f"keel:{name}"] for name in ("access", "pki", "backup")))
+    names = ["postgres", "jeex_user", "jeex_idea_migrator", "jeex_idea_readonly", "keel_pgbouncer", "redis/keel_app"]
+    # The fifth line of the file lies in the private part, behind OpenSSH's random check number.
+    keys = {f"key of {name}": private_openssh(roots.ssh_key(name)).splitlines()[4] for name in ("controller", *HOSTS)}
+    return {f"password of {name}": roots.password(name) for name in names} | keys | dict(ROOTS)
+
+
+@pytest.mark.parametrize("name", ["dev", "ci", "staging", "kept"])
+def test_no_secret_is_readable_in_the_state(name: str) -> None:
+    """PLAT-11: passwords, keys and roots are encrypted wherever they stand."""
+    program = program_of(name)
+    environment = program.secret_outputs["environment"]
+    texts = {resource.urn: json.dumps(resource.open_inputs) for resource in program.resources}
+    texts["outputs"] = json.dumps(program.outputs)
+    found = {
+        (urn, what) for what, secret in secrets_of(environment).items() for urn, text in texts.items() if secret in text
+    }
+    assert found == set()
+
+
+def test_the_hosts_keys_are_there_but_secret(dev: Program) -> None:
+    """The counterpart of the test above: the same search finds them where secrets are shown."""
+    container = dev.one("Container", "db1")
+    assert secrets_of("dev")["key of db1"] in json.dumps(container.inputs["uploads"])
+    assert "[secret]" in json.dumps(container.open_inputs["uploads"])
