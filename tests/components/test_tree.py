@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 
+import pulumi
 import pytest
 
-from environment.derive import Roots, private_openssh
+from environment.derive import PUBLISHED_ROOTS, Roots, private_openssh
 from environment.load import ROOT
 from environment.manifest import Manifest
 from tests.components.conftest import program_of
-from tests.components.recorder import Program
-from tests.unit.stacks import ROOTS
+from tests.components.recorder import Program, run
+from tests.unit.stacks import ROOTS, config
 
 HOSTS = ["db1", "db2", "edge1", "ops1"]
 
@@ -184,3 +185,19 @@ def test_the_hosts_keys_are_there_but_secret(dev: Program) -> None:
     container = dev.one("Container", "db1")
     assert secrets_of("dev")["key of db1"] in json.dumps(container.inputs["uploads"])
     assert "[secret]" in json.dumps(container.open_inputs["uploads"])
+
+
+def test_a_bad_stack_is_refused_before_anything_is_registered() -> None:
+    """Issue: refused in preview, nothing changed. One sentence, no traceback: RunError is Pulumi's way to say so."""
+    written = {key: json.dumps(value) for key, value in config("dev", {"patroni.ttl": 1}).items()}
+    with pytest.raises(pulumi.RunError, match=r"keel:patroni\.ttl = 1: at least 20 seconds"):
+        run("dev", written)
+
+
+def test_production_without_roots_is_refused() -> None:
+    """PLAT-11: through the program, as `pulumi preview` does it."""
+    written = {key: json.dumps(value) for key, value in config("production").items()}
+    with pytest.raises(pulumi.RunError, match="keel:access is not set") as refused:
+        run("production", {**written, "keel:backup": PUBLISHED_ROOTS["backup"]})
+    assert "keel:pki is not set" in str(refused.value)
+    assert "keel:backup is the published root" in str(refused.value)
