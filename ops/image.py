@@ -48,4 +48,4 @@ def main(environment: str) -> str:
 
 
 if __name__ == "__main__":
-    print(main("dev"))  # noqa: T201 - the answer
+    print(main("dev"))
