@@ -85,13 +85,19 @@ def upgrade(product: Product, url: str, *, wait: float | None = None) -> None:
 def differences(product: Product, url: str) -> list[str]:
     """What the models have and the database has not, or the reverse; changes nothing (PLAT-29)."""
     with _connect(url) as connection:
-        connection.execute(text(f"set local role {product.owner_role}"))
-        models = metadata(product)
-        context = MigrationContext.configure(connection, opts=OPTIONS)
-        found = [f"autogenerate: {difference}" for difference in compare_metadata(context, models)]
-        live = describe(connection, "public")
-        wanted = describe_models(connection, models)
+        found = differences_of(connection, product)
         connection.rollback()
+        return found
+
+
+def differences_of(connection: Connection, product: Product) -> list[str]:
+    """The same in a transaction that is open already; it must be rolled back afterwards."""
+    connection.execute(text(f"set local role {product.owner_role}"))
+    models = metadata(product)
+    context = MigrationContext.configure(connection, opts=OPTIONS)
+    found = [f"autogenerate: {difference}" for difference in compare_metadata(context, models)]
+    live = describe(connection, "public")
+    wanted = describe_models(connection, models)
     found += [f"missing: {line}" for line in sorted(set(wanted) - set(live))]
     return found + [f"not in the models: {line}" for line in sorted(set(live) - set(wanted))]
 

@@ -41,20 +41,25 @@ def apply(product: Product, url: str) -> list[str]:
     Raises psycopg.Error; then nothing was changed.
     """
     with psycopg.connect(conninfo(url)) as connection:
-        connection.execute(b"select pg_advisory_xact_lock(%s)", [LOCK])
-        differs = drift_of(connection, product)
-        if not differs:
-            return []
-        connection.execute(b"set local lock_timeout = '5s'")
-        connection.execute(sql.SQL("set local role {}").format(sql.Identifier(product.owner_role)))
-        connection.execute(script(product).encode())
-        connection.execute(_TABLE)
-        connection.execute(b"delete from alembic.repeatable")
-        connection.execute(
-            b"insert into alembic.repeatable values (%s, %s)",
-            [_digest(product), [line for line, managed in _lines(connection) if managed]],
-        )
-        return differs
+        return apply_in(connection, product)
+
+
+def apply_in(connection: "psycopg.Connection[Any]", product: Product) -> list[str]:
+    """The same in a transaction that is open already."""
+    connection.execute(b"select pg_advisory_xact_lock(%s)", [LOCK])
+    differs = drift_of(connection, product)
+    if not differs:
+        return []
+    connection.execute(b"set local lock_timeout = '5s'")
+    connection.execute(sql.SQL("set local role {}").format(sql.Identifier(product.owner_role)))
+    connection.execute(script(product).encode())
+    connection.execute(_TABLE)
+    connection.execute(b"delete from alembic.repeatable")
+    connection.execute(
+        b"insert into alembic.repeatable values (%s, %s)",
+        [_digest(product), [line for line, managed in _lines(connection) if managed]],
+    )
+    return differs
 
 
 def drift_of(connection: "psycopg.Connection[Any]", product: Product) -> list[str]:

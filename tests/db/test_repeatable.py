@@ -36,13 +36,13 @@ def test_a_change_by_hand_is_told_and_repaired(
         product.name,
     )[0]
     words = {"table": table, "policy": policy, "app": product.app_role, "readonly": product.readonly_role}
-    assert migrate.repeatable_drift(product, at_head) == []
-    server.execute(statement.format(**words), product.name)
-    drift = migrate.repeatable_drift(product, at_head)
-    assert any(expected.format(**words) in line for line in drift), drift
-    assert migrate.apply_repeatable(product, at_head) == drift
-    assert migrate.repeatable_drift(product, at_head) == []
-    assert migrate.differences(product, at_head) == []
+    with server.connect(product.name) as connection:
+        connection.execute(statement.format(**words).encode())
+        drift = repeatable.drift_of(connection, product)
+        assert any(expected.format(**words) in line for line in drift), drift
+        assert repeatable.apply_in(connection, product) == drift
+        assert repeatable.drift_of(connection, product) == []
+        connection.rollback()
 
 
 def test_applying_again_does_nothing(server: Server, product: Product, at_head: str) -> None:
