@@ -8,6 +8,7 @@ setting whose change would not run it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -96,10 +97,7 @@ class Manifest(Model):
     @classmethod
     def from_slice(cls, data: dict[str, Any]) -> Manifest:
         """The manifest of a slice; reading a section it does not hold raises AttributeError."""
-        sections = {
-            name: TypeAdapter(cls.model_fields[name].rebuild_annotation()).validate_python(value)
-            for name, value in data.items()
-        }
+        sections = {name: _reader(name).validate_python(value) for name, value in data.items()}
         return cls.model_construct(**sections)
 
     def carrying(self, group: Group) -> tuple[HostEntry, ...]:
@@ -122,6 +120,11 @@ class Manifest(Model):
     def replica_name(self) -> str:
         """The name that PostgreSQL's certificates and the edges use for the replicas."""
         return f"replica.{self.identity.name}"
+
+
+@cache
+def _reader(section: str) -> TypeAdapter[Any]:
+    return TypeAdapter(Manifest.model_fields[section].rebuild_annotation())
 
 
 COMMON = frozenset({"identity", "hosts", "ports", "release"})
