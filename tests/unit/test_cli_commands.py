@@ -1,0 +1,209 @@
+"""The commands of `./keel` without hosts: exit statuses, documents, errors, and what they do not print."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from environment.load import ROOT
+from ops.cli.app import app
+from ops.cli.converging import Outcome, run
+from ops.session import Unreachable
+from tests.unit.cli_fakes import CLOSED_PORT, facts, opened, program, project, session, stack_file
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The callback sets ENV: each test gets it back as it was."""
+    monkeypatch.setenv("ENV", "dev")
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command opens dev's model without hosts."""
+    opened(monkeypatch, session(tmp_path))
+
+
+def keel(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize(("changes", "status"), [({}, 0), ({"synchronous_mode": False}, 1), ({"paused": True}, 1)])
+def test_status_tells_by_its_exit_status(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], status: int
+) -> None:
+    """PLAT-42: non-zero exit when unhealthy."""
+    monkeypatch.setattr("ops.cli.collect.collect", lambda _: facts(**changes))
+    result = keel("status")
+    assert result.exit_code == status
+    assert ("unprotected" if changes.get("synchronous_mode") is False else "protected") in result.stdout
+
+
+@pytest.mark.usefixtures("fake")
+def test_status_as_json_is_one_stable_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAT-42: machine-readable."""
+    monkeypatch.setattr("ops.cli.collect.collect", lambda _: facts())
+    first, second = keel("status", "--json"), keel("status", "--json")
+    assert first.stdout == second.stdout
+    document = json.loads(first.stdout)
+    assert document["verdict"]["protected"] is True
+    assert {host["name"] for host in document["hosts"]} == {"db1", "db2", "edge1", "ops1"}
+    assert list(document) == sorted(document)
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_pipe_gets_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ops.cli.collect.collect", lambda _: facts(paused=True))
+    assert "\x1b" not in keel("status").output
+
+
+@pytest.mark.parametrize(
+    "command", [("status",), ("drift",), ("converge", "--dry"), ("verify",), ("db", "check", "--all")]
+)
+def test_an_environment_that_is_not_up_is_told_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    project(monkeypatch, tmp_path)
+    stack_file(tmp_path, "dev", {"network": {"cidr": "10.88.0.0/24", "published": {"ssh": CLOSED_PORT}}})
+    result = keel(*command)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: dev is not up: none of its hosts answers (db1 on 127.0.0.1:1,")
+    assert result.stderr.strip().endswith("Start it: make up ENV=dev")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--env", "nope", "status"), ("status", "--env", "nope"), ("status", "-e", "nope")]
+)
+def test_an_unknown_environment_is_told_wherever_it_is_named(arguments: tuple[str, ...]) -> None:
+    result = keel(*arguments)
+    assert result.exit_code == 2
+    assert "there is no environment 'nope'" in result.stderr
+    assert "dev" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize("command", [("psql", "nope"), ("env", "nope"), ("db", "check", "nope")])
+def test_an_unknown_product_is_told_with_those_there_are(command: tuple[str, ...]) -> None:
+    result = keel(*command)
+    assert result.exit_code == 2
+    assert result.stderr == "error: dev has no product 'nope'; it has jeex_idea\n"
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_mistake_in_keel_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("ops.cli.collect.collect", broken)
+    assert isinstance(keel("status").exception, ZeroDivisionError)
+
+
+def _outcome(*changes: str, unreachable: tuple[str, ...] = ()) -> Outcome:
+    return Outcome(changes=changes, unreachable=unreachable, hosts=4, operations=138)
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [(_outcome(), 0), (_outcome("db1: file /etc/hosts"), 0), (_outcome(unreachable=("ops1",)), 2)],
+)
+def test_converge_ends_with_its_figures(monkeypatch: pytest.MonkeyPatch, outcome: Outcome, status: int) -> None:
+    asked: dict[str, object] = {}
+    monkeypatch.setattr("ops.cli.converging.run", lambda *_, **how: asked.update(how) or outcome)
+    result = keel("converge", "--dry", "--all", "--host", "db1", "--stage", "base")
+    assert result.exit_code == status
+    assert result.stdout.splitlines()[-1] == f"138 operations on 4 hosts, {len(outcome.changes)} changes"
+    assert all(change.split(": ")[1] in result.stdout for change in outcome.changes)
+    assert asked == {"dry": True, "hosts": ["db1"], "stages": ["base"]}
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize(("option", "what"), [("--host", "db1, db2"), ("--stage", "base, data, edge")])
+def test_converge_refuses_an_unknown_place_before_it_asks_a_host(option: str, what: str) -> None:
+    result = keel("converge", option, "nope")
+    assert result.exit_code == 2
+    assert what in result.stderr
+    assert "Nothing was changed" in result.stderr
+
+
+def test_converging_tells_unreachable_hosts_and_refuses_to_work_without_them(tmp_path: Path) -> None:
+    nowhere = session(tmp_path, {"network.published": {"ssh": CLOSED_PORT}})
+    assert run(nowhere, print, dry=True).unreachable == ("db1", "db2", "edge1", "ops1")
+    with pytest.raises(Exception, match=r"unreachable: db1.*Nothing was changed"):
+        run(nowhere, print, dry=False)
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize(
+    ("outcome", "database", "status"),
+    [
+        (_outcome(), [], 0),
+        (_outcome("db1: file /etc/hosts"), [], 3),
+        (_outcome(), ["jeex_idea: grant"], 3),
+        (_outcome(unreachable=("ops1",)), ["jeex_idea: grant"], 2),
+        (_outcome(), Unreachable("no primary in dev"), 2),
+    ],
+)
+def test_drift_tells_none_some_or_unknown(
+    monkeypatch: pytest.MonkeyPatch, outcome: Outcome, database: list[str] | Exception, status: int
+) -> None:
+    def observe(*_: object) -> list[str]:
+        if isinstance(database, Exception):
+            raise database
+        return database
+
+    monkeypatch.setattr("ops.cli.converging.run", lambda *_, **__: outcome)
+    monkeypatch.setattr("ops.databases.observe", lambda *_: [])
+    monkeypatch.setattr("ops.migration.observe", observe)
+    result = keel("drift", "--json")
+    assert result.exit_code == status
+    document = json.loads(result.stdout)
+    assert document["hosts"] == list(outcome.changes)
+    assert document["databases"] == ([] if isinstance(database, Exception) else database)
+    assert bool(document["unknown"]) == (status == 2)
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize(("failures", "status"), [([], 0), (["test_tls: PLAT-39: plain text admitted"], 1)])
+def test_verify_tells_each_failure(monkeypatch: pytest.MonkeyPatch, failures: list[str], status: int) -> None:
+    monkeypatch.setattr("ops.verification.run", lambda *_: failures)
+    result = keel("verify")
+    assert result.exit_code == status
+    assert all(failure in result.stdout for failure in failures)
+
+
+def test_what_is_slow_to_import_waits_for_the_command_that_needs_it() -> None:
+    slow = ("alembic", "gevent", "pulumi", "psycopg", "pyinfra", "pydantic", "sqlalchemy")
+    code = f"import ops.cli.app, sys; print([name for name in {slow} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "chosen"),
+    [
+        (["status"], "dev"),
+        (["-e", "ci", "status"], "ci"),
+        (["status", "--env", "ci"], "ci"),
+        (["status", "--env=ci"], "ci"),
+        (["psql", "jeex_idea", "--", "-e", "ci"], "dev"),
+    ],
+)
+def test_the_script_tells_the_set_up_which_environment_it_prepares(
+    tmp_path: Path, arguments: list[str], chosen: str
+) -> None:
+    shutil.copy(ROOT / "keel", tmp_path / "keel")
+    program(tmp_path / "tools", "run", 'echo "$ENV: $*"')
+    variables = {name: value for name, value in os.environ.items() if name != "ENV"}
+    done = subprocess.run([tmp_path / "keel", *arguments], capture_output=True, text=True, check=True, env=variables)
+    assert done.stdout.strip() == f"{chosen}: --no-docker python -m ops.cli {' '.join(arguments)}"

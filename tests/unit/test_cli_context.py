@@ -1,0 +1,66 @@
+"""An environment by its name: where its roots come from, and what is said where they cannot be had."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from environment.derive import PUBLISHED_ROOTS, RefusedRoots
+from ops import context
+from tests.unit.cli_fakes import program, project, stack_file
+
+ENCRYPTED = {name: {"secure": "v1:not-for-anyone"} for name in PUBLISHED_ROOTS}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with no stack yet, and nothing but its own programs on PATH."""
+    project(monkeypatch, tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.defpath}")
+    return tmp_path
+
+
+def test_dev_takes_the_published_roots_without_asking_pulumi(folder: Path) -> None:
+    stack_file(folder, "dev", {})
+    program(folder / "bin", "pulumi", "exit 1")
+    assert context.load_environment("dev").roots.access == PUBLISHED_ROOTS["access"]
+
+
+def test_encrypted_roots_are_decrypted_by_pulumi(folder: Path) -> None:
+    """PLAT-47: staging has secrets of its own."""
+    stack_file(folder, "staging", ENCRYPTED)
+    answer = {f"keel:{name}": {"value": f"{name}-" + 40 * "x", "secret": True} for name in PUBLISHED_ROOTS}
+    (folder / "answer").write_text(json.dumps({**answer, "keel:hosts": {"value": "{}", "secret": False}}))
+    program(folder / "bin", "pulumi", f'echo "$*" > {folder}/arguments; cat {folder}/answer')
+    roots = context.load_environment("staging").roots
+    assert roots.access == "access-" + 40 * "x"
+    assert "config --show-secrets --json" in (folder / "arguments").read_text()
+    assert "-s staging" in (folder / "arguments").read_text()
+
+
+def test_a_wrong_passphrase_is_told_with_what_to_do(folder: Path) -> None:
+    stack_file(folder, "staging", ENCRYPTED)
+    program(folder / "bin", "pulumi", "echo 'error: incorrect passphrase' >&2; exit 255")
+    with pytest.raises(context.SecretsUnavailable, match=r"incorrect passphrase\nSet PULUMI_CONFIG_PASSPHRASE"):
+        context.load_environment("staging")
+
+
+def test_no_pulumi_is_told_with_what_to_do(folder: Path) -> None:
+    stack_file(folder, "staging", ENCRYPTED)
+    with pytest.raises(context.SecretsUnavailable, match="tools/setup"):
+        context.load_environment("staging")
+
+
+def test_staging_without_secrets_is_refused(folder: Path) -> None:
+    """PLAT-47: the published roots are for dev and ci."""
+    stack_file(folder, "staging", {})
+    with pytest.raises(RefusedRoots, match="keel:access is not set"):
+        context.load_environment("staging")
+
+
+def test_settings_need_no_secret(folder: Path) -> None:
+    stack_file(folder, "staging", ENCRYPTED)
+    assert context.load_settings("staging").postgres.replicas == 2

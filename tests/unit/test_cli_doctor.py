@@ -1,0 +1,119 @@
+"""`keel doctor`: what it makes of a machine. The machine is fake, the looks at it are real."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ops.cli import checks
+from ops.cli.app import app
+from tests.unit.cli_fakes import environment
+from tests.unit.toolchain_fakes import DOCKER_VERSION, FakeSystem, machine, write
+from tools.toolchain.system import Result
+
+GIB = 2**30
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENV", "dev")
+
+
+@pytest.fixture
+def busy_port() -> Iterator[int]:
+    """A port on which something listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def _look(check: str, system: FakeSystem, patch: dict[str, object] | None = None) -> list[tuple[str, str]]:
+    return list(checks.CHECKS[check](system, "dev", environment(patch).settings))
+
+
+def _with_memory(tmp_path: Path, mebibytes: int) -> FakeSystem:
+    system = machine(tmp_path)
+    write(system.path("/proc/meminfo"), f"MemTotal:  {mebibytes * 1024} kB\nMemFree: 1 kB\n")
+    return system
+
+
+@pytest.mark.parametrize(("mebibytes", "level"), [(6144, "ok"), (6143, "warn"), (700, "fail")])
+def test_memory_is_compared_with_what_the_hosts_may_use(tmp_path: Path, mebibytes: int, level: str) -> None:
+    [(found, text)] = _look("memory", _with_memory(tmp_path, mebibytes))
+    assert found == level
+    assert f"{mebibytes} MiB" in text
+    assert level == "ok" or "keel:" in text, "it names the setting to change"
+
+
+@pytest.mark.parametrize(("free", "level"), [(100 * GIB, "ok"), (3 * GIB, "warn"), (GIB, "fail")])
+def test_disk_leaves_room_for_the_wal_that_slots_hold_back(tmp_path: Path, free: int, level: str) -> None:
+    """PLAT-38: two members keep up to 2 GiB each for a replica that is away."""
+    [(found, _)] = _look("disk", machine(tmp_path, free=free))
+    assert found == level
+
+
+def test_no_cgroup_hierarchy_is_a_failure_with_its_remedy(tmp_path: Path) -> None:
+    system = machine(tmp_path)
+    write(system.path("/proc/mounts"), "")
+    [(level, text)] = _look("kernel", system)
+    assert level == "fail"
+    assert "mount -t cgroup2" in text
+
+
+def test_no_docker_is_no_failure_for_make_up_provides_it(tmp_path: Path) -> None:
+    [(level, text)] = _look("docker", machine(tmp_path))
+    assert level == "warn"
+    assert "make up" in text
+    there = machine(tmp_path, programs={"docker": "/docker"})
+    there.says[DOCKER_VERSION] = Result(0, "20.10")
+    assert _look("docker", there)[0][0] == "ok"
+
+
+def test_a_taken_port_is_told_with_its_setting_and_who_has_it(tmp_path: Path, busy_port: int) -> None:
+    patch: dict[str, object] = {"network.published": {"pgbouncer": busy_port}}
+    [(level, text)] = [one for one in _look("ports", machine(tmp_path), patch) if str(busy_port) in one[1]]
+    assert level == "fail"
+    assert f"port {busy_port}" in text
+    assert "keel:network.published.pgbouncer" in text
+
+
+@pytest.mark.parametrize(("seconds", "level"), [(0.001, "ok"), (0.010, "warn"), (0.100, "fail")])
+def test_fsync_latency_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, level: str) -> None:
+    monkeypatch.setattr(checks, "fsync_latency", lambda _: seconds)
+    [(found, text)] = _look("fsync", machine(tmp_path))
+    assert found == level
+    assert f"{seconds * 1000:.2f} ms" in text
+
+
+def test_fsync_latency_counts_what_the_disk_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+    clock = iter(range(1000))
+    monkeypatch.setattr("os.fdatasync", written.append)
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    assert checks.fsync_latency(tmp_path) == 1
+    assert len(written) == checks.FSYNC_ROUNDS
+
+
+def test_a_clock_before_the_authority_begins_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "CA_NOT_BEFORE", datetime(9999, 1, 1, tzinfo=UTC))
+    [(level, text)] = _look("clock", machine(tmp_path))
+    assert level == "fail"
+    assert "no certificate would be valid" in text
+
+
+def test_machines_that_exist_are_not_measured_on_this_one() -> None:
+    """Staging's hosts are elsewhere: this machine's disk, memory and ports say nothing about them."""
+    result = CliRunner().invoke(app, ["--env", "staging", "doctor"])
+    assert [line.split()[1] for line in result.stdout.splitlines()] == ["clock"]
+
+
+@pytest.mark.parametrize(("level", "status"), [("ok", 0), ("warn", 0), ("fail", 1)])
+def test_only_a_failure_makes_the_exit_status_1(monkeypatch: pytest.MonkeyPatch, level: str, status: int) -> None:
+    monkeypatch.setitem(checks.CHECKS, "ports", lambda *_: iter([(level, "a sentence")]))
+    result = CliRunner().invoke(app, ["doctor", "--only", "ports"])
+    assert result.stdout.split() == [level, "ports", "a", "sentence"]
+    assert result.exit_code == status

@@ -1,0 +1,85 @@
+"""`keel psql`: who connects where, and where the password is."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ops.cli.app import app
+from ops.cli.psql import Role, Route, WrongWay, route
+from ops.session import Session
+from tests.unit.cli_fakes import opened, program, session
+
+RECORDER = """
+printf '%s\\n' "$@" > {record}/arguments
+env > {record}/environment
+stat -c %a "$PGSERVICEFILE" > {record}/mode
+cat "$PGSERVICEFILE" > {record}/service
+exit 3
+"""
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
+    """Dev's model, and a psql that writes down how it was called."""
+    monkeypatch.setenv("ENV", "dev")
+    (tmp_path / "session").mkdir()
+    made = session(tmp_path / "session")
+    opened(monkeypatch, made)
+    program(tmp_path / "bin", "psql", RECORDER.format(record=shlex.quote(str(tmp_path))))
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    return made
+
+
+def _psql(*options: str) -> Result:
+    return CliRunner().invoke(app, ["psql", "jeex_idea", *options, "--", "-Atc", "select 1"])
+
+
+def _service(folder: Path) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in (folder / "service").read_text().splitlines()[1:])
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize(
+    ("options", "user", "port", "database"),
+    [
+        ((), "jeex_user", "6432", "jeex_idea"),
+        (("--role", "readonly"), "jeex_idea_readonly", "6432", "jeex_idea"),
+        (("--role", "readonly", "--replica"), "jeex_idea_readonly", "6432", "jeex_idea_ro"),
+        (("--role", "migrator"), "jeex_idea_migrator", "5220", "jeex_idea"),
+        (("--role", "admin"), "keel_admin", "5220", "jeex_idea"),
+        (("--role", "app", "--direct"), "jeex_user", "5220", "jeex_idea"),
+    ],
+)
+def test_each_role_goes_its_way(tmp_path: Path, options: tuple[str, ...], user: str, port: str, database: str) -> None:
+    """PLAT-21: migrations go to the primary past the pooler, the application through it."""
+    assert _psql(*options).exit_code == 3, "psql's exit status is the command's"
+    found = _service(tmp_path)
+    assert (found["user"], found["port"], found["dbname"]) == (user, port, database)
+    assert found["sslmode"] == "verify-full"
+
+
+def test_the_password_is_in_a_private_file_and_nowhere_else(tmp_path: Path, fake: Session) -> None:
+    result = _psql()
+    password = fake.roots.password("jeex_user")
+    assert _service(tmp_path)["password"] == password
+    assert (tmp_path / "mode").read_text().strip() == "600"
+    assert (tmp_path / "arguments").read_text().splitlines() == ["service=keel", "-Atc", "select 1"]
+    assert password not in (tmp_path / "environment").read_text()
+    assert password not in result.output
+
+
+@pytest.mark.parametrize("way", [Route.POOLED, Route.REPLICA])
+def test_the_migrator_is_not_sent_to_the_pooler_that_would_refuse_it(way: Route) -> None:
+    """PLAT-19: roles that see all rows do not pass the pooler."""
+    with pytest.raises(WrongWay, match="--direct"):
+        route(Role.MIGRATOR, [way])
+
+
+def test_two_ways_at_once_are_refused() -> None:
+    with pytest.raises(WrongWay, match="choose one"):
+        route(Role.APP, [Route.DIRECT, Route.POOLED])

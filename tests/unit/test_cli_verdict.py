@@ -1,0 +1,102 @@
+"""The judgement of `keel status`: protected only when PostgreSQL waits for a standby that Patroni would promote."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ops.cli.facts import HostFacts, RedisFacts, ServerFacts, Standby
+from ops.cli.verdict import judge
+from tests.unit.cli_fakes import LEADER, PRIMARY, REPLICA, SYNC_STANDBY, facts
+
+
+def _primary(**changes: object) -> tuple[ServerFacts, ...]:
+    return (PRIMARY.model_copy(update=changes), REPLICA)
+
+
+def _standby(state: str, sync_state: str) -> tuple[ServerFacts, ...]:
+    return _primary(standbys=(Standby(name="db2", state=state, sync_state=sync_state),))
+
+
+def test_a_healthy_environment_is_protected_and_well() -> None:
+    verdict = judge(facts())
+    assert verdict.protected
+    assert verdict.reason == "db2 confirms every commit of db1"
+    assert verdict.problems == ()
+    assert verdict.exit_status == 0
+
+
+def test_a_quorum_of_standbys_protects() -> None:
+    names = ("db2", "db3")
+    servers = _primary(standbys=tuple(Standby(name=n, state="streaming", sync_state="quorum") for n in names))
+    members = (LEADER, *(replace(SYNC_STANDBY, name=name, role="quorum_standby") for name in names))
+    verdict = judge(facts(servers=servers, members=members, expected_members=("db1", *names)))
+    assert verdict.protected
+    assert verdict.reason == "db2 and db3 confirm every commit of db1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"synchronous_mode": False}, "synchronous mode is off"),
+        ({"servers": _primary(synchronous_commit="off")}, "synchronous_commit is off"),
+        ({"servers": _primary(synchronous_commit="local")}, "synchronous_commit is local"),
+        ({"servers": _primary(standbys=())}, "no synchronous standby streams from db1"),
+        ({"servers": _standby("catchup", "sync")}, "no synchronous standby streams from db1"),
+        ({"servers": _standby("streaming", "async")}, "no synchronous standby streams from db1"),
+        # PostgreSQL waits for db2, but Patroni would not promote it.
+        ({"members": (LEADER, replace(SYNC_STANDBY, role="replica"))}, "no synchronous standby streams from db1"),
+        # Patroni would promote db3, for which no commit waits.
+        ({"members": (LEADER, replace(SYNC_STANDBY, name="db3"))}, "no synchronous standby streams from db1"),
+        ({"servers": (REPLICA,)}, "no server accepts writes"),
+        ({"servers": ()}, "no server accepts writes"),
+        ({"servers": (PRIMARY, PRIMARY.model_copy(update={"host": "db2"}))}, "several servers accept writes: db1, db2"),
+    ],
+)
+def test_unprotected_says_why_and_is_not_well(changes: dict[str, object], reason: str) -> None:
+    verdict = judge(facts(**changes))
+    assert not verdict.protected
+    assert reason in verdict.reason
+    assert verdict.exit_status == 1
+
+
+def test_an_environment_without_replicas_is_unprotected_by_design() -> None:
+    alone = _primary(standbys=())[:1]
+    verdict = judge(facts(replicas=0, members=(LEADER,), expected_members=("db1",), servers=alone))
+    assert not verdict.protected
+    assert verdict.exit_status == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"hosts": (HostFacts(name="ops1", address="", groups=(), fault="does not answer"),)}, "ops1: does not answer"),
+        (
+            {"hosts": (HostFacts(name="ops1", address="", groups=(), failed_units=("cron.service",)),)},
+            "ops1: failed units: cron.service",
+        ),
+        ({"members": (LEADER,)}, "db2: is no member of the PostgreSQL cluster"),
+        ({"members": (LEADER, replace(SYNC_STANDBY, state="stopped"))}, "db2: PostgreSQL is stopped"),
+        ({"members": (LEADER, replace(SYNC_STANDBY, pending_restart=True))}, "db2: PostgreSQL waits for a restart"),
+        ({"members": (LEADER, replace(SYNC_STANDBY, timeline=2))}, "the members are on different timelines"),
+        ({"etcd": {"db1": True, "db2": False, "edge1": True}}, "db2: etcd does not answer"),
+        ({"silent_poolers": ("edge1",)}, "edge1: PgBouncer does not answer"),
+        ({"redis": (RedisFacts(host="edge1", fault="does not answer"),)}, "edge1: Redis: does not answer"),
+        ({"paused": True}, "Patroni is paused: no failover happens"),
+    ],
+)
+def test_every_problem_is_told_and_makes_the_exit_status_1(changes: dict[str, object], problem: str) -> None:
+    """PLAT-42: primary, replica, PgBouncer, Redis; non-zero exit when unhealthy."""
+    verdict = judge(facts(**changes))
+    assert problem in verdict.problems
+    assert verdict.exit_status == 1
+
+
+@pytest.mark.parametrize("current", [None, "002"])
+def test_a_database_behind_this_checkout_is_a_problem(current: str | None) -> None:
+    """PLAT-42: migration head."""
+    head = facts().heads[0].model_copy(update={"current": current})
+    verdict = judge(facts(heads=(head,)))
+    assert verdict.problems == (f"jeex_idea: at revision {current or 'none'}, this checkout has 003",)
+    assert verdict.exit_status == 1
