@@ -13,10 +13,11 @@ import psycopg
 from sqlalchemy import URL
 
 from environment.products import Product
+from ops.image import main as host_image
 
 T = TypeVar("T")
 
-IMAGE = os.environ.get("KEEL_TEST_IMAGE", "keel-proto")
+IMAGE = os.environ.get("KEEL_TEST_IMAGE") or host_image("dev")
 SUPERUSER_PASSWORD = secrets.token_urlsafe()
 
 # Standard input is the life line: when the test process ends, also by SIGKILL, it closes; the container ends.
