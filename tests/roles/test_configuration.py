@@ -1,0 +1,242 @@
+"""The requirements' values, in the files that the services read."""
+
+from __future__ import annotations
+
+import json
+from configparser import ConfigParser
+from typing import Any
+
+import pytest
+import yaml
+
+from environment.settings import Release
+from environment.types import Kind
+from roles.postgres.parameters import parameters
+from tests.roles.targets import files, manifest_of
+
+PARAMETERS = {
+    "ADA-01": {
+        "shared_buffers": "256MB", "effective_cache_size": "1024MB", "work_mem": "8MB", "maintenance_work_mem": "128MB",
+        "max_connections": "100",
+    },
+    "JEEX-02": {"io_method": "worker"},
+    "PLAT-04, PLAT-37": {"wal_level": "replica", "hot_standby": "on"},
+    "PLAT-38": {"max_slot_wal_keep_size": "2048MB"},
+    "BAC-05": {
+        "log_destination": "stderr", "logging_collector": "on", "log_directory": "/var/log/postgresql",
+        "log_filename": "postgresql-%Y-%m-%d_%H%M%S.log", "log_file_mode": "0644",
+    },
+    "BAC-06": {
+        "log_statement": "mod", "log_min_duration_statement": "1000", "log_checkpoints": "on", "log_connections": "on",
+        "log_disconnections": "on", "log_lock_waits": "on",
+    },
+    "BAC-07": {"log_line_prefix": "%t [%p]: [%l-1] user=%u,db=%d,app=%a,client=%h "},
+    "BAC-08": {
+        "shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track": "all",
+        "pg_stat_statements.track_utility": "on", "pg_stat_statements.track_planning": "on",
+    },
+    "PLAT-11, PLAT-39": {"password_encryption": "scram-sha-256", "ssl": "on"},
+}  # fmt: skip
+
+
+def patroni(stack: str = "dev", host: str | None = None, **sections: Any) -> dict[str, Any]:
+    """patroni.yml as Patroni reads it."""
+    return dict(yaml.safe_load(files("postgres", stack, host, **sections)["/etc/patroni/config.yml"].content))
+
+
+def pgbouncer(name: str, stack: str = "dev", **sections: Any) -> dict[str, dict[str, str]]:
+    """A file of PgBouncer as it reads it, without its %include line."""
+    parser = ConfigParser(delimiters="=", comment_prefixes=";", interpolation=None)
+    lines = files("pgbouncer", stack, **sections)[f"/etc/pgbouncer/{name}"].content.splitlines()
+    parser.read_string("\n".join(line for line in lines if not line.startswith("%include")))
+    return {section: dict(parser[section]) for section in parser.sections()}
+
+
+@pytest.mark.parametrize("requirement", PARAMETERS)
+def test_postgresql_gets_the_parameters(requirement: str) -> None:
+    """ADA-01, JEEX-02, JEEX-05, PLAT-04, PLAT-37, PLAT-38, BAC-05, BAC-06, BAC-07, BAC-08, PLAT-11, PLAT-39."""
+    found = patroni()["bootstrap"]["dcs"]["postgresql"]["parameters"]
+    assert {name: found.get(name) for name in PARAMETERS[requirement]} == PARAMETERS[requirement]
+
+
+def test_a_log_prefix_keeps_its_trailing_space() -> None:
+    """BAC-07."""
+    assert patroni()["bootstrap"]["dcs"]["postgresql"]["parameters"]["log_line_prefix"].endswith("%h ")
+
+
+def test_older_servers_get_no_parameter_they_do_not_know() -> None:
+    """JEEX-02 is for 18; PLAT-01 admits 15 to 17, which would refuse to start with io_method."""
+    for major, known in ((17, False), (18, True)):
+        manifest = manifest_of("dev").model_copy(update={"release": Release.model_construct(postgres=major)})
+        assert ("io_method" in parameters(manifest)) is known
+
+
+def test_new_clusters_have_checksums_and_an_explicit_locale() -> None:
+    """PLAT-02: encoding UTF8, collate and ctype from the stack, not from an image."""
+    assert patroni()["bootstrap"]["initdb"] == [{"encoding": "UTF8"}, {"locale": "C.UTF-8"}, "data-checksums"]
+
+
+@pytest.mark.parametrize(("stack", "synchronous"), [("dev", True), ("ci", False), ("staging", True)])
+def test_replication_is_synchronous_where_there_is_a_replica(stack: str, synchronous: bool) -> None:
+    """X-22: ci has no replica and would otherwise wait for nobody."""
+    assert patroni(stack)["bootstrap"]["dcs"]["synchronous_mode"] is synchronous
+
+
+def test_the_lease_is_the_settings() -> None:
+    dcs = patroni()["bootstrap"]["dcs"]
+    assert (dcs["ttl"], dcs["loop_wait"], dcs["retry_timeout"]) == (20, 2, 9)
+
+
+def test_patroni_knows_every_store_and_speaks_tls() -> None:
+    found = patroni()
+    assert found["etcd3"]["hosts"] == ["10.88.0.11:2379", "10.88.0.12:2379", "10.88.0.21:2379"]
+    assert found["etcd3"]["protocol"] == "https"
+    assert found["restapi"]["certfile"] == "/etc/keel/tls/postgres/cert.pem"
+    assert found["restapi"]["verify_client"] in ("optional", "required")
+
+
+@pytest.mark.parametrize(("stack", "mode"), [("dev", "off"), ("staging", "required")])
+def test_the_watchdog_is_for_machines(stack: str, mode: str) -> None:
+    """Design: in a container the device is the machine's and would reset it."""
+    assert files("postgres", stack)["/etc/patroni/config.yml"].content.rstrip().endswith(f"mode: {mode}")
+
+
+def hba(stack: str) -> list[list[str]]:
+    """pg_hba's lines as fields."""
+    return [line.split() for line in patroni(stack)["postgresql"]["pg_hba"]]
+
+
+def test_a_guarded_server_admits_remote_clients_by_tls_and_scram_only() -> None:
+    """PLAT-39."""
+    remote = [fields for fields in hba("staging") if fields[0] != "local"]
+    assert remote
+    assert {fields[0] for fields in remote if fields[-1] != "reject"} == {"hostssl"}
+    assert {fields[-1] for fields in remote} == {"scram-sha-256", "reject"}
+
+
+@pytest.mark.parametrize("stack", ["dev", "ci", "staging"])
+def test_only_hosts_of_the_environment_reach_the_server(stack: str) -> None:
+    """PLAT-41: members for replication, edges for clients; nobody else, and no superuser from an edge."""
+    manifest = manifest_of(stack)
+    own = {f"{host.address}/32" for host in manifest.hosts}
+    remote = [fields for fields in hba(stack) if fields[0] != "local"]
+    assert {fields[3] for fields in remote} <= own
+    for edge in (host for host in manifest.hosts if host.carries("edge")):  # type: ignore[arg-type]
+        of_edge = [fields for fields in remote if fields[3] == f"{edge.address}/32" and fields[1] == "all"]
+        assert of_edge[0][2] == "postgres"
+        assert of_edge[0][-1] == "reject"
+
+
+def test_pgbouncer_pools_as_specified() -> None:
+    """JEEX-16, JEEX-17, JEEX-18, JEEX-19, JEEX-20, PLAT-23."""
+    found = pgbouncer("pgbouncer.ini")["pgbouncer"]
+    wanted = {
+        "listen_port": "6432", "pool_mode": "transaction",
+        "default_pool_size": "20", "min_pool_size": "5", "reserve_pool_size": "5", "reserve_pool_timeout": "5",
+        "max_user_connections": "50", "max_prepared_statements": "200",
+        "server_reset_query": "DISCARD ALL", "ignore_startup_parameters": "extra_float_digits",
+        "server_connect_timeout": "15", "query_wait_timeout": "30", "server_idle_timeout": "300",
+        "server_check_query": "select 1", "server_check_delay": "30", "server_login_retry": "1",
+    }  # fmt: skip
+    assert {name: found.get(name) for name in wanted} == wanted
+
+
+def test_each_product_has_a_writing_and_a_reading_pool_with_its_limits() -> None:
+    """JEEX-17, X-08: limits per database; `<db>_ro` goes to the replicas."""
+    found = pgbouncer("databases.ini")["databases"]
+    writing, reading = (dict(pair.split("=") for pair in found[name].split()) for name in ("jeex_idea", "jeex_idea_ro"))
+    assert (writing["host"], writing["port"], reading["host"], reading["port"]) == (
+        "primary.dev", "5000", "replica.dev", "5001"
+    )  # fmt: skip
+    assert (writing["max_db_connections"], writing["max_db_client_connections"]) == ("50", "100")
+    assert reading["max_db_connections"] == "20"
+
+
+def test_pgbouncer_verifies_the_server_and_looks_passwords_up() -> None:
+    """PLAT-22, PLAT-39."""
+    found = pgbouncer("pgbouncer.ini")["pgbouncer"]
+    assert found["server_tls_sslmode"] == "verify-full"
+    assert found["auth_type"] == "hba"
+    assert "keel.user_lookup($1)" in found["auth_query"]
+
+
+@pytest.mark.parametrize(("stack", "mode", "kind"), [("dev", "allow", "host"), ("staging", "require", "hostssl")])
+def test_guarded_poolers_require_tls(stack: str, mode: str, kind: str) -> None:
+    """PLAT-22, PLAT-39: clients in clear only in dev and ci."""
+    assert pgbouncer("pgbouncer.ini", stack)["pgbouncer"]["client_tls_sslmode"] == mode
+    lines = files("pgbouncer", stack)["/etc/pgbouncer/pg_hba.conf"].content.splitlines()
+    clients = [line.split() for line in lines if line.startswith("host")]
+    assert {fields[0] for fields in clients} == {kind}
+    assert {fields[-1] for fields in clients} == {"scram-sha-256"}
+    assert manifest_of(stack).identity.kind is Kind(stack)
+
+
+def test_the_look_ups_own_database_is_closed_to_clients() -> None:
+    lines = files("pgbouncer")["/etc/pgbouncer/pg_hba.conf"].content.splitlines()
+    assert not [line for line in lines if line.startswith("host") and "postgres" in line.split()[1].split(",")]
+
+
+def redis() -> dict[str, str]:
+    """redis.conf: directive → value."""
+    lines = files("redis")["/etc/redis/redis.conf"].content.splitlines()
+    return dict(line.split(" ", 1) for line in lines if line)
+
+
+def test_redis_is_as_specified() -> None:
+    """BAC-25: append-only file, 256 MB, allkeys-lru."""
+    found = redis()
+    assert (found["appendonly"], found["maxmemory"], found["maxmemory-policy"]) == ("yes", "256mb", "allkeys-lru")
+
+
+def test_redis_needs_tls_and_an_account() -> None:
+    """PLAT-25: no plain port, the default account is off, the application's cannot administer."""
+    found = redis()
+    assert (found["port"], found["tls-port"]) == ("0", "6379")
+    default, account = files("redis")["/etc/redis/users.acl"].content.splitlines()
+    assert default.startswith("user default off")
+    assert "-@admin" in account.split()
+    assert "nopass" not in account
+
+
+def test_haproxy_asks_patroni_over_tls_who_leads() -> None:
+    """JEEX-20, X-23: reconnection after a primary change; the certificate's name is verified."""
+    text = files("haproxy")["/etc/haproxy/haproxy.cfg"].content
+    for name, address in (("db1", "10.88.0.11"), ("db2", "10.88.0.12")):
+        assert text.count(f"server {name} {address}:5432 port 8008 verifyhost {name}") == 2
+    assert "check-ssl verify required" in text
+    assert "GET uri /primary" in text
+    assert "GET uri /replica" in text
+
+
+def test_etcd_members_know_each_other_and_demand_certificates() -> None:
+    text = files("etcd", host="db2")["/etc/default/etcd"].content
+    found = dict(line.split("=", 1) for line in text.splitlines() if line and not line.startswith("#"))
+    assert found["ETCD_INITIAL_CLUSTER"] == (
+        "db1=https://10.88.0.11:2380,db2=https://10.88.0.12:2380,edge1=https://10.88.0.21:2380"
+    )
+    assert (found["ETCD_CLIENT_CERT_AUTH"], found["ETCD_PEER_CLIENT_CERT_AUTH"]) == ("true", "true")
+    assert found["ETCD_NAME"] == "db2"
+
+
+def test_ssh_is_by_key_only() -> None:
+    text = files("base")["/etc/ssh/sshd_config.d/keel.conf"].content
+    assert "PasswordAuthentication no" in text
+    assert "PermitRootLogin prohibit-password" in text
+
+
+def test_hosts_know_each_other_and_an_edge_its_proxy() -> None:
+    """PgBouncer verifies `primary.<environment>` through the proxy beside it."""
+    own = {host: files("base", host=host)["/etc/keel/hosts"].content.splitlines() for host in ("db1", "edge1")}
+    assert "10.88.0.12 db2 db2.dev" in own["db1"]
+    assert "127.0.0.1 primary.dev replica.dev" in own["edge1"]
+    assert not any("primary.dev" in line for line in own["db1"])
+
+
+def test_bootstrap_configuration_is_what_the_role_keeps_current() -> None:
+    """One source: otherwise the first start and every later converge would disagree."""
+    line = next(
+        line
+        for line in files("postgres")["/etc/patroni/config.yml"].content.splitlines()
+        if line.strip().startswith("dcs:")
+    )
+    assert json.loads(line.partition("dcs:")[2])["postgresql"]["parameters"] == parameters(manifest_of("dev"))
