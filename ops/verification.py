@@ -45,7 +45,7 @@ def run(session: Session, *targets: str) -> list[str]:
     with tempfile.TemporaryDirectory(dir=session.folder) as folder:
         report = Path(folder, "report.json")
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(targets or ("tests/verify",))],
+            [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", *(targets or ("tests/verify",))],
             cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL,
             env={
                 **os.environ,

@@ -21,7 +21,7 @@ class Report:
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         """Keep the first line of the test's docstring beside it: it names the requirements."""
         doc = getattr(getattr(item, "obj", None), "__doc__", None) or "no sentence"
-        item.user_properties.append((SENTENCE, doc.strip().splitlines()[0]))
+        item.user_properties.append((SENTENCE, doc.strip().splitlines()[0].rstrip(".")))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count, or keep what was found."""
@@ -40,4 +40,5 @@ class Report:
 def _found(report: pytest.TestReport) -> str:
     crash = getattr(report.longrepr, "reprcrash", None)
     text = crash.message if crash else str(report.longrepr)
-    return " ".join(text.split())[:2000]
+    told = text.removeprefix("Failed: ").removeprefix("AssertionError: ").partition("\nassert ")[0]
+    return " ".join(told.split())[:2000]
