@@ -84,8 +84,11 @@ def leaf_fault(roots: Roots, leaf_pem: str, names: Iterable[str], now: datetime,
         authority.verify(leaf.signature, leaf.tbs_certificate_bytes, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature:
         return "it was not signed by this environment's authority"
-    present = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    if set(present) != {_general_name(name) for name in names}:
+    try:
+        present = set(leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+    except x509.ExtensionNotFound:
+        present = set()
+    if present != {_general_name(name) for name in names}:
         return "its names differ"
     if leaf.not_valid_after_utc - now < LEAF_RENEWAL:
         return f"it ends on {leaf.not_valid_after_utc:%Y-%m-%d}"

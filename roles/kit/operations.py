@@ -63,7 +63,7 @@ def certificate(wanted: Certificate, roots: Roots, state: HostState) -> Commands
     """A key pair: the key is made on the host and never leaves it, the authority signs its request."""
     now = datetime.now(UTC)
     leaf, key = state.certificates.get(wanted.directory), state.keys.get(wanted.directory)
-    if leaf and key and pki.public_key_pem(leaf) == key and pki.leaf_fault(roots, leaf, wanted.names, now) is None:
+    if leaf and key and pki.leaf_fault(roots, leaf, wanted.names, now) is None and pki.public_key_pem(leaf) == key:
         return
     folder = shlex.quote(wanted.directory)
     owner = f"{wanted.owner}:{wanted.group}"

@@ -1,0 +1,169 @@
+"""Each operation twice: nothing to do where the host is as declared, the right commands where it is not."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from pyinfra.api import FileUploadCommand, FunctionCommand
+
+from environment import pki
+from environment.derive import Roots
+from roles.kit import operations
+from roles.kit.declare import Certificate, Directory, File
+from roles.kit.observe import HostState, PathState, UnitState
+
+ROOTS = Roots("test", *(f"a root of the tests, long enough, {name}" for name in ("access", "pki", "backup")))
+FILE = File("/etc/keel/a file", "content\n", "root", "postgres", "0640", check="program --check {}")
+FOLDER = Directory("/var/lib/etcd", "etcd", "etcd", "700")
+PAIR = Certificate("/etc/keel/tls/etcd", ("db1", "127.0.0.1"), "etcd", "etcd")
+DIGEST = hashlib.sha256(FILE.content.encode()).hexdigest()
+AS_DECLARED = PathState("regular file", "640", "root", "postgres", DIGEST)
+
+
+def commands(operation: Any, *arguments: Any) -> list[Any]:
+    """What an operation would carry out: its text, or the name of what is not text."""
+    return list(operation._inner(*arguments))
+
+
+def shell(found: list[Any]) -> str:
+    """The commands that are text."""
+    return "\n".join(command for command in found if isinstance(command, str))
+
+
+def test_installed_packages_need_nothing() -> None:
+    state = HostState(packages={"etcd-server": "3.5", "jq": "1.7"})
+    assert commands(operations.packages, ("jq", "etcd-server"), state) == []
+
+
+def test_missing_packages_are_installed_alone() -> None:
+    found = commands(operations.packages, ("jq", "patroni", "etcd-server"), HostState(packages={"jq": "1.7"}))
+    assert found[0] == "apt-get update -q"
+    assert found[1].endswith("--no-install-recommends etcd-server patroni")
+
+
+def test_a_directory_as_declared_needs_nothing() -> None:
+    state = HostState(paths={FOLDER.path: PathState("directory", "700", "etcd", "etcd", "")})
+    assert commands(operations.directory, FOLDER, state) == []
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        None,
+        PathState("directory", "755", "etcd", "etcd", ""),
+        PathState("directory", "700", "root", "etcd", ""),
+        PathState("directory", "700", "etcd", "root", ""),
+        PathState("regular file", "700", "etcd", "etcd", ""),
+    ],
+    ids=["missing", "mode", "owner", "group", "a file"],
+)
+def test_a_directory_that_drifted_is_put_right(found: PathState | None) -> None:
+    state = HostState(paths={FOLDER.path: found} if found else {})
+    assert commands(operations.directory, FOLDER, state) == ["install -d -m 700 -o etcd -g etcd /var/lib/etcd"]
+
+
+def test_a_file_as_declared_needs_nothing() -> None:
+    assert commands(operations.file, FILE, HostState(paths={FILE.path: AS_DECLARED})) == []
+
+
+DRIFT: dict[str, PathState | None] = {
+    "missing": None,
+    "content": AS_DECLARED._replace(sha256="0" * 64),
+    "mode": AS_DECLARED._replace(mode="644"),
+    "owner": AS_DECLARED._replace(owner="postgres"),
+    "group": AS_DECLARED._replace(group="root"),
+    "a link to the right content": AS_DECLARED._replace(kind="symbolic link", mode="777"),
+}
+
+
+@pytest.mark.parametrize("name", DRIFT)
+def test_a_file_that_drifted_is_checked_before_it_replaces_the_old_one(name: str) -> None:
+    found = DRIFT[name]
+    done = commands(operations.file, FILE, HostState(paths={FILE.path: found} if found else {}))
+    (upload,) = (command for command in done if isinstance(command, FileUploadCommand))
+    text = [command for command in done if isinstance(command, str)]
+    waiting = upload.dest
+    assert waiting.startswith("/run/keel/")
+    assert text == [
+        "install -d -m 700 /run/keel",
+        f"chown root:postgres {waiting} && chmod 0640 {waiting}",
+        f"program --check {waiting}",
+        f"mv -f {waiting} '/etc/keel/a file'",
+    ]
+    assert upload.src.getvalue() == FILE.content  # type: ignore[union-attr]
+
+
+def test_content_is_never_a_command() -> None:
+    """PLAT-11: a password in a file must not be seen in a process list."""
+    secret = replace(FILE, content='"keel_pgbouncer" "hunter2"\n')
+    assert "hunter2" not in shell(commands(operations.file, secret, HostState()))
+
+
+def key_pair(names: tuple[str, ...] = PAIR.names, days: int = 0, roots: Roots = ROOTS) -> tuple[str, str]:
+    """A certificate signed ``days`` ago and its public key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+    pem = request.public_bytes(serialization.Encoding.PEM).decode()
+    leaf = pki.sign_leaf(roots, pem, names, datetime.now(UTC) - timedelta(days=days))
+    return leaf, pki.public_key_pem(leaf)
+
+
+def pair_state(leaf: str, key: str) -> HostState:
+    """A host with this key pair."""
+    return HostState(certificates={PAIR.directory: leaf}, keys={PAIR.directory: key})
+
+
+def test_a_valid_key_pair_needs_nothing() -> None:
+    assert commands(operations.certificate, PAIR, ROOTS, pair_state(*key_pair())) == []
+
+
+PAIRS: dict[str, Callable[[], HostState]] = {
+    "missing": HostState,
+    "of another key": lambda: pair_state(key_pair()[0], key_pair()[1]),
+    "for other names": lambda: pair_state(*key_pair(("db2", "127.0.0.1"))),
+    "about to end": lambda: pair_state(*key_pair(days=350)),
+    "of another authority": lambda: pair_state(
+        *key_pair(roots=replace(ROOTS, pki="another root of the tests, long enough"))
+    ),
+    "damaged": lambda: pair_state("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", key_pair()[1]),
+    "without its key": lambda: HostState(certificates={PAIR.directory: key_pair()[0]}),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_key_pair_that_will_not_do_is_signed_anew(name: str) -> None:
+    """The key is made on the host, where there is none yet, and stays there."""
+    done = commands(operations.certificate, PAIR, ROOTS, PAIRS[name]())
+    text = shell(done)
+    assert sum(isinstance(command, FunctionCommand) for command in done) == 1
+    assert "test -s /etc/keel/tls/etcd/key.pem || (umask 077 && openssl genpkey -algorithm EC" in text
+    assert "chown etcd:etcd /etc/keel/tls/etcd/key.pem && chmod 600 /etc/keel/tls/etcd/key.pem" in text
+    assert "chmod 644 /etc/keel/tls/etcd/cert.pem" in text
+
+
+def test_a_unit_as_declared_needs_nothing() -> None:
+    state = HostState(units={"etcd.service": UnitState("active", "enabled")})
+    assert commands(operations.unit_enabled, "etcd.service", state) == []
+    assert commands(operations.unit_running, "etcd.service", state) == []
+
+
+@pytest.mark.parametrize("found", [None, UnitState("inactive", "disabled"), UnitState("failed", "")])
+def test_a_unit_that_drifted_is_enabled_and_started(found: UnitState | None) -> None:
+    """A start that fails prints what the unit itself said."""
+    state = HostState(units={"etcd.service": found} if found else {})
+    assert commands(operations.unit_enabled, "etcd.service", state) == ["systemctl enable --quiet etcd.service"]
+    (start,) = commands(operations.unit_running, "etcd.service", state)
+    assert "systemctl start etcd.service || { journalctl -u etcd.service" in start
+
+
+def test_waiting_has_an_end() -> None:
+    (wait,) = commands(operations.awaited, "curl -f 'https://x'", 5)
+    assert wait.startswith("timeout 5 sh -c ")
