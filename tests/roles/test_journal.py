@@ -1,0 +1,81 @@
+"""Operations through pyinfra itself, on this machine: what is remembered, and how a failure is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyinfra.api import Config, Inventory, State, operation
+from pyinfra.api.connect import connect_all, disconnect_all
+from pyinfra.api.state import StateStage
+from pyinfra.context import ctx_host, ctx_state
+
+from roles.kit import journal
+from roles.kit.journal import Entry, OperationFailed, call, perform
+from roles.kit.operations import command
+
+
+@operation()
+def nothing() -> Any:
+    """An operation that finds everything as it should be."""
+    yield from ()
+
+
+@operation()
+def function(broken: bool) -> Any:
+    """An operation that calls Python."""
+    yield call(refuse if broken else print)
+
+
+def refuse() -> None:
+    """Fail as a cluster operation does."""
+    raise RuntimeError("switchover refused")
+
+
+@contextmanager
+def here(dry: bool) -> Iterator[None]:
+    """This machine as pyinfra's host, as ops.converge sets it up."""
+    state = State(Inventory((["@local"], {})), Config(), check_for_changes=dry)
+    state.set_stage(StateStage.Connect)
+    connect_all(state)
+    state.set_stage(StateStage.Prepare if dry else StateStage.Execute)
+    state.is_executing = not dry
+    journal.entries.clear()
+    try:
+        with ctx_state.use(state), ctx_host.use(state.inventory.get_host("@local")):
+            yield
+    finally:
+        disconnect_all(state)
+
+
+def test_an_operation_is_carried_out_where_it_stands(tmp_path: Path) -> None:
+    with here(dry=False):
+        assert perform("touch", command, f"touch {tmp_path}/there") is True
+        assert (tmp_path / "there").exists()
+        assert perform("nothing", nothing) is False
+    assert journal.entries == [Entry("@local", "touch", True), Entry("@local", "nothing", False)]
+
+
+def test_a_dry_run_only_tells(tmp_path: Path) -> None:
+    with here(dry=True):
+        assert perform("touch", command, f"touch {tmp_path}/there") is True
+        assert perform("nothing", nothing) is False
+    assert not (tmp_path / "there").exists()
+    assert [str(entry) for entry in journal.entries if entry.changed] == ["@local: touch"]
+
+
+def test_a_failed_command_is_told_with_host_name_and_output() -> None:
+    with here(dry=False), pytest.raises(OperationFailed) as failed:
+        perform("postgres: reload", command, "echo 'no such file' >&2; exit 3")
+    assert str(failed.value).startswith("@local: postgres: reload: failed\n")
+    assert "no such file" in str(failed.value)
+    assert journal.entries == []
+
+
+def test_a_failed_function_is_told_with_its_reason() -> None:
+    """pyinfra would only log it."""
+    with here(dry=False), pytest.raises(OperationFailed, match="switchover refused"):
+        perform("postgres: restart", function, True)
