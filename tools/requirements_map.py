@@ -1,6 +1,6 @@
 """Write docs/requirements.md: every requirement with the tests that cite it, or what becomes of it.
 
-    python -m tools.requirements_map
+python -m tools.requirements_map
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def cited(text: str) -> list[str]:
 def page() -> str:
     """The text of docs/requirements.md."""
     known = yaml.safe_load((ROOT / "docs" / "requirements.yaml").read_text())
-    tests, rows, counts = citations(), [], defaultdict(int)
+    tests, rows = citations(), []
+    counts: defaultdict[str, int] = defaultdict(int)
     for requirement, title in known["titles"].items():
         status, where = _fate(requirement, tests, known)
         counts[status] += 1

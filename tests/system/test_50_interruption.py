@@ -39,10 +39,9 @@ def kill_at(process: subprocess.Popen[str], words: str) -> None:
     process.wait()
 
 
-def test_a_killed_up_is_finished_by_the_next(fresh: Ephemeral, record_property: pytest.RecordProperty) -> None:
+def test_a_killed_up_is_finished_by_the_next(fresh: Ephemeral) -> None:
     """PLAT-36: interrupted runs can be run again, wherever they were interrupted (one moment by chance, logged)."""
     moment = random.choice(sorted(MOMENTS))
-    record_property("moment", moment)
     print(f"killed {moment}")
     try:
         kill_at(fresh.start(), MOMENTS[moment])

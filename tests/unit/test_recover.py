@@ -17,7 +17,8 @@ class Pulumi:
     """Stands for the pulumi command: remembers its calls and hands out a state."""
 
     def __init__(self, state: dict[str, object]) -> None:
-        self.state, self.calls, self.imported = state, [], ""
+        self.state, self.imported = state, ""
+        self.calls: list[tuple[str, ...]] = []
 
     def __call__(self, *arguments: str, given: str | None = None) -> str:
         self.calls.append(arguments)
