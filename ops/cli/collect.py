@@ -104,13 +104,13 @@ def _host(session: Session, host: HostEntry) -> HostFacts:
     return facts.model_copy(update={"failed_units": tuple(failed.split()), "versions": dict(pairs)})
 
 
-def _psql(database: str, sql: str) -> str:
-    return f"psql -U postgres -d {database} -XAtc {shlex.quote(sql)}"
+def _psql(session: Session, host: str, database: str, sql: str) -> str:
+    port = session.manifest.ports.postgres
+    return session.run(host, f"psql -U postgres -p {port} -d {database} -XAtc {shlex.quote(sql)}", timeout=TIMEOUT)
 
 
 def _server(session: Session, host: HostEntry) -> ServerFacts:
-    answer = session.run(host.name, _psql("postgres", SERVER_SQL), timeout=TIMEOUT)
-    return ServerFacts(host=host.name, **json.loads(answer))
+    return ServerFacts(host=host.name, **json.loads(_psql(session, host.name, "postgres", SERVER_SQL)))
 
 
 def _revisions(session: Session, servers: Sequence[ServerFacts]) -> dict[str, str]:
@@ -120,7 +120,7 @@ def _revisions(session: Session, servers: Sequence[ServerFacts]) -> dict[str, st
     for server in chosen:
         for product in session.manifest.products:
             try:
-                said = session.run(server.host, _psql(product, REVISION_SQL), timeout=TIMEOUT).strip()
+                said = _psql(session, server.host, product, REVISION_SQL).strip()
             except Failed:
                 continue  # no such database or table yet: no revision
             if said:
