@@ -121,8 +121,7 @@ BREAKERS = {
         also=("test_postgres.test_nothing_set_by_hand",),
     ),
     "logging": Breaker(Where.PRIMARY, *_setting("log_statement", "'none'"), "test_postgres.test_what_is_logged", "BAC-06"),
-    "log prefix": Breaker(Where.REPLICA, *_setting("log_line_prefix", "'%m '"), "test_postgres.test_log_prefix", "BAC-07",
-    ),
+    "log prefix": Breaker(Where.REPLICA, *_setting("log_line_prefix", "'%m '"), "test_postgres.test_log_prefix", "BAC-07"),
     "slot's bound": Breaker(
         Where.PRIMARY, *_setting("max_slot_wal_keep_size", "-1"), "test_postgres.test_slots_are_bounded", "PLAT-38"
     ),
@@ -210,8 +209,8 @@ BREAKERS = {
     ),
     "revision": Breaker(
         Where.PRIMARY,
-        _sql("update alembic.alembic_version set version_num = '002'"),
-        _sql("update alembic.alembic_version set version_num = '003'"),
+        _sql("update alembic.alembic_version set version_num = 'gone' || version_num"),
+        _sql("update alembic.alembic_version set version_num = substr(version_num, 5)"),
         "test_databases.test_head", "PLAT-26", also=("test_roles.test_admitted_at_head",),
     ),
     "index": Breaker(

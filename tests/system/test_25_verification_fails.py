@@ -9,7 +9,7 @@ import pytest
 
 from ops import verification
 from ops.session import Session
-from tests.system.breakers import BREAKERS
+from tests.system.breakers import BREAKERS, Where
 from tests.system.environments import Ephemeral
 
 
@@ -17,11 +17,11 @@ from tests.system.environments import Ephemeral
 def failures(dev: Ephemeral) -> Iterator[list[str]]:
     """What one run of the suite finds while everything is broken that can be."""
     with dev.session() as session:
+        hosts = {where: where.host(session) for where in Where}
         with ExitStack() as repairs:
             for breaker in BREAKERS.values():
-                host = breaker.where.host(session)
-                repairs.callback(session.run, host, breaker.repairs)
-                session.run(host, breaker.breaks)
+                repairs.callback(session.run, hosts[breaker.where], breaker.repairs)
+                session.run(hosts[breaker.where], breaker.breaks)
             found = verification.run(session)
         yield found
 
@@ -37,6 +37,15 @@ def test_nothing_else_fails(failures: list[str]) -> None:
     """PLAT-49: and nothing fails that was not broken."""
     explained = tuple(test for breaker in BREAKERS.values() for test in (breaker.test, *breaker.also))
     assert [line for line in failures if not line.startswith(explained)] == []
+
+
+def test_up_fails_with_all_of_it(failures: list[str], environment: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAT-49: the last step of `pulumi up` fails and lists the requirements."""
+    monkeypatch.setattr(verification, "run", lambda session: failures)
+    with pytest.raises(verification.VerificationFailed) as told:
+        verification.apply(environment, {}, lambda text: None)
+    listed = str(told.value).splitlines()[0]
+    assert [breaker.names for breaker in BREAKERS.values() if breaker.names not in listed] == []
 
 
 def test_repaired_it_passes(failures: list[str], environment: Session) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import closing
+from uuid import uuid4
 
 import pytest
 import redis
@@ -62,7 +63,7 @@ def test_settings(cache: HostEntry, client: redis.Redis, manifest: Manifest) -> 
 
 def test_stores(client: redis.Redis) -> None:
     """RIQ-20: a session or a query's result can be kept for a time; the key removed again."""
-    key = "keel:verify"
+    key = f"keel:verify:{uuid4()}"
     assert client.set(key, "1", ex=10) is True
     assert client.get(key) == "1"
     assert client.delete(key) == 1
