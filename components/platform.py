@@ -41,7 +41,7 @@ class Platform(pulumi.ComponentResource):
             "databases",
             "databases",
             {
-                "manifest": manifest.slice({"products", "postgres", "endpoints"}),
+                "manifest": manifest.slice({"products", "postgres"}),
                 "files": _digest("db/*.py", "db/*.sql"),
             },
             after(stages[1]),
@@ -51,7 +51,7 @@ class Platform(pulumi.ComponentResource):
                 "migration",
                 product,
                 {
-                    "manifest": manifest.slice({"products", "postgres", "endpoints"}),
+                    "manifest": manifest.slice({"products", "endpoints"}),
                     "product": product,
                     "files": _digest(f"db/{product}/**/*", f"migrations/{product}/**/*", "migrations/*.py"),
                 },

@@ -25,6 +25,7 @@ from pulumi.dynamic import (
 )
 
 from components.impact import impact
+from environment import lifeline
 from environment.derive import PUBLISHED_ROOTS, roots_for
 from environment.types import Kind
 
@@ -46,6 +47,8 @@ class StepProvider(ResourceProvider):
     def configure(self, req: ConfigureRequest) -> None:
         # Pulumi prints the traceback of what a provider raises; the message is what a person needs.
         sys.tracebacklimit = 0
+        # A killed engine leaves its plugins behind.
+        lifeline.end_with_pulumi(with_children=False)
         self._roots = {name: value for name in PUBLISHED_ROOTS if (value := req.config.get(name))}
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:

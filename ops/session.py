@@ -121,16 +121,21 @@ class Session:
         if endpoints.primary is not None:
             yield endpoints.address, endpoints.primary
             return
-        edge = self.manifest.carrying(Group.EDGE)[0]
+        with self.tunnel(self.manifest.carrying(Group.EDGE)[0], self.manifest.ports.primary) as port:
+            yield "127.0.0.1", port
+
+    @contextmanager
+    def tunnel(self, host: HostEntry, remote: int) -> Iterator[int]:
+        """The local port that leads through SSH to the port ``remote`` of ``host``, which sees its own address."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        forward = f"127.0.0.1:{port}:127.0.0.1:{self.manifest.ports.primary}"
+            port = int(probe.getsockname()[1])
+        forward = f"127.0.0.1:{port}:{host.address}:{remote}"
         arguments = ["-N", "-o", "ControlPath=none", "-o", "ExitOnForwardFailure=yes", "-L", forward]
-        process = subprocess.Popen(["ssh", "-F", str(self.ssh_config), *arguments, edge.name], stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(["ssh", "-F", str(self.ssh_config), *arguments, host.name], stdin=subprocess.DEVNULL)
         try:
             _await_port(port, process)
-            yield "127.0.0.1", port
+            yield port
         finally:
             process.terminate()
             process.wait()

@@ -18,9 +18,9 @@ import importlib
 import json
 from typing import Any, TextIO
 
+from environment import lifeline
 from environment.derive import Roots
 from environment.manifest import Manifest
-from ops import lifeline
 from ops.session import open_session
 
 ACTIONS = {
@@ -60,7 +60,7 @@ def main(request: dict[str, Any], answer: TextIO) -> int:
 
 
 if __name__ == "__main__":
-    lifeline.end_with_pulumi()
+    lifeline.end_with_pulumi(with_children=True)
     # Whatever a library prints must not mix with the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
     sys.exit(main(json.load(sys.stdin), answers))

@@ -98,8 +98,8 @@ def _host(session: Session, host: HostEntry) -> HostFacts:
         failed, _, versions = session.run(host.name, command, timeout=TIMEOUT).partition("==\n")
     except Unreachable:
         return facts.model_copy(update={"fault": f"does not answer on {host.ssh.hostname}:{host.ssh.port} (SSH)"})
-    except subprocess.SubprocessError as error:
-        return facts.model_copy(update={"fault": str(error)})
+    except subprocess.TimeoutExpired:
+        return facts.model_copy(update={"fault": f"did not answer within {TIMEOUT:.0f} s"})
     pairs = (line.split(" ", 1) for line in versions.splitlines() if " " in line)
     return facts.model_copy(update={"failed_units": tuple(failed.split()), "versions": dict(pairs)})
 
@@ -180,5 +180,5 @@ def _redis(session: Session, host: HostEntry) -> RedisFacts:
             limit_bytes=int(info["maxmemory"]),
             clients=int(info["connected_clients"]),
         )
-    except (*Failed, subprocess.CalledProcessError):
+    except Failed:
         return RedisFacts(host=host.name, fault="does not answer the applications' account")

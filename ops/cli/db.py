@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ops.cli.console import UNREADABLE, Environment, stdout, tell_error
+from ops.cli.console import Environment, stdout
 
 app = typer.Typer(no_args_is_help=True, help="Compare, seed and extend the products' databases.")
 DIFFERENT = 3
@@ -37,8 +37,7 @@ def check(
     from ops.migration import observe
 
     if every == (product is not None):
-        tell_error("name a product, or give --all")
-        raise typer.Exit(UNREADABLE)
+        raise typer.BadParameter("name a product, or give --all")
     with open_environment(environment) as session:
         names = [product_of(session.manifest, product).name] if product else list(session.manifest.products)
         found = {name: observe(session, {"product": name}) for name in names}

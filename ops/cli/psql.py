@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ops.session import Session
 
 SERVICE = "keel"
+LOOPBACK = "127.0.0.1"
 
 
 class Role(StrEnum):
@@ -123,13 +124,23 @@ def _here(session: Session, product: Product, role: Role, way: Route, arguments:
 
 @contextmanager
 def _endpoint(session: Session, product: Product, way: Route) -> Iterator[Endpoint]:
-    endpoints = session.manifest.endpoints
+    """From this machine: published ports, or through SSH, for the pooler admits applications, not controllers."""
+    from environment.types import Group, Provider
+
+    manifest = session.manifest
+    edge, published = manifest.carrying(Group.EDGE)[0], manifest.endpoints.pgbouncer
     if way is Route.DIRECT:
         with session.direct() as (address, port):
             yield Endpoint(address, port, product.name)
+    elif manifest.identity.provider is Provider.DOCKER and published:
+        yield Endpoint(manifest.endpoints.address, published, _pooled(product, way))
     else:
-        database = f"{product.name}_ro" if way is Route.REPLICA else product.name
-        yield Endpoint(endpoints.address, endpoints.pgbouncer or session.manifest.ports.pgbouncer, database)
+        with session.tunnel(edge, manifest.ports.pgbouncer) as port:
+            yield Endpoint(LOOPBACK, port, _pooled(product, way))
+
+
+def _pooled(product: Product, way: Route) -> str:
+    return f"{product.name}_ro" if way is Route.REPLICA else product.name
 
 
 def _on_a_host(session: Session, product: Product, role: Role, way: Route, arguments: Sequence[str]) -> int:
@@ -143,8 +154,7 @@ def _on_a_host(session: Session, product: Product, role: Role, way: Route, argum
         # The certificate is the server's, the address the proxy's.
         endpoint = Endpoint(manifest.primary_name, manifest.ports.primary, product.name, str(edge.address))
     else:
-        database = f"{product.name}_ro" if way is Route.REPLICA else product.name
-        endpoint = Endpoint(str(edge.address), manifest.ports.pgbouncer, database)
+        endpoint = Endpoint(str(edge.address), manifest.ports.pgbouncer, _pooled(product, way))
     folder = session.run(host, "mktemp -d /dev/shm/keel-psql.XXXXXXXX").strip()
     try:
         content = service(session, login(product, role), endpoint, CA)

@@ -92,6 +92,10 @@ def _cluster(facts: Facts) -> Iterator[str]:
             yield f"{member.name}: PostgreSQL is {member.state}"
         if member.pending_restart:
             yield f"{member.name}: PostgreSQL waits for a restart"
+    answering = {server.host for server in facts.servers}
+    for member in facts.members:
+        if member.well and member.name not in answering:
+            yield f"{member.name}: PostgreSQL does not answer on its own host"
     if len({member.timeline for member in facts.members if member.well}) > 1:
         yield "the members are on different timelines"
     if len(facts.writable) != 1:

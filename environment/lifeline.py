@@ -15,13 +15,17 @@ INTERVAL = 0.5
 """Seconds between two looks."""
 
 
-def end_with_pulumi() -> None:
-    """Watch the nearest ancestor called ``pulumi``, if there is one, and kill this process group with it."""
+def end_with_pulumi(*, with_children: bool) -> None:
+    """Watch the nearest ancestor called ``pulumi``, if there is one, and kill this process when it is gone.
+
+    ``with_children`` makes this process the head of a group of its own and kills the whole group.
+    """
     engine = _ancestor("pulumi")
     if engine is None:
         return
-    os.setpgid(0, 0)
-    threading.Thread(target=_watch, args=engine, daemon=True).start()
+    if with_children:
+        os.setpgid(0, 0)
+    threading.Thread(target=_watch, args=(*engine, with_children), daemon=True).start()
 
 
 def _ancestor(name: str) -> tuple[int, str] | None:
@@ -41,7 +45,7 @@ def _stat(pid: int) -> tuple[str, int, str]:
     return command, int(rest[1]), rest[19]
 
 
-def _watch(pid: int, started: str) -> None:
+def _watch(pid: int, started: str, with_children: bool) -> None:
     wait = threading.Event()
     while True:
         try:
@@ -50,4 +54,6 @@ def _watch(pid: int, started: str) -> None:
         except (FileNotFoundError, ProcessLookupError):
             break
         wait.wait(INTERVAL)
-    os.killpg(os.getpgid(0), signal.SIGKILL)
+    if with_children:
+        os.killpg(os.getpgid(0), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
