@@ -16,7 +16,7 @@ from environment.types import Kind
 from ops.cli.facts import Facts, HeadFacts, HostFacts, PoolFacts, RedisFacts, ServerFacts, Standby
 from ops.cluster import Member
 from ops.session import Session
-from tests.unit.stacks import config
+from tests.unit.stacks import ROOTS, config
 
 CLOSED_PORT = 1
 """A port on which nothing listens (tcpmux)."""
@@ -30,9 +30,9 @@ LEADER = Member("db1", "leader", "running", 1, None, False)
 SYNC_STANDBY = Member("db2", "sync_standby", "streaming", 1, 0, False)
 
 
-def environment(patch: Mapping[str, Any] | None = None) -> Environment:
-    """The model of dev, changed in places."""
-    return load("dev", config("dev", patch))
+def environment(patch: Mapping[str, Any] | None = None, stack: str = "dev") -> Environment:
+    """The model of a real stack, changed in places."""
+    return load(stack, config(stack, patch) | ROOTS)
 
 
 def facts(**changes: object) -> Facts:
@@ -61,9 +61,9 @@ def facts(**changes: object) -> Facts:
     return well.model_copy(update=changes)
 
 
-def session(folder: Path, patch: Mapping[str, Any] | None = None) -> Session:
+def session(folder: Path, patch: Mapping[str, Any] | None = None, stack: str = "dev") -> Session:
     """A session whose hosts do not exist."""
-    made = environment(patch)
+    made = environment(patch, stack)
     for name in ("id_ed25519", "known_hosts", "ssh_config", "ca.crt"):
         (folder / name).touch()
     return Session(made.manifest, made.roots, folder)

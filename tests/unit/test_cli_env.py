@@ -8,8 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from environment.load import ROOT
+from environment.program import load
 from ops.cli.app import app
-from tests.unit.cli_fakes import environment
+from tests.unit.stacks import config
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +27,7 @@ def test_the_file_leads_the_application_through_the_pooler_and_migrations_to_the
     """CF-37: DATABASE_URL and DATABASE_SYNC_URL. PLAT-24: drivers named; JEEX-03: on 6432 and 5220."""
     result = CliRunner().invoke(app, ["env", "jeex_idea"])
     lines = _lines(result.stdout)
-    password = environment().roots.password
+    password = load("dev", config("dev")).roots.password
     assert lines["DATABASE_URL"].startswith(
         f"postgresql+asyncpg://jeex_user:{password('jeex_user')}@127.0.0.1:6432/jeex_idea"
     )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from environment.manifest import HostEntry
 from ops.cli.app import app
 from ops.cli.psql import Role, Route, WrongWay, route
 from ops.session import Session
@@ -71,6 +74,26 @@ def test_the_password_is_in_a_private_file_and_nowhere_else(tmp_path: Path, fake
     assert (tmp_path / "arguments").read_text().splitlines() == ["service=keel", "-Atc", "select 1"]
     assert password not in (tmp_path / "environment").read_text()
     assert password not in result.output
+
+
+def test_where_the_controller_is_no_client_the_way_is_a_tunnel(
+    tmp_path: Path, fake: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PLAT-41: staging's pooler admits the applications' networks; JEEX-33: others come through SSH."""
+    ways: list[tuple[str, int]] = []
+
+    @contextmanager
+    def tunnel(_session: Session, host: HostEntry, remote: int) -> Iterator[int]:
+        ways.append((host.name, remote))
+        yield 5555
+
+    monkeypatch.setattr(Session, "tunnel", tunnel)
+    opened(monkeypatch, session(tmp_path / "session", stack="staging"))
+    for options in ((), ("--direct",)):
+        _psql(*options)
+        found = _service(tmp_path)
+        assert (found["host"], found["port"]) == ("127.0.0.1", "5555")
+    assert ways == [("edge1", 6432), ("edge1", 5000)]
 
 
 @pytest.mark.parametrize("way", [Route.POOLED, Route.REPLICA])

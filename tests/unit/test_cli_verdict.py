@@ -80,6 +80,7 @@ def test_an_environment_without_replicas_is_unprotected_by_design() -> None:
         ({"members": (LEADER, replace(SYNC_STANDBY, state="stopped"))}, "db2: PostgreSQL is stopped"),
         ({"members": (LEADER, replace(SYNC_STANDBY, pending_restart=True))}, "db2: PostgreSQL waits for a restart"),
         ({"members": (LEADER, replace(SYNC_STANDBY, timeline=2))}, "the members are on different timelines"),
+        ({"servers": (PRIMARY,)}, "db2: PostgreSQL does not answer on its own host"),
         ({"etcd": {"db1": True, "db2": False, "edge1": True}}, "db2: etcd does not answer"),
         ({"silent_poolers": ("edge1",)}, "edge1: PgBouncer does not answer"),
         ({"redis": (RedisFacts(host="edge1", fault="does not answer"),)}, "edge1: Redis: does not answer"),
