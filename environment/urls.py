@@ -16,7 +16,9 @@ REDIS_ACCOUNT = "keel_app"
 def product_urls(manifest: Manifest, roots: Roots, product: Product) -> dict[str, str]:
     """Purpose → URL: the application through the pooler, migrations direct (PLAT-21)."""
     endpoints = manifest.endpoints
-    tls = "require" if manifest.identity.kind.encrypted else "prefer"
+    kind = manifest.identity.kind
+    # PLAT-39: outside dev TLS is required, where data is guarded the server is verified too (output `ca`).
+    tls = "verify-full" if kind.guarded else "require" if kind.encrypted else "prefer"
 
     def url(driver: str, role: str, database: str, address: str, port: int, option: str) -> str:
         password = quote(roots.password(role), safe="")
