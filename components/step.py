@@ -54,7 +54,7 @@ class StepProvider(ResourceProvider):
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Compare inputs only; no host is touched. Drift recorded by a refresh is a difference too."""
         changed = {key for key in news.keys() - BOOKKEEPING if olds.get(key) != news[key]}
-        for line in impact(olds, news):
+        for line in impact(_plain(olds), _plain(news)):
             pulumi.log.info(line)
         return DiffResult(changes=bool(changed or olds.get("drift")), replaces=[], delete_before_replace=True)
 

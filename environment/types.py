@@ -86,11 +86,6 @@ class Kind(StrEnum):
         return self in (Kind.STAGING, Kind.PRODUCTION)
 
     @property
-    def tls_only(self) -> bool:
-        """True where a connection without TLS is refused: everywhere but in dev (X-51, PLAT-39)."""
-        return self is not Kind.DEV
-
-    @property
     def encrypted(self) -> bool:
         """True where nobody connects in clear: everywhere but in dev, which offers TLS too (PLAT-39, X-51)."""
         return self is not Kind.DEV
