@@ -40,9 +40,9 @@ def test_each_role_has_its_own_derived_password(dev: Program) -> None:
         assert url.password == roots.password(str(url.username))
 
 
-@pytest.mark.parametrize(("name", "option"), [("dev", "prefer"), ("staging", "require")])
+@pytest.mark.parametrize(("name", "option"), [("dev", "prefer"), ("ci", "require"), ("staging", "verify-full")])
 def test_guarded_environments_require_tls(name: str, option: str) -> None:
-    """PLAT-39: outside dev and ci no URL admits a connection in clear."""
+    """PLAT-39: outside dev no URL admits a connection in clear, and where data is guarded the server is verified."""
     urls = program_of(name).secret_outputs["urls"]["jeex_idea"]
     assert {purpose: urlsplit(url).query.partition("=")[2] for purpose, url in urls.items()} == dict.fromkeys(
         urls, option
