@@ -71,11 +71,15 @@ def run(
 
 
 def _answers(worker: subprocess.Popen[str], request: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    if worker.stdin and worker.stdout:
-        with worker.stdin:
-            json.dump(request, worker.stdin)
-        for line in worker.stdout:
-            yield from json.loads(line).items()
+    """What the worker says. It ends with its reader: nobody else would learn what it does to the hosts."""
+    try:
+        if worker.stdin and worker.stdout:
+            with worker.stdin:
+                json.dump(request, worker.stdin)
+            for line in worker.stdout:
+                yield from json.loads(line).items()
+    finally:
+        worker.terminate()
 
 
 def _check(what: str, asked: Sequence[str], known: Sequence[str]) -> None:
