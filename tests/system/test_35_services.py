@@ -1,0 +1,60 @@
+"""A service whose process dies is running again a moment later, started by systemd and by nobody else."""
+
+from __future__ import annotations
+
+import pytest
+from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
+
+from environment.roles import stages
+from ops.session import Session
+from roles.kit.declare import Target
+from roles.order import of_stage
+
+LONG_RUNNING = {
+    "db1": ["etcd.service", "patroni.service", "cron.service"],
+    "db2": ["etcd.service", "patroni.service"],
+    "edge1": ["etcd.service", "haproxy.service", "pgbouncer.service", "redis-server.service", "ssh.service"],
+}
+
+
+def main_process(session: Session, host: str, unit: str) -> str:
+    """The unit's main process when it is active, else an empty string."""
+    shown = dict(
+        line.split("=", 1) for line in session.run(host, f"systemctl show -p ActiveState,MainPID {unit}").splitlines()
+    )
+    return shown["MainPID"] if shown["ActiveState"] == "active" and shown["MainPID"] != "0" else ""
+
+
+@retry(
+    retry=retry_if_result(lambda back: not back),
+    stop=stop_after_delay(60),
+    wait=wait_fixed(0.3),
+    retry_error_callback=lambda state: False,
+)
+def is_back(session: Session, host: str, unit: str, before: str) -> bool:
+    """True once the unit is active with another process."""
+    now = main_process(session, host, unit)
+    return bool(now) and now != before
+
+
+@pytest.mark.parametrize(("host", "unit"), [(host, unit) for host, units in LONG_RUNNING.items() for unit in units])
+def test_a_killed_service_comes_back(environment: Session, host: str, unit: str) -> None:
+    """BAC-02, BAC-03: restart always, also after kill -9."""
+    before = main_process(environment, host, unit)
+    assert before, f"{unit} on {host} was not running"
+    environment.run(host, f"kill -9 {before}")
+    assert is_back(environment, host, unit, before)
+
+
+def test_the_list_above_is_whole(environment: Session) -> None:
+    """Every unit that a role declares on these hosts is killed above, but for the one that runs only at boot."""
+    for host, units in LONG_RUNNING.items():
+        target = Target(environment.manifest, environment.manifest.host(host), environment.roots)
+        declared = {
+            unit.name
+            for stage in stages()
+            for role in of_stage(stage)
+            if role.runs_on(target.host)
+            for unit in role.units(target)
+        }
+        assert declared - {"keel-hosts.service"} - set(units) <= {"cron.service", "ssh.service"}
