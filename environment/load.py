@@ -94,7 +94,8 @@ def parse(config: Mapping[str, Any], source: str, others: Mapping[str, Settings]
     ]
     given = {key.removeprefix(NAMESPACE): value for key, value in config.items() if str(key).startswith(NAMESPACE)}
     for name in given.keys() - fields.keys() - SECRET_KEYS:
-        problems.append(Problem(name, "…", f"a known section: {sorted(fields)}"))
+        hint = f"; one setting is set with: pulumi config set --path {NAMESPACE}{name}" if "." in name else ""
+        problems.append(Problem(name, "…", f"a known section: {sorted(fields)}{hint}"))
     for name, field in fields.items():
         if name not in given:
             if field.is_required():

@@ -146,6 +146,9 @@ class Pgbouncer(Model):
     max_prepared_statements: int = Field(
         200, gt=0, le=100_000, description="remembered per server connection (PLAT-23, X-11)"
     )
+    lookup_connections: Connections = Field(
+        2, description="server connections per edge that look passwords up (PLAT-22)"
+    )
     server_connect_timeout: Seconds = Field(15, description="for one to open, seconds (JEEX-19)")
     query_wait_timeout: Seconds = Field(30, description="how long a client may wait for one, seconds (JEEX-19)")
     server_idle_timeout: Seconds = Field(300, description="idle ones are closed after, seconds (JEEX-19)")

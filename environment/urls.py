@@ -7,7 +7,7 @@ from urllib.parse import quote
 from environment.derive import Roots
 from environment.manifest import Manifest
 from environment.products import Product
-from environment.types import Group
+from environment.types import Group, Provider
 
 REDIS_ACCOUNT = "keel_app"
 """The applications' Redis account; its password derives from the access root under `redis/<account>`."""
@@ -24,11 +24,8 @@ def product_urls(manifest: Manifest, roots: Roots, product: Product) -> dict[str
         password = quote(roots.password(role), safe="")
         return f"{driver}://{role}:{password}@{address}:{port}/{database}?{option}"
 
-    edges = manifest.carrying(Group.EDGE)
-    pooled = (endpoints.address, endpoints.pgbouncer or manifest.ports.pgbouncer)
-    direct = (
-        (endpoints.address, endpoints.primary) if endpoints.primary else (str(edges[0].address), manifest.ports.primary)
-    )
+    pooled = _reach(manifest, endpoints.pgbouncer, Group.EDGE, manifest.ports.pgbouncer)
+    direct = _reach(manifest, endpoints.primary, Group.EDGE, manifest.ports.primary)
     app, name = product.app_role, product.name
     return {
         "application_asyncpg": url("postgresql+asyncpg", app, name, *pooled, f"ssl={tls}"),
@@ -41,6 +38,13 @@ def product_urls(manifest: Manifest, roots: Roots, product: Product) -> dict[str
 
 def redis_url(manifest: Manifest, roots: Roots) -> str:
     """The cache, over TLS with its account."""
-    endpoints = manifest.endpoints
+    address, port = _reach(manifest, manifest.endpoints.redis, Group.REDIS, manifest.ports.redis)
     password = quote(roots.password(f"redis/{REDIS_ACCOUNT}"), safe="")
-    return f"rediss://{REDIS_ACCOUNT}:{password}@{endpoints.address}:{endpoints.redis or manifest.ports.redis}/0"
+    return f"rediss://{REDIS_ACCOUNT}:{password}@{address}:{port}/0"
+
+
+def _reach(manifest: Manifest, published: int | None, group: Group, inside: int) -> tuple[str, int]:
+    """Address and port of a service: where a container publishes it, else on the first host of its group."""
+    if published and manifest.identity.provider is Provider.DOCKER:
+        return manifest.endpoints.address, published
+    return str(manifest.carrying(group)[0].address), inside

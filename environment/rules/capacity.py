@@ -13,18 +13,21 @@ MEMORY_OVERHEAD = {Group.POSTGRES: 192, Group.ETCD: 96, Group.EDGE: 128, Group.R
 """MiB a group needs beside its own settings; measured resident sizes of the idle daemons, rounded up."""
 
 
-@rule("postgres", "products", "hosts")
-def connections_fit(postgres: Any, wanted: Mapping[str, Any], hosts: Mapping[str, Host]) -> Iterator[Problem]:
+@rule("postgres", "products", "hosts", "pgbouncer")
+def connections_fit(
+    postgres: Any, wanted: Mapping[str, Any], hosts: Mapping[str, Host], pgbouncer: Any
+) -> Iterator[Problem]:
     """PLAT-20: what all poolers may open, plus the direct reserve, fits what the server admits."""
     edges = len(carrying(hosts, Group.EDGE))
-    pooled = edges * sum(p.max_db_connections + p.readonly_max_db_connections for p in wanted.values())
+    per_edge = sum(p.max_db_connections + p.readonly_max_db_connections for p in wanted.values())
+    pooled = edges * (per_edge + pgbouncer.lookup_connections)
     room = postgres.max_connections - postgres.superuser_reserved_connections
     if pooled + postgres.direct_reserve > room:
         yield Problem(
             "postgres.max_connections",
             postgres.max_connections,
             f"at least {pooled + postgres.direct_reserve + postgres.superuser_reserved_connections}: "
-            f"{edges} edge(s) may open {pooled} connections for {sorted(wanted)}, "
+            f"{edges} edge(s) may open {pooled} connections for {sorted(wanted)} and the look-up, "
             f"{postgres.direct_reserve} are kept for direct use, "
             f"{postgres.superuser_reserved_connections} for superusers (PLAT-20)",
         )

@@ -7,10 +7,12 @@ from urllib.parse import urlsplit
 import pytest
 from cryptography import x509
 
+from environment import program
 from environment.derive import Roots
+from environment.urls import product_urls, redis_url
 from tests.components.conftest import program_of
 from tests.components.recorder import Program
-from tests.unit.stacks import ROOTS
+from tests.unit.stacks import ROOTS, config
 
 PURPOSES = {
     "application_asyncpg": ("postgresql+asyncpg", "jeex_user", "/jeex_idea"),
@@ -76,3 +78,15 @@ def test_machines_are_reached_at_their_own_addresses(staging: Program) -> None:
     urls = {purpose: urlsplit(url) for purpose, url in staging.secret_outputs["urls"]["jeex_idea"].items()}
     assert (urls["application"].hostname, urls["application"].port) == ("192.0.2.21", 6432)
     assert (urls["migration"].hostname, urls["migration"].port) == ("192.0.2.21", 5000)
+
+
+def test_what_is_not_published_is_reached_on_its_host() -> None:
+    """A setting may take a published port away; the URL must not then name a port of this machine."""
+    patch = {"network.published": {"primary": None, "pgbouncer": None, "redis": None}}
+    loaded = program.load("dev", config("dev", patch))
+    product = loaded.manifest.products["jeex_idea"].product
+    urls = product_urls(loaded.manifest, loaded.roots, product) | {"redis": redis_url(loaded.manifest, loaded.roots)}
+    places = {purpose: (urlsplit(url).hostname, urlsplit(url).port) for purpose, url in urls.items()}
+    assert places["application"] == ("10.88.0.21", 6432)
+    assert places["migration"] == ("10.88.0.21", 5000)
+    assert places["redis"] == ("10.88.0.21", 6379)

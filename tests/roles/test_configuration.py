@@ -106,9 +106,10 @@ def hba(stack: str) -> list[list[str]]:
     return [line.split() for line in patroni(stack)["postgresql"]["pg_hba"]]
 
 
-def test_a_guarded_server_admits_remote_clients_by_tls_and_scram_only() -> None:
+@pytest.mark.parametrize("stack", ["ci", "staging"])
+def test_outside_dev_a_server_admits_remote_clients_by_tls_and_scram_only(stack: str) -> None:
     """PLAT-39."""
-    remote = [fields for fields in hba("staging") if fields[0] != "local"]
+    remote = [fields for fields in hba(stack) if fields[0] != "local"]
     assert remote
     assert {fields[0] for fields in remote if fields[-1] != "reject"} == {"hostssl"}
     assert {fields[-1] for fields in remote} == {"scram-sha-256", "reject"}
@@ -160,9 +161,12 @@ def test_pgbouncer_verifies_the_server_and_looks_passwords_up() -> None:
     assert "keel.user_lookup($1)" in found["auth_query"]
 
 
-@pytest.mark.parametrize(("stack", "mode", "kind"), [("dev", "allow", "host"), ("staging", "require", "hostssl")])
-def test_guarded_poolers_require_tls(stack: str, mode: str, kind: str) -> None:
-    """PLAT-22, PLAT-39: clients in clear only in dev and ci."""
+@pytest.mark.parametrize(
+    ("stack", "mode", "kind"),
+    [("dev", "allow", "host"), ("ci", "require", "hostssl"), ("staging", "require", "hostssl")],
+)
+def test_poolers_require_tls(stack: str, mode: str, kind: str) -> None:
+    """PLAT-22, PLAT-39: clients in clear only in dev."""
     assert pgbouncer("pgbouncer.ini", stack)["pgbouncer"]["client_tls_sslmode"] == mode
     lines = files("pgbouncer", stack)["/etc/pgbouncer/pg_hba.conf"].content.splitlines()
     clients = [line.split() for line in lines if line.startswith("host")]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from jinja2 import UndefinedError
 
 from environment.roles import ROLES as FOLDER
 from environment.roles import entry, stages
@@ -34,6 +35,11 @@ def test_a_role_renders_from_its_own_slice_twice_the_same(stack: str, role: Role
     first = everything(role, target(role, host, manifest_of(stack)))
     assert first == everything(role, target(role, host, manifest_of(stack)))
     assert any(first)
+
+
+def test_an_undefined_name_in_a_template_is_an_error() -> None:
+    with pytest.raises(UndefinedError, match="account"):
+        ROLES["redis"].render("users.acl.j2", target(ROLES["redis"], "edge1", manifest_of("dev")))
 
 
 @everywhere

@@ -74,6 +74,12 @@ def test_a_key_without_a_namespace_is_refused(key: object) -> None:
         parse({**config("dev"), key: {}}, "test")  # type: ignore[dict-item]
 
 
+def test_a_setting_without_its_path_is_told_how_to_set_it() -> None:
+    """`pulumi config set keel:patroni.ttl 30` makes a section of that name."""
+    with pytest.raises(InvalidStack, match=r"pulumi config set --path keel:patroni\.ttl"):
+        parse({**config("dev"), "keel:patroni.ttl": "30"}, "test")
+
+
 @pytest.mark.parametrize("name", ["Dev", "my_dev", "dev-", "1", "a.b", "d" * 32])
 def test_an_environments_name_is_a_dns_label(name: str) -> None:
     """It is a part of host names, containers' names and certificates."""
