@@ -13,6 +13,8 @@ from roles.postgres.parameters import LOGS, TLS, dynamic_configuration
 
 CONFIG = "/etc/patroni/config.yml"
 DROPIN = paths.dropin("patroni.service")
+TMPFILES = "/etc/tmpfiles.d/postgresql-common.conf"
+"""Takes the place of the package's own file, which gives the log directory to root at every boot (BAC-05)."""
 
 
 class Postgres(Role):
@@ -56,6 +58,7 @@ class Postgres(Role):
                 CONFIG, config, "postgres", "postgres", "600", check="patroni --validate-config {} --ignore-listen-port"
             ),
             File(DROPIN, self.render("patroni.service.conf", target)),
+            File(TMPFILES, self.render("tmpfiles.conf.j2", target, logs=LOGS)),
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:
