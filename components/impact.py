@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from environment.manifest import COMMON
 from environment.roles import entry, stages
 
 RESTART = "restarts"
@@ -29,6 +30,8 @@ def impact(olds: dict[str, Any], news: dict[str, Any]) -> list[str]:
     lines = []
     for section in sorted(new.keys() - {"identity", "hosts"}):
         for path, before, after in _differences(old.get(section), new[section], section):
+            if section in COMMON:
+                lines.append(f"{path}: {before} => {after}: every service of the stage {news['stage']} may restart")
             for role in stages()[news["stage"]]:
                 if section in entry(role).sections:
                     lines.append(_sentence(role, path, before, after, new["hosts"]))

@@ -33,6 +33,11 @@ ROOT = Path(__file__).parent.parent
 BOOKKEEPING = frozenset({"__provider", "drift"})
 BEFORE_REPLACEMENT = frozenset({"drain"})
 """Actions that prepare the end of what runs: on a first creation nothing runs yet."""
+COMPARED = {
+    "drain": frozenset({"host", "image", "specification"}),
+    "ready": frozenset({"container", "container_name", "host"}),
+}
+"""Actions that concern one container: they carry the manifest to find their way, but only these inputs run them."""
 OBSERVED = frozenset({"image", "ready", "converge", "databases", "migration", "verification"})
 """Actions that can tell what is out of place; a drain has nothing to look at."""
 
@@ -53,7 +58,8 @@ class StepProvider(ResourceProvider):
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Compare inputs only; no host is touched. Drift recorded by a refresh is a difference too."""
-        changed = {key for key in news.keys() - BOOKKEEPING if olds.get(key) != news[key]}
+        compared = COMPARED.get(news["action"], news.keys() - BOOKKEEPING)
+        changed = {key for key in compared if olds.get(key) != news[key]}
         for line in impact(_plain(olds), _plain(news)):
             pulumi.log.info(line)
         return DiffResult(changes=bool(changed or olds.get("drift")), replaces=[], delete_before_replace=True)

@@ -185,7 +185,7 @@ class Ports(Model):
     """Ports inside the environment's network. Services do not start as root, so theirs are 1024 and higher."""
 
     ssh: Literal[22] = Field(22, description="sshd of containers; fixed, for it is needed before any role has run")
-    postgres: ServicePort = Field(5432, description="PostgreSQL (JEEX-03)")
+    postgres: Literal[5432] = Field(5432, description="PostgreSQL; fixed (JEEX-03), clients use the edges")
     patroni: ServicePort = Field(8008, description="Patroni's REST API")
     primary: ServicePort = Field(5000, description="HAProxy: the primary")
     replica: ServicePort = Field(5001, description="HAProxy: replicas, the primary when there is none")

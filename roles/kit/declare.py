@@ -66,6 +66,12 @@ class Unit:
     ready: str | None = None
     serial: bool = False
 
+    @property
+    def triggers(self) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+        """(unit, "restart" or "reload", paths) for what the unit reads."""
+        both = ((self.name, "restart", self.restart), (self.name, "reload", self.reload))
+        return tuple(trigger for trigger in both if trigger[2])
+
 
 @dataclass(frozen=True)
 class Target:

@@ -35,9 +35,13 @@ def observe(roles: Sequence[Role], target: Target) -> HostState:
     certificates = [c for role in roles for c in role.certificates(target)]
     paths = [f.path for role in roles for f in role.files(target)]
     paths += [d.path for role in roles for d in role.directories(target)]
-    units = [unit.name for role in roles for unit in role.units(target)]
+    units = [unit for role in roles for unit in role.units(target)]
     found: HostState = pyinfra_host.get_fact(
-        ObserveHost, paths=paths, units=units, certificates=[c.directory for c in certificates]
+        ObserveHost,
+        paths=paths,
+        units=[unit.name for unit in units],
+        certificates=[c.directory for c in certificates],
+        triggers=[trigger for unit in units for trigger in unit.triggers],
     )
     return found
 
@@ -56,7 +60,8 @@ def _apply(role: Role, target: Target, state: HostState) -> None:
         run(pair.directory, f"certificate {pair.directory}", operations.certificate, pair, target.roots, state)
     for wanted_file in role.files(target):
         run(wanted_file.path, f"file {wanted_file.path}", operations.file, wanted_file, state)
-    if any(path.startswith(SYSTEMD_FILES) for path in changed):
+    stale = {(unit.name, "restart") for unit in role.units(target)} & state.stale
+    if stale or any(path.startswith(SYSTEMD_FILES) for path in changed):
         run(None, "systemd reads its unit files", operations.daemon_reloaded)
     for unit in role.units(target):
         _apply_unit(unit, state, frozenset(changed), run)
@@ -71,14 +76,14 @@ def _apply_unit(unit: Unit, state: HostState, changed: frozenset[str], run: Call
     run(None, f"unit {unit.name} enabled", operations.unit_enabled, unit.name, state)
     found = state.units.get(unit.name)
     if not found or found.active != "active":
-        run(None, f"unit {unit.name} running", operations.unit_running, unit.name, state)
+        run(None, f"unit {unit.name} running", operations.unit_running, unit, state)
         _await(unit, run)
-    elif changed & set(unit.restart):
+    elif changed & set(unit.restart) or (unit.name, "restart") in state.stale:
         with _TURNS[unit.name] if unit.serial else nullcontext():
-            run(None, f"unit {unit.name} restarted", operations.unit_restarted, unit.name)
+            run(None, f"unit {unit.name} restarted", operations.unit_restarted, unit)
             _await(unit, run)
-    elif changed & set(unit.reload):
-        run(None, f"unit {unit.name} reloaded", operations.unit_reloaded, unit.name)
+    elif changed & set(unit.reload) or (unit.name, "reload") in state.stale:
+        run(None, f"unit {unit.name} reloaded", operations.unit_reloaded, unit)
 
 
 def _await(unit: Unit, run: Callable[..., None]) -> None:

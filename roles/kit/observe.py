@@ -42,15 +42,37 @@ class HostState:
     """Directory → certificate (PEM)."""
     keys: dict[str, str] = field(default_factory=dict)
     """Directory → public key (PEM) of the private key that lies there."""
+    stale: set[tuple[str, str]] = field(default_factory=set)
+    """(unit, "restart" or "reload"): the unit did not read what lies there now."""
 
 
 _MARK = "=====keel "
+STAMPS = "/var/lib/keel/units"
+"""What each unit last read, as a digest of its trigger paths: a run that was killed between a file and the restart for it,
+or a file that another stage writes, must not be forgotten."""
+
+
+def stamp(unit: str, kind: str) -> str:
+    """Path of the digest of what ``unit`` read at its last restart or reload."""
+    return f"{STAMPS}/{unit}.{kind}"
+
+
+def digest_of(paths: Iterable[str]) -> str:
+    """A shell expression for the digest of files (of a key pair's directory: its certificate)."""
+    listed = " ".join(shlex.quote(path) for path in paths)
+    return f'for p in {listed}; do cat "$p" 2>/dev/null || cat "$p/cert.pem" 2>/dev/null; done | sha256sum'
 
 
 class ObserveHost(FactBase[HostState]):
     """Packages, paths, units and key pairs of a host."""
 
-    def command(self, paths: Iterable[str], units: Iterable[str], certificates: Iterable[str]) -> str:
+    def command(
+        self,
+        paths: Iterable[str],
+        units: Iterable[str],
+        certificates: Iterable[str],
+        triggers: Iterable[tuple[str, str, tuple[str, ...]]] = (),
+    ) -> str:
         listed = " ".join(shlex.quote(path) for path in paths)
         parts = [
             f"echo '{_MARK}packages'; dpkg-query -W -f '${{db:Status-Status}} ${{Package}} ${{Version}}\\n'",
@@ -64,6 +86,9 @@ class ObserveHost(FactBase[HostState]):
             quoted = shlex.quote(directory)
             parts.append(f"echo '{_MARK}cert {directory}'; cat {quoted}/cert.pem 2>/dev/null")
             parts.append(f"echo '{_MARK}key {directory}'; openssl pkey -in {quoted}/key.pem -pubout 2>/dev/null")
+        for unit, kind, read in triggers:
+            known = f"$(cat {stamp(unit, kind)} 2>/dev/null)"
+            parts.append(f'test "$({digest_of(read)})" = "{known}" || echo \'{_MARK}stale {unit} {kind}\'')
         return "; ".join(parts) + "; true"
 
     def process(self, output: Iterable[str]) -> HostState:
@@ -86,6 +111,9 @@ class ObserveHost(FactBase[HostState]):
                         state.paths[path] = state.paths[path]._replace(sha256=digest.lstrip("\\"))
             elif kind == "units":
                 state.units.update(_units(lines))
+            elif kind == "stale":
+                unit, _, what = argument.partition(" ")
+                state.stale.add((unit, what))
             elif kind in ("cert", "key"):
                 pem = "\n".join(lines) + "\n"
                 if "BEGIN" in pem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from datetime import UTC, datetime
 from io import BytesIO, StringIO
 
@@ -14,8 +14,8 @@ from pyinfra.api import FileUploadCommand, FunctionCommand, StringCommand, opera
 from environment import pki
 from environment.derive import Roots
 from roles.kit import journal
-from roles.kit.declare import Certificate, Directory, File
-from roles.kit.observe import HostState
+from roles.kit.declare import Certificate, Directory, File, Unit
+from roles.kit.observe import STAMPS, HostState, digest_of, stamp
 
 STAGING = "/run/keel"
 """Where new files wait, on the host's memory: readable by root only, gone after a restart."""
@@ -100,23 +100,32 @@ def unit_enabled(name: str, state: HostState) -> Commands:
 
 
 @operation()
-def unit_running(name: str, state: HostState) -> Commands:
+def unit_running(wanted: Unit, state: HostState) -> Commands:
     """A unit that runs now."""
-    found = state.units.get(name)
+    found = state.units.get(wanted.name)
     if not found or found.active != "active":
-        yield f"systemctl reset-failed {name} 2>/dev/null; {_telling(name, 'start')}"
+        yield f"systemctl reset-failed {wanted.name} 2>/dev/null; {_telling(wanted.name, 'start')}"
+        yield from _stamped(wanted.triggers)
 
 
 @operation()
-def unit_reloaded(name: str) -> Commands:
+def unit_reloaded(wanted: Unit) -> Commands:
     """Make a unit read its configuration again; called only when that changed."""
-    yield _telling(name, "reload-or-restart")
+    yield _telling(wanted.name, "reload-or-restart")
+    yield from _stamped(trigger for trigger in wanted.triggers if trigger[1] == "reload")
 
 
 @operation()
-def unit_restarted(name: str) -> Commands:
+def unit_restarted(wanted: Unit) -> Commands:
     """Restart a unit; called only when something changed that it reads at its start."""
-    yield _telling(name, "restart")
+    yield _telling(wanted.name, "restart")
+    yield from _stamped(wanted.triggers)
+
+
+def _stamped(triggers: Iterable[tuple[str, str, tuple[str, ...]]]) -> Commands:
+    """Remember what a unit has read now."""
+    for unit, kind, read in triggers:
+        yield f"install -d {STAMPS} && {{ {digest_of(read)}; }} > {stamp(unit, kind)}"
 
 
 @operation()

@@ -143,3 +143,13 @@ def test_one_look_covers_everything_that_roles_declare(monkeypatch: pytest.Monke
     assert set(asked["paths"]) == {CONFIG, DROPIN, "/etc/service/note", "/etc/service"}
     assert asked["units"] == ["service.service"]
     assert asked["certificates"] == []
+
+
+@pytest.mark.parametrize(("kind", "does"), [("restart", "restarted"), ("reload", "reloaded")])
+def test_a_unit_that_missed_a_change_is_not_forgotten(monkeypatch: pytest.MonkeyPatch, kind: str, does: str) -> None:
+    """A run killed between a file and the restart for it, or a file of another stage: the next run makes up for it."""
+    state = found()
+    state.stale.add(("service.service", kind))
+    host, _ = converge(monkeypatch, state)
+    assert f"unit service.service {does}" in host.done
+    assert not [name for name in host.done if name.startswith("file ")]

@@ -6,6 +6,10 @@ import hashlib
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from roles.kit import operations
+from roles.kit.declare import Unit
 from roles.kit.observe import HostState, ObserveHost, PathState, UnitState
 
 RECORDED = """\
@@ -92,3 +96,25 @@ def test_the_command_answers_what_is_read(tmp_path: Path) -> None:
 
 def test_nothing_to_look_at_is_no_error() -> None:
     assert look().paths == {}
+
+
+def test_a_stamp_tells_what_a_unit_has_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No stamp, or one of other contents, is stale; the stamp that a restart writes is not; a certificate counts."""
+    monkeypatch.setattr("roles.kit.observe.STAMPS", str(tmp_path / "stamps"))
+    monkeypatch.setattr("roles.kit.operations.STAMPS", str(tmp_path / "stamps"))
+    (tmp_path / "config").write_text("a")
+    (tmp_path / "tls").mkdir()
+    (tmp_path / "tls" / "cert.pem").write_text("b")
+    unit = Unit("x.service", restart=(str(tmp_path / "config"), str(tmp_path / "tls")))
+
+    def stale() -> set[tuple[str, str]]:
+        command = ObserveHost().command(paths=(), units=(), certificates=(), triggers=unit.triggers)
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+        return ObserveHost().process(done.stdout.splitlines()).stale
+
+    assert stale() == {("x.service", "restart")}
+    for command in list(operations.unit_restarted._inner(unit))[1:]:
+        subprocess.run(["sh", "-c", str(command)], check=True)
+    assert stale() == set()
+    (tmp_path / "tls" / "cert.pem").write_text("c")
+    assert stale() == {("x.service", "restart")}

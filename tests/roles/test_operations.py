@@ -17,7 +17,7 @@ from pyinfra.api import FileUploadCommand, FunctionCommand
 from environment import pki
 from environment.derive import Roots
 from roles.kit import operations
-from roles.kit.declare import Certificate, Directory, File
+from roles.kit.declare import Certificate, Directory, File, Unit
 from roles.kit.observe import HostState, PathState, UnitState
 
 ROOTS = Roots("test", *(f"a root of the tests, long enough, {name}" for name in ("access", "pki", "backup")))
@@ -152,7 +152,7 @@ def test_a_key_pair_that_will_not_do_is_signed_anew(name: str) -> None:
 def test_a_unit_as_declared_needs_nothing() -> None:
     state = HostState(units={"etcd.service": UnitState("active", "enabled")})
     assert commands(operations.unit_enabled, "etcd.service", state) == []
-    assert commands(operations.unit_running, "etcd.service", state) == []
+    assert commands(operations.unit_running, Unit("etcd.service"), state) == []
 
 
 @pytest.mark.parametrize("found", [None, UnitState("inactive", "disabled"), UnitState("failed", "")])
@@ -160,7 +160,7 @@ def test_a_unit_that_drifted_is_enabled_and_started(found: UnitState | None) -> 
     """A start that fails prints what the unit itself said."""
     state = HostState(units={"etcd.service": found} if found else {})
     assert commands(operations.unit_enabled, "etcd.service", state) == ["systemctl enable --quiet etcd.service"]
-    (start,) = commands(operations.unit_running, "etcd.service", state)
+    (start,) = commands(operations.unit_running, Unit("etcd.service"), state)
     assert "systemctl start etcd.service || { journalctl -u etcd.service" in start
 
 
