@@ -34,10 +34,11 @@ BOOKKEEPING = frozenset({"__provider", "drift"})
 BEFORE_REPLACEMENT = frozenset({"drain"})
 """Actions that prepare the end of what runs: on a first creation nothing runs yet."""
 COMPARED = {
+    "image": frozenset({"dockerfile", "tag"}),
     "drain": frozenset({"host", "image", "specification"}),
     "ready": frozenset({"container", "container_name", "host"}),
 }
-"""Actions that concern one container: they carry the manifest to find their way, but only these inputs run them."""
+"""Actions that carry the manifest only to find their way: these inputs run them."""
 OBSERVED = frozenset({"image", "ready", "converge", "databases", "migration", "verification"})
 """Actions that can tell what is out of place; a drain has nothing to look at."""
 
