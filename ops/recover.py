@@ -31,6 +31,10 @@ class Busy(Exception):
     """Another controller is at work on this environment."""
 
 
+class Unrecorded(Exception):
+    """Containers of this environment run, and the state is empty: another backend, or a lost state."""
+
+
 def main(environment: str) -> None:
     """Make the stack ready for `pulumi up`. Raises Busy when a living process holds its lock."""
     _pulumi("stack", "select", "--create", environment)
@@ -78,6 +82,12 @@ def _remove_unrecorded(environment: str, resources: list[dict[str, Any]]) -> Non
         networks = docker("network", "ls", "-q", "--no-trunc", "--filter", f"label={LABEL}={environment}").split()
     except DockerFailed:
         return  # no engine: no containers
+    if containers and not resources:
+        raise Unrecorded(
+            f"{environment} has {len(containers)} container(s) here, but Pulumi's state knows nothing of it. Nothing was "
+            "changed. Bring the state back (the backend in Pulumi.yaml or PULUMI_BACKEND_URL), or remove the containers "
+            f"yourself and run again; their data stays on the volumes: docker rm -f $(docker ps -aq --filter label={LABEL}={environment})"
+        )
     for container in [c for c in containers if c not in recorded]:
         name = docker("inspect", "-f", "{{.Name}}", container).lstrip("/")
         print(
@@ -101,5 +111,5 @@ def _pulumi(*arguments: str, given: str | None = None) -> str:
 if __name__ == "__main__":
     try:
         main(sys.argv[1])
-    except (Busy, RuntimeError, DockerFailed) as error:
+    except (Busy, Unrecorded, RuntimeError, DockerFailed) as error:
         sys.exit(f"error: {error}")

@@ -49,7 +49,7 @@ def run(session: Session, *targets: str) -> list[str]:
             cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL,
             env={
                 **os.environ,
-                "KEEL_CONTEXT": str(context), "KEEL_REPORT": str(report), "PYTHONDONTWRITEBYTECODE": "1",
+                "KEEL_CONTEXT": str(context), "KEEL_REPORT": str(report),
             },
         )  # fmt: skip
         if done.returncode not in (0, 1) or not report.exists():

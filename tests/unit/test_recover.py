@@ -82,3 +82,21 @@ def test_a_clean_state_is_not_imported(backend: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(recover, "_pulumi", pulumi)
     recover.main("dev")
     assert pulumi.imported == ""
+
+
+def test_containers_of_a_lost_state_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty state beside running containers is another backend or a loss, not what a killed run leaves."""
+    removed: list[tuple[str, ...]] = []
+
+    def docker(*arguments: str) -> str:
+        if arguments[0] == "ps":
+            return "abc"
+        if arguments[0] == "rm":
+            removed.append(arguments)
+        return ""
+
+    monkeypatch.setattr(recover, "docker", docker)
+    with pytest.raises(recover.Unrecorded, match="knows nothing of it. Nothing was changed"):
+        recover._remove_unrecorded("dev", [])
+    recover._remove_unrecorded("dev", [{"urn": "network", "id": "n"}])
+    assert removed == [("rm", "-f", "abc")]
