@@ -96,7 +96,7 @@ def test_containers_of_a_lost_state_are_left_alone(monkeypatch: pytest.MonkeyPat
         return ""
 
     monkeypatch.setattr(recover, "docker", docker)
-    with pytest.raises(recover.Unrecorded, match="knows nothing of it. Nothing was changed"):
+    with pytest.raises(recover.Unrecorded, match=r"knows nothing of it\. Nothing was changed"):
         recover._remove_unrecorded("dev", [])
     recover._remove_unrecorded("dev", [{"urn": "network", "id": "n"}])
     assert removed == [("rm", "-f", "abc")]
