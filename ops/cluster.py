@@ -40,10 +40,12 @@ def patroni(session: Session, host: str, path: str, data: dict[str, Any] | None 
     """What Patroni on ``host`` answers at ``path``; with ``data`` it is a POST. Raises as Session.run does."""
     address, port = session.manifest.host(host).address, session.manifest.ports.patroni
     tls = CERTIFICATES["postgres"]
+    # Patroni opens its listener anew when its certificate changed: a question is asked again, a command is not.
+    again = "--retry 3 --retry-all-errors --retry-delay 1" if data is None else ""
     post = f"-X POST -d '{json.dumps(data)}'" if data is not None else ""
     return session.run(
         host,
-        f"curl -sS --max-time 60 --cacert {CA} --cert {tls}/cert.pem --key {tls}/key.pem {post} https://{address}:{port}{path}",
+        f"curl -sS {again} --max-time 60 --cacert {CA} --cert {tls}/cert.pem --key {tls}/key.pem {post} https://{address}:{port}{path}",
         timeout=70,
     )
 
