@@ -49,7 +49,9 @@ def main(environment: str) -> None:
     if deployment.pop("pending_operations", None):
         print(f"{environment}: operations that were interrupted are carried out again", flush=True)
         _pulumi("stack", "import", "-s", environment, given=json.dumps(state))
-    _remove_unrecorded(environment, deployment.get("resources") or [])
+    resources = deployment.get("resources") or []
+    _remove_unrecorded(environment, resources)
+    _notice_missing(environment, resources)
 
 
 def _locks(environment: str) -> Iterable[dict[str, Any]]:
@@ -97,6 +99,26 @@ def _remove_unrecorded(environment: str, resources: list[dict[str, Any]]) -> Non
     for network in [n for n in networks if n not in recorded]:
         print(f"{environment}: network {network[:12]} was made and not recorded; it is made again", flush=True)
         docker("network", "rm", network)
+
+
+def _notice_missing(environment: str, resources: list[dict[str, Any]]) -> None:
+    """Start recorded containers that were stopped, and let the state forget those that are gone, so that `up` makes them."""
+    recorded = {r["id"]: r["urn"] for r in resources if r["type"] == "docker:index/container:Container" and "id" in r}
+    if not recorded:
+        return
+    listed = docker(
+        "ps", "-a", "--no-trunc", "--filter", f"label={LABEL}={environment}", "--format", "{{.ID}} {{.State}}"
+    )
+    states = dict(line.split() for line in listed.splitlines())
+    for container in [c for c in recorded if states.get(c) in ("created", "exited")]:
+        print(f"{environment}: a stopped container is started: {recorded[container].rpartition('::')[2]}", flush=True)
+        docker("start", container)
+    gone = [urn for container, urn in recorded.items() if container not in states]
+    if gone:
+        names = ", ".join(urn.rpartition("::")[2] for urn in gone)
+        print(f"{environment}: containers that are gone are made again (their data is on volumes): {names}", flush=True)
+        targets = [argument for urn in gone for argument in ("--target", urn)]
+        _pulumi("refresh", "--yes", "--skip-preview", "-s", environment, *targets)
 
 
 def _pulumi(*arguments: str, given: str | None = None) -> str:

@@ -30,6 +30,7 @@ class Pulumi:
 def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}")
     monkeypatch.setattr(recover, "_remove_unrecorded", lambda *_: None)
+    monkeypatch.setattr(recover, "_notice_missing", lambda *_: None)
     return tmp_path
 
 
@@ -100,3 +101,20 @@ def test_containers_of_a_lost_state_are_left_alone(monkeypatch: pytest.MonkeyPat
         recover._remove_unrecorded("dev", [])
     recover._remove_unrecorded("dev", [{"urn": "network", "id": "n"}])
     assert removed == [("rm", "-f", "abc")]
+
+
+def test_stopped_containers_are_started_and_lost_ones_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[str, ...]] = []
+
+    def docker(*arguments: str) -> str:
+        if arguments[0] == "start":
+            started.append(arguments)
+        return "a running\nb exited"
+
+    pulumi = Pulumi({})
+    monkeypatch.setattr(recover, "docker", docker)
+    monkeypatch.setattr(recover, "_pulumi", pulumi)
+    kind = "docker:index/container:Container"
+    recover._notice_missing("dev", [{"type": kind, "id": i, "urn": f"urn::{i}"} for i in "abc"])
+    assert started == [("start", "b")]
+    assert pulumi.calls == [("refresh", "--yes", "--skip-preview", "-s", "dev", "--target", "urn::c")]
