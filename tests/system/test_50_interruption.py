@@ -10,6 +10,7 @@ import subprocess
 import pytest
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
+from ops.cluster import members
 from ops.docker import docker
 from tests.system.environments import Ephemeral, prepare, remove_leftovers
 
