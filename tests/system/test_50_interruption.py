@@ -88,6 +88,18 @@ def test_a_controller_with_another_state_is_kept_off_the_hosts(dev: Ephemeral) -
     assert "db1 is being changed by another controller: somebody@elsewhere" in refused.stdout + refused.stderr
 
 
+def test_a_host_removed_by_hand_is_made_again_with_its_data(dev: Ephemeral) -> None:
+    """PLAT-48: `make up` notices that the container is gone; the volumes hold what the member had."""
+    with dev.session() as session:
+        before = session.run("db2", "cat /var/lib/postgresql/*/main/PG_VERSION; ls /var/lib/etcd/member")
+    docker("rm", "-f", dev.container("db2"))
+    assert "containers that are gone are made again" in dev.recover().stdout
+    dev.up()
+    with dev.session() as session:
+        assert session.run("db2", "cat /var/lib/postgresql/*/main/PG_VERSION; ls /var/lib/etcd/member") == before
+        assert {member.name: member.well for member in members(session)} == {"db1": True, "db2": True}
+
+
 @retry(retry=retry_if_result(lambda done: not done), stop=stop_after_delay(120), wait=wait_fixed(2),
        retry_error_callback=lambda state: False)  # fmt: skip
 def verified(ephemeral: Ephemeral) -> bool:
