@@ -15,7 +15,8 @@ def test_a_reloaded_setting(dev: Ephemeral, environment: Session) -> None:
     """ADA-01, JEEX-05: preview names the setting, both values and what reloads where; up makes it effective."""
     dev.config["keel:postgres"]["work_mem"] = 7
     dev.save()
-    shown = dev.pulumi("preview", "--diff").stdout
+    preview = dev.pulumi("preview", "--diff")
+    shown = preview.stdout + preview.stderr
     assert "postgres.work_mem: 8 => 7: PostgreSQL reloads on db1, db2" in shown
     dev.up()
     assert [effective(environment, host, "work_mem") for host in ("db1", "db2")] == ["7MB", "7MB"]
@@ -26,7 +27,8 @@ def test_a_setting_that_needs_a_restart(dev: Ephemeral, environment: Session) ->
     before = environment.leader().name
     dev.config["keel:postgres"]["shared_buffers"] = 192
     dev.save()
-    shown = dev.pulumi("preview", "--diff").stdout
+    preview = dev.pulumi("preview", "--diff")
+    shown = preview.stdout + preview.stderr
     assert "postgres.shared_buffers: 256 => 192: PostgreSQL restarts on db1, db2" in shown
     dev.up()
     assert [effective(environment, host, "shared_buffers") for host in ("db1", "db2")] == ["192MB", "192MB"]
