@@ -25,6 +25,7 @@ preview:  ## what `make up` would change, drift on the hosts included
 	@$(RUN) pulumi preview -s $(ENV) --refresh
 
 down:  ## remove the environment (dev and ci with their data; elsewhere volumes are kept)
+	@$(RUN) python -m ops.recover $(ENV)
 	@$(RUN) pulumi destroy -s $(ENV) $(DOWN_FLAGS)
 
 shell:  ## a shell in which plain `pulumi`, `alembic`, `pytest` work

@@ -13,7 +13,7 @@ RELOAD = "reloads"
 
 POSTMASTER_SETTINGS = frozenset(
     {
-        "shared_buffers", "max_connections", "superuser_reserved_connections", "io_method", "locale",
+        "shared_buffers", "max_connections", "superuser_reserved_connections", "io_method",
     }
 )  # fmt: skip
 """Fields of `keel:postgres` that PostgreSQL reads only when it starts (pg_settings.context = postmaster)."""

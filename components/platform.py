@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 
 
 class Platform(pulumi.ComponentResource):
-    """Stages in order, then each product, then the verification, on which the outputs depend."""
+    """Stages in order, then each product, then the verification."""
 
     verification: Verification
 

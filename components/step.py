@@ -75,7 +75,11 @@ class StepProvider(ResourceProvider):
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Record what is out of place, so that the next preview shows it and the next update repairs it."""
-        drift = self._run("observe", props) if props["action"] in OBSERVED else []
+        try:
+            drift = self._run("observe", props) if props["action"] in OBSERVED else []
+        except StepFailed as error:
+            # An environment that does not answer is drift too: a refresh must go on, or nothing could be repaired.
+            drift = [f"cannot be looked at: {str(error).splitlines()[0]}"]
         return ReadResult(id_, {**_plain(props), "drift": drift})
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:

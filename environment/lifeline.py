@@ -28,6 +28,18 @@ def end_with_pulumi(*, with_children: bool) -> None:
     threading.Thread(target=_watch, args=(*engine, with_children), daemon=True).start()
 
 
+def runs(pid: int, name: str) -> bool:
+    """True if process ``pid`` is alive (not a zombie) and called ``name``."""
+    try:
+        return _stat(pid)[0] == name and _state(pid) not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 def _ancestor(name: str) -> tuple[int, str] | None:
     pid = os.getppid()
     while pid > 1:
@@ -49,7 +61,7 @@ def _watch(pid: int, started: str, with_children: bool) -> None:
     wait = threading.Event()
     while True:
         try:
-            if _stat(pid)[2] != started or Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            if _stat(pid)[2] != started or _state(pid) in "ZX":
                 break
         except (FileNotFoundError, ProcessLookupError):
             break

@@ -14,10 +14,13 @@ from roles.postgres.names import REWIND
 
 
 def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, Any]:
-    """Make the cluster hold what the model declares; what it holds beyond that is drift, reported and kept."""
+    """Make the cluster hold what the model declares."""
     with session.superuser() as superuser:
         changes = provision.plan(superuser.connect, spec(session, superuser))
-        for change in provision.apply(superuser.connect, changes):
+        # What nobody declared is taken back in dev and ci; where data is guarded, and for extensions, it is only told.
+        prune = not session.manifest.identity.kind.guarded
+        chosen = [change for change in changes if not change.what.startswith("drop extension")]
+        for change in provision.apply(superuser.connect, chosen, prune=prune):
             report(f"databases: {change.what}")
     return {}
 
@@ -26,7 +29,7 @@ def observe(session: Session, inputs: dict[str, Any]) -> list[str]:
     """The changes that `up` would make, one line each."""
     with session.superuser() as superuser:
         changes = provision.plan(superuser.connect, spec(session, superuser))
-    return sorted(f"{change.database}: {change.what}" for change in changes if not change.removes)
+    return sorted(f"{change.database}: {change.what}" for change in changes)
 
 
 def spec(session: Session, superuser: Superuser) -> ClusterSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -9,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from environment import image, roles
-from environment.load import parse, read_stack_file, stack_file
-from ops.docker import build, image_id
+from environment.load import ROOT, parse, read_stack_file, stack_file
+from ops.docker import DockerFailed, build, image_id
 from ops.session import Session
 
 Report = Callable[[str], None]
@@ -24,10 +25,21 @@ def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str,
 def _build(inputs: dict[str, Any], report: Report) -> str:
     found = image_id(inputs["tag"])
     if found is None:
+        _provide_base(inputs["dockerfile"].split()[1])
         with tempfile.TemporaryDirectory(prefix="keel-image-") as folder:
             Path(folder, "Dockerfile").write_text(inputs["dockerfile"])
             found = build(folder, inputs["tag"], {"keel.image": "host"}, report)
     return found
+
+
+def _provide_base(base: str) -> None:
+    """The set-up provides the release's base image where it is not there yet (only dev's is by default)."""
+    if image_id(base) is None:
+        done = subprocess.run(
+            [ROOT / "tools" / "setup", "--suite", base.partition(":")[2]], capture_output=True, text=True
+        )
+        if done.returncode:
+            raise DockerFailed(f"the base image {base} cannot be provided: {(done.stdout + done.stderr)[-1500:]}")
 
 
 def observe(session: Session, inputs: dict[str, Any]) -> list[str]:

@@ -21,6 +21,7 @@ from urllib.parse import urlparse
 
 import yaml
 
+from environment import lifeline
 from environment.load import PROJECT
 from ops.docker import DockerFailed, docker
 
@@ -71,10 +72,7 @@ def _backend() -> Path | None:
 
 
 def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip() == "pulumi"
-    except OSError:
-        return False
+    return lifeline.runs(pid, "pulumi")
 
 
 def _remove_unrecorded(environment: str, resources: list[dict[str, Any]]) -> None:

@@ -7,6 +7,7 @@ argument or an environment variable of another process.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -163,7 +164,9 @@ class Superuser:
 def open_session(manifest: Manifest, roots: Roots) -> Iterator[Session]:
     """A session for ``manifest``; everything it wrote is removed at the end."""
     memory = Path("/dev/shm")  # noqa: S108 - a private directory is made inside
-    folder = Path(tempfile.mkdtemp(prefix="keel-", dir=memory if memory.is_dir() else None))
+    base = memory if memory.is_dir() else Path(tempfile.gettempdir())
+    _sweep(base)
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=base))
     session = Session(manifest, roots, folder)
     try:
         _write(session.key, private_openssh(roots.ssh_key("controller")))
@@ -178,6 +181,17 @@ def open_session(manifest: Manifest, roots: Roots) -> Iterator[Session]:
                     ["ssh", "-F", str(session.ssh_config), "-O", "exit", host.name], capture_output=True, check=False
                 )
         shutil.rmtree(folder, ignore_errors=True)
+
+
+PREFIX = "keel-session-"
+
+
+def _sweep(base: Path) -> None:
+    """Remove the folders of sessions whose process was killed: they hold keys."""
+    for folder in base.glob(f"{PREFIX}*"):
+        pid = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if not Path("/proc", pid).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def export(session: Session) -> Path:

@@ -96,7 +96,7 @@ def unit_enabled(name: str, state: HostState) -> Commands:
     """A unit that starts at boot."""
     found = state.units.get(name)
     if not found or found.enabled not in ("enabled", "static", "alias"):
-        yield f"systemctl enable --quiet {name}"
+        yield f"systemctl unmask --quiet {name}; systemctl enable --quiet {name}"
 
 
 @operation()

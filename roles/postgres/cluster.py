@@ -179,6 +179,9 @@ def _restart_all(target: Target) -> None:
         leader = next(m for m in members if m["role"] == "leader")
         if not replicas and not leader.get("pending_restart"):
             return
+        if _lowered(leader):
+            _restart(target, leader["name"], leader["host"])
+            continue
         for member in replicas:
             _restart(target, member["name"], member["host"])
         if leader.get("pending_restart"):
@@ -187,6 +190,26 @@ def _restart_all(target: Target) -> None:
                 _switchover(target, leader, candidates[0])
             if any(m["name"] == leader["name"] and m.get("pending_restart") for m in _members(target)):
                 _restart(target, leader["name"], leader["host"])
+
+
+LEADER_FIRST = frozenset(
+    {
+        "max_connections",
+        "max_worker_processes",
+        "max_wal_senders",
+        "max_prepared_transactions",
+        "max_locks_per_transaction",
+    }
+)
+"""A replica must not have less of these than its primary: to lower one, the primary restarts first, in its place."""
+
+
+def _lowered(leader: dict[str, Any]) -> bool:
+    """True if the leader waits to restart with less of something that its replicas must not have less of."""
+    reasons = leader.get("pending_restart_reason") or {}
+    return any(
+        name in LEADER_FIRST and int(reason["new_value"]) < int(reason["old_value"]) for name, reason in reasons.items()
+    )
 
 
 def _switchover(target: Target, leader: dict[str, Any], candidate: str) -> None:

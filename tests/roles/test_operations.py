@@ -159,7 +159,9 @@ def test_a_unit_as_declared_needs_nothing() -> None:
 def test_a_unit_that_drifted_is_enabled_and_started(found: UnitState | None) -> None:
     """A start that fails prints what the unit itself said."""
     state = HostState(units={"etcd.service": found} if found else {})
-    assert commands(operations.unit_enabled, "etcd.service", state) == ["systemctl enable --quiet etcd.service"]
+    assert commands(operations.unit_enabled, "etcd.service", state) == [
+        "systemctl unmask --quiet etcd.service; systemctl enable --quiet etcd.service"
+    ]
     (start,) = commands(operations.unit_running, Unit("etcd.service"), state)
     assert "systemctl start etcd.service || { journalctl -u etcd.service" in start
 
