@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Generator, Iterable
+from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -172,8 +173,11 @@ def _healthy(members: list[dict[str, Any]]) -> bool:
 
 
 def _restart_all(target: Target) -> None:
-    """Replicas one by one, then switchover and the old leader. Stops at the first member that does not return."""
-    for _ in range(3):
+    """Replicas one by one, then switchover and the old leader; to lower a value, the leader first, in its place.
+
+    Each round looks anew; raises Refused when members still wait after five.
+    """
+    for _ in range(5):
         members = _await(target, _healthy, "every member running before the restarts")
         replicas = [m for m in members if m["role"] != "leader" and m.get("pending_restart")]
         leader = next(m for m in members if m["role"] == "leader")
@@ -181,6 +185,8 @@ def _restart_all(target: Target) -> None:
             return
         if _lowered(leader):
             _restart(target, leader["name"], leader["host"])
+            # The replicas must have replayed the lower value, and told so, before they can start with it.
+            _await_new_configuration(url(target, "/config"))
             continue
         for member in replicas:
             _restart(target, member["name"], member["host"])
@@ -190,6 +196,9 @@ def _restart_all(target: Target) -> None:
                 _switchover(target, leader, candidates[0])
             if any(m["name"] == leader["name"] and m.get("pending_restart") for m in _members(target)):
                 _restart(target, leader["name"], leader["host"])
+    waiting = [m["name"] for m in _members(target) if m.get("pending_restart")]
+    if waiting:
+        raise Refused(f"{', '.join(waiting)} still wait(s) for a restart after five rounds; look at `patronictl list`")
 
 
 LEADER_FIRST = frozenset(
@@ -223,9 +232,9 @@ def _switchover(target: Target, leader: dict[str, Any], candidate: str) -> None:
 
 
 def _restart(target: Target, name: str, address: str) -> None:
+    """Restart one member and wait until it runs, for a while also until it no longer asks for a restart: a replica
+    that started before it had replayed its primary's lower value asks again, and the next round sees it."""
     _shell(f"{CURL} -f -X POST -d '{{}}' {url(target, '/restart', address)}")
-    _await(
-        target,
-        lambda now: _healthy(now) and not any(m["name"] == name and m.get("pending_restart") for m in now),
-        f"{name} running after its restart",
-    )
+    _await(target, _healthy, f"{name} running after its restart")
+    with suppress(Refused):
+        _await(target, lambda now: not any(m["name"] == name and m.get("pending_restart") for m in now), name, 10)

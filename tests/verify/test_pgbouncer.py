@@ -20,7 +20,8 @@ USERS = "/etc/pgbouncer/userlist.txt"
 
 def console(look: Look, edge: HostEntry, command: str) -> list[dict[str, str]]:
     """Rows of a command of PgBouncer's console, reached as its own user over its socket."""
-    psql = f"psql -X --csv -h /run/pgbouncer -p 6432 -U postgres pgbouncer -c {shlex.quote(command)}"
+    port = look.session.manifest.ports.pgbouncer
+    psql = f"psql -X --csv -h /run/pgbouncer -p {port} -U postgres pgbouncer -c {shlex.quote(command)}"
     return list(csv.DictReader(look.shell(edge, f"runuser -u postgres -- {psql}").splitlines()))
 
 
