@@ -47,6 +47,8 @@ def _sentence(role: str, path: str, before: object, after: object, hosts: list[d
     if section == "postgres":
         if name in POSTMASTER_SETTINGS:
             order = "replicas first, then a switchover, the old primary last" if len(names) > 1 else "the only member"
+            if name == "max_connections" and len(names) > 1 and int(str(after)) < int(str(before)):
+                order = "to lower it, the primary first, without a switchover"
             return f"{path}: {before} => {after}: {SERVICES[role]} restarts on {where} ({order})"
         effect = RELOAD
     return f"{path}: {before} => {after}: {SERVICES.get(role, role)} {effect} on {where}"
