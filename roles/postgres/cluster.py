@@ -191,9 +191,9 @@ def _restart_all(target: Target) -> None:
         for member in replicas:
             _restart(target, member["name"], member["host"])
         if leader.get("pending_restart"):
-            candidates = [m["name"] for m in _members(target) if m["role"] == "sync_standby"]
-            if candidates:
-                _switchover(target, leader, candidates[0])
+            candidate = _candidate(target)
+            if candidate:
+                _switchover(target, leader, candidate)
             if any(m["name"] == leader["name"] and m.get("pending_restart") for m in _members(target)):
                 _restart(target, leader["name"], leader["host"])
     waiting = [m["name"] for m in _members(target) if m.get("pending_restart")]
@@ -219,6 +219,21 @@ def _lowered(leader: dict[str, Any]) -> bool:
     return any(
         name in LEADER_FIRST and int(reason["new_value"]) < int(reason["old_value"]) for name, reason in reasons.items()
     )
+
+
+def _candidate(target: Target) -> str | None:
+    """The member to switch over to, awaited: a standby that has just restarted is synchronous again a loop later.
+
+    None where there is no replica; then the primary restarts in its place.
+    """
+    if target.manifest.postgres.replicas == 0:
+        return None
+    role = "sync_standby" if target.manifest.postgres.synchronous else "replica"
+
+    def fit(members: list[dict[str, Any]]) -> list[str]:
+        return [m["name"] for m in members if m["role"] == role and m["state"] == "streaming"]
+
+    return fit(_await(target, lambda now: bool(fit(now)), f"a {role} to switch over to", 30))[0]
 
 
 def _switchover(target: Target, leader: dict[str, Any], candidate: str) -> None:
