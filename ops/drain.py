@@ -60,11 +60,17 @@ def _move_leader(session: Session, host: str, report: Any) -> None:
         )
     if not any(member.name == host and member.leads for member in found):
         return
-    candidate = next((m.name for m in others if m.role == "sync_standby"), others[0].name)
+    candidate = _await_candidate(session) if session.manifest.postgres.synchronous else others[0].name
     report(f"switchover from {host} to {candidate}")
     answer = patroni(session, host, "/switchover", {"leader": host, "candidate": candidate})
     if not _await_leader(session, candidate):
         raise Refused(f"the switchover from {host} to {candidate} did not succeed: {answer}. {host} was left running.")
+
+
+@retry(retry=retry_if_result(lambda name: not name), stop=stop_after_delay(30), wait=wait_fixed(0.5))
+def _await_candidate(session: Session) -> str:
+    """The synchronous standby; one that has just come back is synchronous again a loop later."""
+    return next((member.name for member in members(session) if member.role == "sync_standby"), "")
 
 
 @retry(retry=retry_if_result(lambda done: not done), stop=stop_after_delay(60), wait=wait_fixed(0.5),
