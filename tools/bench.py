@@ -18,7 +18,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table
 
-from tests.system.environments import Ephemeral, prepare, remove_leftovers
+from tests.system.environments import Ephemeral, discard, prepare
 
 STEP = re.compile(r"dynamic/keel:(\w+) (\S+) (?:created|updated|refreshed) \((\d+)s\)")
 AIMS = {"cold up": 90, "no-op up": 10, "one setting": 20, "drift check": 30}
@@ -35,7 +35,7 @@ def main(rounds: int) -> None:
         try:
             _round(ephemeral, seconds, steps)
         finally:
-            remove_leftovers(ephemeral.name)
+            discard(ephemeral)
     _print(seconds, steps)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from ops.session import Session
-from tests.system.environments import Ephemeral, prepare, remove_leftovers
+from tests.system.environments import Ephemeral, discard, prepare
 from tests.system.inventory import Inventory, take_inventory
 
 
@@ -45,4 +45,4 @@ def _environment(like: str) -> Iterator[Ephemeral]:
         yield ephemeral
     finally:
         if ephemeral.project.exists():
-            remove_leftovers(ephemeral.name)
+            discard(ephemeral)

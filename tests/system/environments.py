@@ -114,6 +114,12 @@ class Ephemeral:
         shutil.rmtree(self.project)
 
 
+def discard(ephemeral: Ephemeral) -> None:
+    """Remove whatever is left of an environment, its files included, without asking Pulumi."""
+    remove_leftovers(ephemeral.name)
+    shutil.rmtree(ephemeral.project, ignore_errors=True)
+
+
 def prepare(like: str) -> Ephemeral:
     """An environment with the topology of the stack ``like``, not up yet."""
     name = f"test-{like}-{secrets.token_hex(2)}"

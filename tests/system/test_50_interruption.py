@@ -12,7 +12,7 @@ from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from ops.cluster import members
 from ops.docker import docker
-from tests.system.environments import Ephemeral, prepare, remove_leftovers
+from tests.system.environments import Ephemeral, discard, prepare
 
 MOMENTS = {
     "while hosts are made": "Container db1 created",
@@ -51,7 +51,7 @@ def test_a_killed_up_is_finished_by_the_next(fresh: Ephemeral) -> None:
         fresh.up()
         fresh.up("--expect-no-changes")
     finally:
-        remove_leftovers(fresh.name)
+        discard(fresh)
 
 
 def test_a_second_controller_leaves(dev: Ephemeral) -> None:
