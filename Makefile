@@ -10,13 +10,16 @@ DOWN_FLAGS ?= --yes
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down shell setup verify status drift test test-fast lint bench reference \
+.PHONY: help check up preview down shell setup verify status drift test test-fast lint bench reference \
         dev-setup docker-up migrate migration test-db
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-up:  ## the environment, from whatever is there, verified
+check:  ## what stands in the way of a set-up on this machine; changes nothing
+	@tools/setup --check
+
+up: check  ## the environment, from whatever is there, verified
 	@$(FAST) python -m ops.preflight $(ENV)
 	@$(RUN) python -m ops.recover $(ENV)
 	@$(RUN) pulumi up -s $(ENV) $(UP_FLAGS)
@@ -50,7 +53,7 @@ lint:  ## ruff and mypy
 test-fast: lint  ## no Docker: lint, unit, component and role tests
 	@$(FAST) pytest -q -n 2 tests/unit tests/components tests/roles
 
-test: lint  ## everything: real servers, real environments beside a running one
+test: check lint  ## everything: real servers, real environments beside a running one
 	@$(RUN) tools/test
 
 reference:  ## regenerate schema, settings page and requirement map

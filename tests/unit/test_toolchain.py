@@ -182,3 +182,13 @@ def test_the_version_gate_parses_on_old_pythons_and_accepts_new_ones() -> None:
     loader.exec_module(script)
     assert script.too_old((3, 11, 0), "python3") is None
     assert "this is 3.7.16" in script.too_old((3, 7, 16), "python3")
+
+
+def test_a_check_takes_no_step(tmp_path: Path) -> None:
+    """`make up` looks at everything first: what is missing is not provided by the look."""
+    system, where = usable(tmp_path), cache(tmp_path)
+    wanted = main.plan(system, where, docker=True, suites=["forky"])
+    assert not all(step.done() for step in wanted)
+    assert main.provide(system, where, wanted, docker=True, quiet=True, check=True) == 0
+    assert not where.root.exists()
+    assert not system.worked

@@ -34,8 +34,10 @@ def plan(system: System, cache: Cache, docker: bool, suites: Sequence[str]) -> l
     return [python, docker_engine, pulumi, plugin, *images]
 
 
-def provide(system: System, cache: Cache, wanted: Sequence[Step], docker: bool, quiet: bool) -> int:
-    """Do what is missing of `wanted`; the exit status."""
+def provide(
+    system: System, cache: Cache, wanted: Sequence[Step], docker: bool, quiet: bool, check: bool = False
+) -> int:
+    """Do what is missing of `wanted`, or with `check` only look whether it can be done; the exit status."""
     pending = [step for step in wanted if not step.done()]
     findings = preflight.machine(system) if docker else []
     findings += preflight.steps(system, pending)
@@ -44,6 +46,8 @@ def provide(system: System, cache: Cache, wanted: Sequence[Step], docker: bool, 
             say(f"Keel cannot be set up: {finding}")
         say("Nothing was changed.")
         return REFUSED
+    if check:
+        return 0
     if pending:
         with cache.alone():
             for step in pending:
@@ -60,6 +64,7 @@ def main(arguments: Sequence[str]) -> int:
     """Entry point after the version gate; the exit status."""
     parser = argparse.ArgumentParser(prog="tools/setup", description=__doc__)
     parser.add_argument("--quiet", action="store_true", help="say nothing when everything is there")
+    parser.add_argument("--check", action="store_true", help="only say what stands in the way; change nothing")
     parser.add_argument("--no-docker", action="store_true", help="the Python environment only")
     parser.add_argument(
         "--suite",
@@ -75,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
     system = System({**os.environ, "PATH": cache.without_own(os.environ.get("PATH", os.defpath))})
     try:
         wanted = plan(system, cache, not options.no_docker, options.suite or ["forky"])
-        status = provide(system, cache, wanted, not options.no_docker, options.quiet)
+        status = provide(system, cache, wanted, not options.no_docker, options.quiet, options.check)
     except SetupError as error:
         say(f"Set-up stopped: {error}")
         return FAILED
