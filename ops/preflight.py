@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 from environment.load import InvalidStack, parse, read_stack_file, stack_file
+from environment.rules.placement import published_ports
 from environment.settings import Settings
 from environment.types import Provider
 
@@ -32,15 +33,10 @@ def taken_ports(environment: str, settings: Settings) -> list[str]:
     """One sentence per published port that something other than this environment holds."""
     if settings.environment.provider is not Provider.DOCKER:
         return []
-    published = settings.network.published
-    wanted = {f"keel:network.published.{k}": v for k, v in published.model_dump().items() if k != "ssh" and v}
-    wanted |= {
-        f"keel:network.published.ssh (host {name})": published.ssh + index for index, name in enumerate(settings.hosts)
-    }
     own = _own_ports(environment)
     return [
-        f"port {port} on 127.0.0.1 ({path}) is taken by {_holder(port)}"
-        for path, port in wanted.items()
+        f"port {port} on 127.0.0.1 (keel:{path}) is taken by {_holder(port)}"
+        for path, port in published_ports(settings.network, settings.hosts)
         if port not in own and not _free(port)
     ]
 
