@@ -53,7 +53,7 @@ def plan(connect: Connect, spec: ClusterSpec) -> list[Change]:
         if product.name in cluster.databases:
             with connect(product.name) as connection:
                 contents = read_contents(connection)
-        changes += _contents(product, contents, _of_database(cluster, product.name))
+        changes += _contents(product, contents, _of_database(cluster, product.name), development=spec.development)
     return changes
 
 
@@ -86,13 +86,19 @@ def apply(connect: Connect, changes: Iterable[Change], *, prune: bool = False) -
 
 
 def admit(connect: Connect, product: Product) -> list[Change]:
-    """Let the application log in; call it when the database has reached head (PLAT-28). Idempotent."""
+    """Let the product's programs log in; call it when the database has reached head (PLAT-28). Idempotent."""
     with connect(MAINTENANCE_DATABASE) as connection:
-        found = read_cluster(connection).roles.get(product.app_role)
-    if found is None:
-        raise ProvisionError(f"role {product.app_role} does not exist: provision {product.name} first")
-    statement = sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(product.app_role))
-    return apply(connect, [] if found.login else [Change(f"admit role {product.app_role}", statement)])
+        found = read_cluster(connection).roles
+    if missing := [role for role in product.client_roles if role not in found]:
+        raise ProvisionError(f"role {missing[0]} does not exist: provision {product.name} first")
+    return apply(
+        connect,
+        [
+            Change(f"admit role {role}", sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(role)))
+            for role in product.client_roles
+            if not found[role].login
+        ],
+    )
 
 
 def declared_roles(spec: ClusterSpec, version: int) -> list[Role]:
@@ -158,7 +164,9 @@ def _database(product: Product, cluster: Cluster, locale: str) -> Iterator[Chang
     yield from role_changes.settings("DATABASE", product.name, declared, found_settings)
 
 
-def _contents(product: Product, found: Contents, database_grants: frozenset[Grant]) -> Iterator[Change]:
+def _contents(
+    product: Product, found: Contents, database_grants: frozenset[Grant], *, development: bool
+) -> Iterator[Change]:
     for extension in sorted(set(product.extensions) - found.extensions):
         statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {}").format(sql.Identifier(extension))
         yield Change(f"create extension {extension} in {product.name}", statement, product.name)
@@ -180,7 +188,8 @@ def _contents(product: Product, found: Contents, database_grants: frozenset[Gran
             )
             what = f"give {schema}.{name} in {product.name} from {owner} to {product.owner_role}"
             yield Change(what, statement, product.name)
-    yield from privileges(found.grants | database_grants, product_grants(product), product.name, product.owner_role)
+    declared = product_grants(product, development=development)
+    yield from privileges(found.grants | database_grants, declared, product.name, product.owner_role)
 
 
 def _of_database(cluster: Cluster, name: str) -> frozenset[Grant]:

@@ -48,6 +48,7 @@ class ClusterSpec(Model):
     passwords: Mapping[str, SecretStr] = Field(description="By role name, one for each role that can log in.")
     locale: str = Field(description="Collate and ctype of every product database, libc (PLAT-02).")
     migrated: Mapping[str, Migrated] = Field(default_factory=dict, description="By product; missing: never.")
+    development: bool = Field(default=False, description="An environment of kind dev (BAC-11, X-46).")
     maintenance_logins: tuple[str, ...] = Field(
         default=(),
         description="Roles made elsewhere that connect to `postgres`, such as Patroni's rewind role.",
@@ -104,10 +105,11 @@ def product_roles(product: Product, migrated: Migrated) -> Iterator[Role]:
         product.migrator_role, login=True, password=True, bypassrls=True, becomes=frozenset(becomes),
         settings=(("statement_timeout", "0"),),  # X-12: a long migration is not an error
     )  # fmt: skip
-    yield Role(
-        product.app_role, login={Migrated.HEAD: True, Migrated.NEVER: False}.get(migrated), password=True,
-        settings=(("statement_timeout", product.statement_timeout),),  # ADA-02
-    )  # fmt: skip
+    for client in product.client_roles:
+        yield Role(
+            client, login={Migrated.HEAD: True, Migrated.NEVER: False}.get(migrated), password=True,
+            settings=(("statement_timeout", product.statement_timeout),),  # ADA-02
+        )  # fmt: skip
     yield Role(product.readonly_role, login=True, password=True, settings=(("default_transaction_read_only", "on"),))
 
 
@@ -117,20 +119,21 @@ def maintenance_grants(spec: ClusterSpec) -> set[Grant]:
     return {Grant("DATABASE", MAINTENANCE_DATABASE, role, "CONNECT") for role in logins}
 
 
-def product_grants(product: Product) -> set[Grant]:
+def product_grants(product: Product, *, development: bool = False) -> set[Grant]:
     """Privileges in a product's database that no migration has to repeat (PLAT-10, X-46)."""
-    app, readonly, migrator = product.app_role, product.readonly_role, product.migrator_role
+    clients, readonly, migrator = product.client_roles, product.readonly_role, product.migrator_role
     auth = [product.auth_role] if product.auth_role else []
-    connect = {
-        Grant("DATABASE", product.name, role, "CONNECT") for role in (app, readonly, migrator, ADMIN, MONITOR, BACKUP)
-    }
-    usage = {Grant("SCHEMA", "public", role, "USAGE") for role in (app, readonly, migrator, ADMIN, MONITOR, *auth)}
+    logins = (*clients, readonly, migrator, ADMIN, MONITOR, BACKUP)
+    connect = {Grant("DATABASE", product.name, role, "CONNECT") for role in logins}
+    usage = {Grant("SCHEMA", "public", role, "USAGE") for role in (*clients, readonly, migrator, ADMIN, MONITOR, *auth)}
+    if development and product.creates_in_dev:
+        usage |= {Grant("SCHEMA", "public", product.app_role, "CREATE")}
     if auth:
-        usage |= {Grant("SCHEMA", "auth", role, "USAGE") for role in (app, migrator)}
+        usage |= {Grant("SCHEMA", "auth", role, "USAGE") for role in (*clients, migrator)}
     # The version table: the migrator reads it as itself, the monitor tells how far the database is (PLAT-28).
     usage |= {Grant("SCHEMA", "alembic", role, "USAGE") for role in (migrator, readonly, MONITOR)}
-    future = {Grant("SCHEMA", "public", role, right, "TABLES") for role in (app, migrator) for right in WRITE}
-    future |= {Grant("SCHEMA", "public", role, "USAGE", "SEQUENCES") for role in (app, migrator)}
+    future = {Grant("SCHEMA", "public", role, right, "TABLES") for role in (*clients, migrator) for right in WRITE}
+    future |= {Grant("SCHEMA", "public", role, "USAGE", "SEQUENCES") for role in (*clients, migrator)}
     future |= {Grant("SCHEMA", "public", readonly, "SELECT", "TABLES")}
     future |= {Grant("SCHEMA", "alembic", role, "SELECT", "TABLES") for role in (migrator, readonly, MONITOR)}
     return connect | usage | future

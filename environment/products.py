@@ -34,6 +34,10 @@ class Table(Model):
 
     classification: Literal["internal", "confidential"] = Field(description="How sensitive its rows are.")
     pii: tuple[Name, ...] = Field(default=(), description="Columns with personal data, masked outside production.")
+    shared: Literal["read", "write"] | None = Field(
+        default=None,
+        description="Rows that belong to no user, without row-level security: what the application may do with them.",
+    )
 
 
 class Product(Model):
@@ -42,6 +46,12 @@ class Product(Model):
     name: ProductName = Field(description="Name of the folder, the database and the Alembic section.")
     title: str = Field(description="The product's name for people.")
     app_role: Name = Field(description="Login of the application; the seeds name it.")
+    worker_role: Name | None = Field(
+        default=None, description="Login of background workers, who read the rows of all users (RIQ-03)."
+    )
+    creates_in_dev: bool = Field(
+        default=False, description="The application may create objects in `public`, in dev only (BAC-11, X-46)."
+    )
     extensions: tuple[Name, ...] = Field(description="Exact set in pg_extension, beside plpgsql (PLAT-06).")
     identity_type: Literal["uuid", "integer"] | None = Field(
         description="Type of app.current_user_id in the policies; null: no row-level security.",
@@ -49,6 +59,13 @@ class Product(Model):
     auth_path: bool = Field(description="Has functions that find a user before the identity is known (PLAT-18).")
     statement_timeout: Duration = Field(description="Of the application role only (ADA-02, X-12).")
     tables: dict[Name, Table] = Field(description="Every table, classified.")
+    revision_ids: Literal["number", "timestamp"] = Field(
+        default="number", description="How a new revision is called: 004, or 20260131_0930 (BAC-30)."
+    )
+    renamed: dict[Name, dict[Name, Name]] = Field(
+        default_factory=dict,
+        description="Table → truncated column → its name. No release while one exists (RIQ-26, PLAT-13).",
+    )
 
     @property
     def owner_role(self) -> str:
@@ -73,7 +90,17 @@ class Product(Model):
     @property
     def login_roles(self) -> tuple[str, ...]:
         """The roles that need a password."""
-        return self.app_role, self.readonly_role, self.migrator_role
+        return *self.client_roles, self.readonly_role, self.migrator_role
+
+    @property
+    def client_roles(self) -> tuple[str, ...]:
+        """The product's own programs: application and workers. Admitted when the database is at head (PLAT-28)."""
+        return (self.app_role, self.worker_role) if self.worker_role else (self.app_role,)
+
+    @property
+    def tenant_tables(self) -> tuple[str, ...]:
+        """Tables whose rows belong to users: row-level security is enabled and forced there (PLAT-15)."""
+        return tuple(name for name, table in self.tables.items() if self.identity_type and not table.shared)
 
     @property
     def folder(self) -> Path:

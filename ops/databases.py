@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from db import migrate, provision
 from db.spec import ClusterSpec, Migrated, cluster_roles, product_roles
+from environment.types import Kind
 from ops.session import Session, Superuser
 from roles.postgres.names import REWIND
 
@@ -42,6 +43,7 @@ def spec(session: Session, superuser: Superuser) -> ClusterSpec:
         passwords={role.name: SecretStr(session.roots.password(role.name)) for role in roles if role.password},
         locale=session.manifest.postgres.locale,
         migrated={product.name: _migrated(superuser, product) for product in products},
+        development=session.manifest.identity.kind is Kind.DEV,
         maintenance_logins=(REWIND,),
     )
 
