@@ -11,7 +11,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help check up preview down shell setup verify status drift test test-fast lint bench reference \
-        dev-setup docker-up migrate migration test-db
+        catalogue dev-setup docker-up migrate migration test-db
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ reference:  ## regenerate schema, settings page and requirement map
 	@$(FAST) python -m environment.schema
 	@$(FAST) python -m environment.reference
 	@$(FAST) python -m tools.requirements_map
+
+catalogue:  ## regenerate db/*/catalogue.txt from new databases at head
+	@$(RUN) python -m tools.catalogues $(product)
 
 bench:  ## cold start, no-op, one setting, drift check
 	@$(RUN) python -m tools.bench

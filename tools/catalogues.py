@@ -1,0 +1,24 @@
+"""Write `db/<name>/catalogue.txt` of every product, or of those named, from a new database at head."""
+
+import sys
+
+from db import catalogue, migrate
+from environment.products import ROOT
+from environment.products import catalogue as products
+from tests.db.conftest import provisioned, spec_of
+from tests.db.server import running
+
+
+def main(names: list[str]) -> None:
+    """Start a scratch server, migrate, write."""
+    with running() as server:
+        provisioned(server, spec_of())
+        for product in (products()[name] for name in names or products()):
+            migrate.upgrade(product, server.url(product))
+            with server.connect(product.name) as connection:
+                catalogue.path(product).write_text(catalogue.render(catalogue.read(connection)))
+            print(f"{catalogue.path(product).relative_to(ROOT)} written")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
