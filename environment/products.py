@@ -34,10 +34,18 @@ class Table(Model):
 
     classification: Literal["internal", "confidential"] = Field(description="How sensitive its rows are.")
     pii: tuple[Name, ...] = Field(default=(), description="Columns with personal data, masked outside production.")
-    shared: Literal["read", "write"] | None = Field(
+    shared: Literal["read", "keep", "write"] | None = Field(
         default=None,
-        description="Rows that belong to no user, without row-level security: what the application may do with them.",
+        description="Rows that belong to no user, without row-level security: what the application may do with them. "
+        "`keep`: everything but DELETE, for rows that are only marked as deleted (ADA-13).",
     )
+
+    @property
+    def rights(self) -> tuple[str, ...]:
+        """The application's privileges, all of them (PLAT-10); grants.sql gives exactly these."""
+        if self.shared == "read":
+            return ("SELECT",)
+        return ("SELECT", "INSERT", "UPDATE") if self.shared == "keep" else ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
 class Product(Model):
