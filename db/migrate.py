@@ -62,22 +62,21 @@ def current(product: Product, url: str) -> str | None:
         raise MigrationError(f"{product.name}: the revision cannot be read: {_said(error)}") from error
 
 
-def upgrade(product: Product, url: str, *, wait: float | None = None) -> None:
-    """Bring the database to head, with functions, policies and grants; nothing happens when it is there.
+def upgrade(product: Product, url: str, *, target: str | None = None, wait: float | None = None) -> None:
+    """Bring the database to `target`, an older revision that a stack is held at, or to head.
 
-    Waits up to `wait` seconds (default: migrations.session.WAIT) for another migration. Each revision is a
-    transaction: a failing one is rolled back, those before it stay. Raises MigrationError.
+    Functions, policies and grants belong to head and are applied only there. Nothing happens when the database
+    is there. Waits up to `wait` seconds (default: migrations.session.WAIT) for another migration. Each revision
+    is a transaction: a failing one is rolled back, those before it stay. Raises MigrationError; before anything
+    was changed when `target` is unknown or behind the database.
     """
-    target = head(product)
-    at = current(product, url)
-    if at and not _knows(product, at):
-        raise MigrationError(
-            f"{product.name}: the database is at revision {at}, which is not in this checkout's history: it belongs "
-            "to a newer release or another branch. Nothing was changed. Use the checkout that made it"
-        )
+    newest = head(product)
+    target = target or newest
+    _check_reachable(product, current(product, url), target)
     try:
         command.upgrade(config(product, url, wait), target)
-        repeatable.apply(product, url)
+        if target == newest:
+            repeatable.apply(product, url)
     except (SQLAlchemyError, psycopg.Error, CommandError) as error:
         raise _failed(product, url, target, error) from error
 
@@ -166,9 +165,26 @@ def _failed(product: Product, url: str, target: str, error: Exception) -> Migrat
     )
 
 
-def _knows(product: Product, revision: str) -> bool:
+def _check_reachable(product: Product, at: str | None, target: str) -> None:
+    """Refuse a target that no upgrade leads to from where the database is."""
     script = ScriptDirectory.from_config(config(product))
-    return any(known.revision == revision for known in script.walk_revisions())
+    known = [revision.revision for revision in script.walk_revisions()][::-1]
+    if target not in known:
+        raise MigrationError(
+            f"{product.name}: there is no revision {target}. Nothing was changed. "
+            f"Name one of this checkout's history: {', '.join(known)}"
+        )
+    if at and at not in known:
+        raise MigrationError(
+            f"{product.name}: the database is at revision {at}, which is not in this checkout's history: it belongs "
+            "to a newer release or another branch. Nothing was changed. Use the checkout that made it"
+        )
+    if at and at not in (revision.revision for revision in script.iterate_revisions(target, "base")):
+        raise MigrationError(
+            f"{product.name}: the database is at revision {at}, beyond {target}, where it should be held. Nothing was "
+            f"changed: a downgrade takes data away. Hold it at {at} or later, or take a backup and go back by hand: "
+            f"alembic -n {product.name} downgrade {target}"
+        )
 
 
 def _said(error: Exception) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import logging.config
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from alembic import context
@@ -49,6 +49,12 @@ def url() -> URL:
     return database_url(str(given))
 
 
+def restore_settings(ctx: MigrationContext, *_: Any, **__: Any) -> None:
+    """After each revision: what it has set ends with it, such as the missing lock_timeout of a concurrent index."""
+    for statement in session.settings(product()):
+        ctx.execute(statement)
+
+
 def run_offline(target: Product) -> None:
     """Print the SQL that an online run would execute, for psql."""
     context.configure(
@@ -56,6 +62,7 @@ def run_offline(target: Product) -> None:
         literal_binds=True,
         dialect_opts={"paramstyle": "named"},
         target_metadata=metadata(target),
+        on_version_apply=restore_settings,
         **OPTIONS,
     )
     context.static_output(session.offline_prologue(target))
@@ -70,14 +77,10 @@ def run_online(connection: Connection, target: Product) -> None:
     """Run on one session, which holds the lock to its end; reaching head brings the repeatable SQL along."""
     reached: set[str] = set()
 
-    def applied(
-        ctx: MigrationContext,  # noqa: ARG001  # Alembic passes all four by name
-        step: MigrationInfo,
-        heads: Collection[str],
-        run_args: Mapping[str, Any],  # noqa: ARG001
-    ) -> None:
+    def applied(ctx: MigrationContext, step: MigrationInfo, heads: Collection[str], *_: Any, **__: Any) -> None:
+        restore_settings(ctx)
         reached.clear()
-        if step.is_upgrade:
+        if step.is_upgrade and step.is_migration:
             reached.update(heads)
 
     session.prepare(connection, target, wait=config.attributes.get("wait", session.WAIT))

@@ -22,6 +22,10 @@ POLL = 0.25
 LOCK_TIMEOUT = "5s"
 """A waiting ALTER TABLE blocks everybody who comes after it, so it does not wait for long."""
 
+CLIENT_CHECK = "2s"
+"""A statement whose client was killed ends after this time, and with it the lock of its migration. Otherwise a
+concurrent index goes on waiting for an old transaction, for nobody, and keeps the next migration out."""
+
 log = logging.getLogger("alembic.runtime.migration")
 """Alembic's own, so that waiting is told wherever its progress is."""
 
@@ -34,7 +38,7 @@ _HOLDER = text(
 
 
 def settings(product: Product) -> tuple[str, ...]:
-    """What every revision runs under; the same online and in printed SQL.
+    """What every revision runs under, whatever the one before it has set; the same online and in printed SQL.
 
     The owner is subject to row-level security: with `row_security` off a statement that would silently
     skip rows is an error instead. A data step starts with SET ROLE NONE: the migrator sees all rows.
@@ -44,6 +48,7 @@ def settings(product: Product) -> tuple[str, ...]:
         "SET row_security = off",
         f"SET lock_timeout = '{LOCK_TIMEOUT}'",
         "SET statement_timeout = 0",  # X-12
+        f"SET client_connection_check_interval = '{CLIENT_CHECK}'",
         "SET search_path = public",
     )
 
