@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -48,9 +49,25 @@ def rows(product: Product, size: Size) -> list[Rows]:
     return made
 
 
+_STEP = 0x9E3779B97F4A7C15F39CC0605CEDC835
+"""The golden ratio's fraction of 2^128, made odd: multiples are far apart and repeat only after 2^128."""
+
+_FREE = (1 << 128) - 1 & ~(0xF << 76 | 3 << 62)
+_VERSION_4 = 4 << 76 | 2 << 62
+"""The bits that say of a UUID that it is random (RFC 9562, section 5.4), and all others."""
+
+
+@cache
+def _first(table: str) -> int:
+    return int.from_bytes(hashlib.blake2b(table.encode(), digest_size=16).digest())
+
+
 def key(table: str, number: int) -> UUID:
-    """The id of a table's row, version 4 in form, so that children name their parents without asking."""
-    return UUID(bytes=hashlib.blake2b(f"{table} {number}".encode(), digest_size=16).digest(), version=4)
+    """The id of a table's row, version 4 in form, so that children name their parents without asking.
+
+    Arithmetic, because it is called for every row and every parent: a digest takes twice as long.
+    """
+    return UUID(int=_first(table) + number * _STEP & _FREE | _VERSION_4)
 
 
 def moment(chance: Random, days: int = 365) -> datetime:
