@@ -1,4 +1,4 @@
-"""`keel db`: compare, seed and extend the products' databases."""
+"""`keel db`: compare, seed, populate and extend the products' databases."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from ops.cli.console import Environment, stdout
+from ops.cli.populate import populate
 
-app = typer.Typer(no_args_is_help=True, help="Compare, seed and extend the products' databases.")
+app = typer.Typer(no_args_is_help=True, help="Compare, seed, populate and extend the products' databases.")
+app.command()(populate)
 DIFFERENT = 3
 
 ProductArgument = Annotated[str, typer.Argument(help="product, by its database's name")]

@@ -1,0 +1,108 @@
+"""`keel db populate`: rows of realistic number and shape, for performance tests (BAC-33, CF-26)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ops.cli.console import AsJson, Environment, progress, stderr, stdout, table
+
+if TYPE_CHECKING:
+    from db.filling import Populated
+
+
+class Size(StrEnum):
+    """How many rows; large is the upper estimate of the product's document."""
+
+    SMALL = "small"
+    MEDIUM = "medium"
+    LARGE = "large"
+
+
+class Guarded(Exception):
+    """The environment holds data of people: made-up rows do not go there."""
+
+
+def populate(
+    product: Annotated[str, typer.Argument(help="product, by its database's name")],
+    size: Annotated[
+        Size, typer.Option(help="large: the document's upper estimates; medium a tenth, small a hundredth")
+    ],
+    seed: Annotated[int, typer.Option(help="the same seed makes the same rows")] = 1,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="first remove the rows that are there, all of them")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask before rows are removed")] = False,
+    as_json: AsJson = False,
+    environment: Environment = "dev",
+) -> None:
+    """Fill PRODUCT's tables with made-up rows. Refused in staging and production, and over rows that are there."""
+    from db import filling
+    from db import populate as making
+    from ops.cli.products import product_of
+    from ops.context import load_settings, open_environment
+    from ops.migration import migrator
+
+    kind = load_settings(environment).environment.kind
+    if kind.guarded:
+        raise Guarded(f"{environment} is {kind}: made-up rows do not go there. Nothing was changed")
+    many = making.Size(size)
+    with open_environment(environment) as session:
+        chosen = product_of(session.manifest, product)
+        with migrator(session, chosen) as url:
+            if replace and not yes:
+                _ask(environment, product, filling.emptied(chosen, url, many))
+            with _bars() as told:
+                done = filling.populate(chosen, url, many, seed=seed, progress=told, replace=replace)
+    _print(f"{product}: {size}, seed {seed}", done, as_json)
+
+
+def _ask(environment: str, product: str, rows: dict[str, int]) -> None:
+    """Show what would go. Raises typer.Abort, and nothing was changed."""
+    for name, count in rows.items():
+        stderr().print(f"{name}: {count} rows")
+    typer.confirm(f"Remove all of these from {product} in {environment}? (in a script: --yes)", abort=True, err=True)
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar per table on a terminal, else a line per table that is done."""
+    console = stderr()
+    if not console.is_terminal:
+        with progress("populate") as report:
+            yield lambda name, done, of: report(f"{name}: {of} rows") if done == of else None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    with Progress(*columns, console=console) as shown:
+        begun: dict[str, tuple[TaskID, float]] = {}
+
+        def tell(name: str, done: int, of: int) -> None:
+            if name not in begun:
+                begun[name] = shown.add_task(name, total=of, rate=""), time.monotonic()
+            task, began = begun[name]
+            seconds = time.monotonic() - began
+            shown.update(task, completed=done, rate=f"{done / seconds:,.0f} rows/s" if done else "")
+
+        yield tell
+
+
+def _print(title: str, done: dict[str, Populated], as_json: bool) -> None:
+    if as_json:
+        tables = [
+            {"table": name, "rows": made.rows, "seconds": round(made.seconds, 3), "rows_per_second": round(made.rate)}
+            for name, made in done.items()
+        ]
+        print(json.dumps({"tables": tables}, indent=2))
+        return
+    shown = table(title, "table", "rows", "seconds", "rows/s")
+    for name, made in done.items():
+        shown.add_row(name, f"{made.rows:,}", f"{made.seconds:.1f}", f"{made.rate:,.0f}")
+    stdout().print(shown)

@@ -1,0 +1,95 @@
+"""`keel db populate` without a server: who is refused, what is asked, what is printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from db import filling
+from ops.cli.app import app
+from tests.unit.cli_fakes import opened, session
+
+DONE = {"users": filling.Populated(10_000, 0.5), "projects": filling.Populated(100_000, 2.0)}
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """An environment without hosts, and how the engine was called."""
+    monkeypatch.setenv("ENV", "dev")
+    opened(monkeypatch, session(tmp_path))
+    calls: list[dict[str, Any]] = []
+
+    def populate(product: Any, url: str, size: str, **how: Any) -> dict[str, filling.Populated]:
+        for table, made in DONE.items():
+            how["progress"](table, 0, made.rows)
+            how["progress"](table, made.rows, made.rows)
+        calls.append({"product": product.name, "url": url, "size": str(size), **how})
+        return DONE
+
+    monkeypatch.setattr(filling, "populate", populate)
+    monkeypatch.setattr(filling, "emptied", lambda *_: {"projects": 7, "users": 2})
+    return calls
+
+
+def run(*options: str, given: str | None = None) -> Result:
+    return CliRunner().invoke(app, ["db", "populate", "jeex_idea", *options], input=given)
+
+
+def test_what_was_made_is_told(asked: list[dict[str, Any]]) -> None:
+    """BAC-33: each table with its rows and rows per second; as the migrator, whom row-level security lets through."""
+    result = run("--size", "large", "--seed", "7")
+    assert result.exit_code == 0
+    assert [line.split() for line in result.stdout.splitlines() if "," in line] == [
+        ["users", "10,000", "0.5", "20,000"],
+        ["projects", "100,000", "2.0", "50,000"],
+    ]
+    assert "users: 10000 rows" in result.stderr
+    (call,) = asked
+    assert (call["product"], call["size"], call["seed"], call["replace"]) == ("jeex_idea", "large", 7, False)
+    assert "//jeex_idea_migrator:" in call["url"]
+
+
+def test_json_is_one_document(asked: list[dict[str, Any]]) -> None:
+    document = json.loads(run("--size", "small", "--json").stdout)
+    assert document["tables"][0] == {"table": "users", "rows": 10_000, "seconds": 0.5, "rows_per_second": 20_000}
+    assert asked[0]["seed"] == 1
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_where_people_have_data_nothing_is_opened(
+    asked: list[dict[str, Any]], environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PLAT-30: refused by the stack file alone, before a root is decrypted or a host asked, whatever was confirmed."""
+
+    def never(_name: str) -> None:
+        raise AssertionError("an environment was opened")
+
+    monkeypatch.setattr("ops.context.open_environment", never)
+    result = run("--size", "small", "--env", environment, "--replace", "--yes")
+    assert result.exit_code == 2
+    assert (
+        result.stderr == f"error: {environment} is {environment}: made-up rows do not go there. Nothing was changed\n"
+    )
+    assert asked == []
+
+
+@pytest.mark.parametrize(("answer", "status", "replaced"), [("y\n", 0, [True]), ("n\n", 1, []), (None, 1, [])])
+def test_before_rows_are_removed_they_are_shown(
+    asked: list[dict[str, Any]], answer: str | None, status: int, replaced: list[bool]
+) -> None:
+    """No answer is a no."""
+    result = run("--size", "small", "--replace", given=answer)
+    assert result.exit_code == status
+    assert result.stderr.startswith("projects: 7 rows\nusers: 2 rows\nRemove all of these from jeex_idea in dev?")
+    assert [call["replace"] for call in asked] == replaced
+
+
+def test_a_script_says_yes_beforehand(asked: list[dict[str, Any]]) -> None:
+    result = run("--size", "small", "--replace", "--yes")
+    assert result.exit_code == 0
+    assert "Remove" not in result.stderr
+    assert asked[0]["replace"] is True
