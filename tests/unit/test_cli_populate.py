@@ -43,7 +43,7 @@ def test_what_was_made_is_told(asked: list[dict[str, Any]]) -> None:
     """BAC-33: each table with its rows and rows per second; as the migrator, whom row-level security lets through."""
     result = run("--size", "large", "--seed", "7")
     assert result.exit_code == 0
-    assert [line.split() for line in result.stdout.splitlines() if "," in line] == [
+    assert [line.split() for line in result.stdout.splitlines() if "0,000" in line] == [
         ["users", "10,000", "0.5", "20,000"],
         ["projects", "100,000", "2.0", "50,000"],
     ]
