@@ -1,0 +1,1 @@
+-- No row-level security: rows belong to nobody, and who may do what is decided in the application (ADA-05, PLAT-15).
