@@ -18,6 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 """A role, table or column: snake_case, and well below the 63 bytes at which PostgreSQL cuts (PLAT-13)."""
 
+Extension = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,47}$")]
+"""As in pg_available_extensions; uuid-ossp has a dash (BAC-10)."""
+
 Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]*(ms|s|min)$")]
 """A PostgreSQL interval setting with its unit, such as `10s`."""
 
@@ -60,7 +63,7 @@ class Product(Model):
     creates_in_dev: bool = Field(
         default=False, description="The application may create objects in `public`, in dev only (BAC-11, X-46)."
     )
-    extensions: tuple[Name, ...] = Field(description="Exact set in pg_extension, beside plpgsql (PLAT-06).")
+    extensions: tuple[Extension, ...] = Field(description="Exact set in pg_extension, beside plpgsql (PLAT-06).")
     identity_type: Literal["uuid", "integer"] | None = Field(
         description="Type of app.current_user_id in the policies; null: no row-level security.",
     )
