@@ -10,7 +10,7 @@ DOWN_FLAGS ?= --yes
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help check up preview down shell setup verify status drift test test-fast lint bench reference \
+.PHONY: help check up preview down shell setup verify status drift test test-fast lint bench bench-databases reference \
         catalogue dev-setup docker-up migrate migration test-db
 
 help:  ## this list
@@ -66,6 +66,9 @@ catalogue:  ## regenerate db/*/catalogue.txt from new databases at head
 
 bench:  ## cold start, no-op, one setting, drift check
 	@$(RUN) python -m tools.bench
+
+bench-databases:  ## populate rate, migrations and the products' queries on large data
+	@$(RUN) python -m tools.bench_databases
 
 dev-setup: up  ## BAC-47: environment, services, migrations, test data
 	@./keel --env $(ENV) db seed jeex_idea --set demo

@@ -59,10 +59,15 @@ def samples(migrator: "psycopg.Connection[Any]", query: Query) -> list[dict[str,
     return migrator.cursor(row_factory=dict_row).execute(query.parameters.encode()).fetchall()
 
 
-def run(connection: "psycopg.Connection[Any]", statement: str, parameters: Mapping[str, Any]) -> "psycopg.Cursor[Any]":
-    """Execute a statement in the open transaction, on behalf of the tenant among the parameters (PLAT-17)."""
+def act_for(connection: "psycopg.Connection[Any]", parameters: Mapping[str, Any]) -> None:
+    """From here to the end of the transaction on behalf of the tenant among the parameters (PLAT-17)."""
     if IDENTITY in parameters:
         connection.execute(b"select set_config('app.current_user_id', %s, true)", [str(parameters[IDENTITY])])
+
+
+def run(connection: "psycopg.Connection[Any]", statement: str, parameters: Mapping[str, Any]) -> "psycopg.Cursor[Any]":
+    """Execute a statement on behalf of that tenant."""
+    act_for(connection, parameters)
     return connection.execute(statement.encode(), parameters)
 
 
