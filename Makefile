@@ -11,7 +11,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help check up preview down shell setup verify status drift test test-fast lint bench bench-databases reference \
-        catalogue dev-setup docker-up migrate migration test-db
+        catalogue dev-setup docker-up migrate migration test-db test-majors
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,3 +84,6 @@ migration:  ## BAC-30: a new revision: make migration product=jeex_idea name="ad
 
 test-db:  ## BAC-47: only the database tests
 	@$(RUN) pytest -q tests/db
+
+test-majors:  ## the database tests on PostgreSQL 15 and 17
+	@$(RUN) tools/test-majors

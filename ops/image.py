@@ -19,16 +19,17 @@ Report = Callable[[str], None]
 
 def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str, Any]:
     """Build the image unless it is there. Outputs its id, by which containers pin it."""
-    return {"image": _build(inputs, report)}
+    return {"image": provide(inputs["tag"], inputs["dockerfile"], report)}
 
 
-def _build(inputs: dict[str, Any], report: Report) -> str:
-    found = image_id(inputs["tag"])
+def provide(tag: str, dockerfile: str, report: Report, *, kind: str = "host") -> str:
+    """Build the image ``tag`` unless it is there; its id. ``kind`` becomes its label. Raises DockerFailed."""
+    found = image_id(tag)
     if found is None:
-        _provide_base(inputs["dockerfile"].split()[1])
+        _provide_base(dockerfile.split()[1])
         with tempfile.TemporaryDirectory(prefix="keel-image-") as folder:
-            Path(folder, "Dockerfile").write_text(inputs["dockerfile"])
-            found = build(folder, inputs["tag"], {"keel.image": "host"}, report)
+            Path(folder, "Dockerfile").write_text(dockerfile)
+            found = build(folder, tag, {"keel.image": kind}, report)
     return found
 
 
@@ -55,7 +56,7 @@ def main(environment: str) -> str:
     settings = parse(read_stack_file(stack_file(environment)), environment)
     dockerfile = image.recipe(settings.release, roles.packages(settings.release.postgres))
     tag = image.tag(settings.release, dockerfile)
-    _build({"tag": tag, "dockerfile": dockerfile}, lambda text: print(text, file=sys.stderr))
+    provide(tag, dockerfile, lambda text: print(text, file=sys.stderr))
     return tag
 
 

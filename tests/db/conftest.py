@@ -9,9 +9,40 @@ from pydantic import SecretStr
 from db import migrate, provision
 from db.spec import ClusterSpec, Migrated
 from environment.products import Product, catalogue
+from tests.db import images
 from tests.db.server import Server, password_of, running
 
 LOCALE = "C.UTF-8"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`pytest tests/db --postgres 15`. Known only when this folder, or a file in it, is named."""
+    parser.addoption(
+        "--postgres",
+        type=int,
+        choices=images.MAJORS,
+        default=images.DEFAULT,
+        help=f"major version of the scratch server of tests/db (default {images.DEFAULT})",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Markers of this folder."""
+    config.addinivalue_line("markers", "since(major): what the test is about came with this major version")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the chosen major cannot have; pytest counts it as deselected."""
+    major = chosen_major(config)
+    beyond = [item for item in items if any(mark.args[0] > major for mark in item.iter_markers("since"))]
+    if beyond:
+        config.hook.pytest_deselected(items=beyond)
+        items[:] = [item for item in items if item not in beyond]
+
+
+def chosen_major(config: pytest.Config) -> int:
+    """Of the scratch server; the default where the option is not known."""
+    return int(config.getoption("--postgres", default=images.DEFAULT))
 
 
 def spec_of(*, migrated: Migrated = Migrated.NEVER) -> ClusterSpec:
@@ -36,9 +67,9 @@ def provisioned(server: Server, spec: ClusterSpec) -> None:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """A running server without anything of Keel in it."""
-    with running() as server:
+    with running(chosen_major(request.config)) as server:
         yield server
 
 

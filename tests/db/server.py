@@ -13,11 +13,10 @@ import psycopg
 from sqlalchemy import URL
 
 from environment.products import Product
-from ops.image import main as host_image
+from tests.db import images
 
 T = TypeVar("T")
 
-IMAGE = os.environ.get("KEEL_TEST_IMAGE") or host_image("dev")
 SUPERUSER_PASSWORD = secrets.token_urlsafe()
 
 # Standard input is the life line: when the test process ends, also by SIGKILL, it closes; the container ends.
@@ -96,27 +95,28 @@ class Server:
 
 
 @contextmanager
-def running() -> Iterator[Server]:
-    """Start a server and remove it in the end."""
+def running(major: int = images.DEFAULT) -> Iterator[Server]:
+    """Start a server of a major version and remove it in the end."""
     name = f"keel-test-db-{os.getpid()}"
+    image = images.tag(major)
     process = subprocess.Popen(
         ["docker", "run", "--rm", "-i", "--name", name, "--user", "postgres", "--tmpfs", "/pg:mode=1777",
-         "-p", "127.0.0.1::5432", "--entrypoint", "sh", IMAGE, "-c", SCRIPT],
+         "-p", "127.0.0.1::5432", "--entrypoint", "sh", image, "-c", SCRIPT],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     assert process.stdin
     try:
         process.stdin.write(SUPERUSER_PASSWORD + "\n")
         process.stdin.flush()
-        yield Server(name, wait_for("the server", lambda: _port(name, process)))
+        yield Server(name, wait_for("the server", lambda: _port(name, image, process)))
     finally:
         process.stdin.close()
         process.wait(timeout=30)
 
 
-def _port(name: str, process: "subprocess.Popen[str]") -> int | None:
+def _port(name: str, image: str, process: "subprocess.Popen[str]") -> int | None:
     """The published port once a session is possible."""
-    assert process.poll() is None, f"container {name} ended: docker run {IMAGE} by hand says why"
+    assert process.poll() is None, f"container {name} ended: docker run {image} by hand says why"
     ended = subprocess.run(["docker", "port", name, "5432"], text=True, capture_output=True)
     if ended.returncode:
         return None

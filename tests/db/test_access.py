@@ -114,6 +114,7 @@ def test_the_readonly_role_writes_nothing(server: Server, product: Product, at_h
             connection.execute(sql.SQL("DELETE FROM {}").format(table))
 
 
+@pytest.mark.since(17)  # pg_maintain
 def test_the_admin_maintains_but_reads_no_rows(server: Server, product: Product, at_head: str) -> None:
     """JEEX-06: a maintenance role of its own, not a superuser."""
     table = sql.Identifier(next(iter(product.tables)))

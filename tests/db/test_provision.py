@@ -53,10 +53,11 @@ REPAIRED = [
         "jeex_idea",
         "grant SELECT on future tables of schema public to jeex_user",
     ),
-    (
+    pytest.param(
         "GRANT jeex_idea_owner TO jeex_idea_migrator WITH INHERIT TRUE",
         "postgres",
         "make jeex_idea_migrator a member of jeex_idea_owner with inherit false, set true",
+        marks=pytest.mark.since(16),
     ),
     ("REVOKE pg_monitor FROM keel_monitor", "postgres", "make keel_monitor a member of pg_monitor"),
     ("DROP SCHEMA keel CASCADE", "postgres", "create function keel.user_lookup"),
