@@ -1,0 +1,26 @@
+"""Index for a user's documents of one status by date (CF-14, CF-23)
+
+Revision: 003
+Revises: 002
+
+The first of the document's two indexes for large scale.
+"""
+
+from migrations.concurrent import create_index, drop_index
+
+revision = "003"
+down_revision = "002"
+branch_labels = None
+depends_on = None
+
+NAME = "ix_documents_user_status_created"
+
+
+def upgrade() -> None:
+    """Build it while the application writes."""
+    create_index(NAME, "documents (user_id, processing_status, created_at)")
+
+
+def downgrade() -> None:
+    """Drop it."""
+    drop_index(NAME)

@@ -1,0 +1,26 @@
+"""Index for the tokens of a conversation's messages (CF-14, CF-23)
+
+Revision: 004
+Revises: 003
+
+The second of the document's two indexes for large scale.
+"""
+
+from migrations.concurrent import create_index, drop_index
+
+revision = "004"
+down_revision = "003"
+branch_labels = None
+depends_on = None
+
+NAME = "ix_messages_conversation_tokens"
+
+
+def upgrade() -> None:
+    """Build it while the application writes."""
+    create_index(NAME, "messages (conversation_id, total_tokens)")
+
+
+def downgrade() -> None:
+    """Drop it."""
+    drop_index(NAME)

@@ -1,0 +1,26 @@
+"""Index for a conversation's messages in order (CF-15)
+
+Revision: 005
+Revises: 004
+
+The document's remedy for slow queries on messages.
+"""
+
+from migrations.concurrent import create_index, drop_index
+
+revision = "005"
+down_revision = "004"
+branch_labels = None
+depends_on = None
+
+NAME = "ix_messages_conversation_created"
+
+
+def upgrade() -> None:
+    """Build it while the application writes."""
+    create_index(NAME, "messages (conversation_id, created_at)")
+
+
+def downgrade() -> None:
+    """Drop it."""
+    drop_index(NAME)
