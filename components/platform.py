@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pulumi
 
@@ -51,7 +52,7 @@ class Platform(pulumi.ComponentResource):
                 "migration",
                 product,
                 {
-                    "manifest": manifest.slice({"products", "endpoints"}),
+                    "manifest": _of_product(manifest, product),
                     "product": product,
                     "files": _digest(f"db/{product}/**/*", f"migrations/{product}/**/*", "migrations/*.py"),
                 },
@@ -72,6 +73,14 @@ class Platform(pulumi.ComponentResource):
             after(*stages, *migrations),
         )
         self.register_outputs({})
+
+
+def _of_product(manifest: Manifest, product: str) -> dict[str, Any]:
+    """What a migration reads: its own product, and not how many connections that may have."""
+    sliced = manifest.slice({"products", "endpoints"})
+    entry = sliced["products"][product]
+    held = {"revision": entry["limits"]["revision"]}
+    return sliced | {"products": {product: entry | {"limits": held}}}
 
 
 def _digest(*patterns: str) -> str:

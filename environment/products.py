@@ -4,6 +4,7 @@ A product is called by the name of its database everywhere (PLAT-05). This modul
 names of its roles come from; it imports neither Pulumi nor pyinfra nor a database driver.
 """
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,6 +21,8 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 
 Extension = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,47}$")]
 """As in pg_available_extensions; uuid-ossp has a dash (BAC-10)."""
+
+REVISION_FILE = re.compile(r"[0-9]{8}_[0-9]{4}(?=_)|[0-9]{3,4}(?=_)")
 
 Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]*(ms|s|min)$")]
 """A PostgreSQL interval setting with its unit, such as `10s`."""
@@ -136,3 +139,9 @@ def read(path: Path) -> Product:
 def catalogue() -> dict[str, Product]:
     """Every product in this checkout by name, in alphabetical order."""
     return {path.parent.name: read(path) for path in sorted((ROOT / "db").glob("*/product.yaml"))}
+
+
+def revisions(name: str) -> tuple[str, ...]:
+    """Ids of a product's revisions as their files begin: `007_add_evidence_metadata.py` is 007."""
+    found = (ROOT / "migrations" / name / "versions").glob("*.py")
+    return tuple(sorted(match[0] for path in found if (match := REVISION_FILE.match(path.name))))

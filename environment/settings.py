@@ -26,6 +26,7 @@ from environment.types import (
     Port,
     ProductName,
     Provider,
+    RevisionId,
     Seconds,
     ServicePort,
 )
@@ -179,6 +180,9 @@ class ProductSettings(Model):
     max_db_connections: Connections = Field(50, description="server connections per edge, read-write (JEEX-17)")
     readonly_max_db_connections: Connections = Field(20, description="server connections per edge, `<db>_ro`")
     max_client_conn: Connections = Field(100, description="clients per database (JEEX-17, X-08)")
+    revision: RevisionId | None = Field(
+        None, description="hold the database at this revision of its history instead of the newest (RIQ-26)"
+    )
 
 
 class Ports(Model):
@@ -210,5 +214,5 @@ class Settings(Model):
     pgbouncer: Pgbouncer = Field(default_factory=Pgbouncer, description="the pooler")
     redis: Redis = Field(default_factory=Redis, description="the cache")
     products: dict[ProductName, ProductSettings] = Field(
-        min_length=1, description="product → its share of the connections; {} takes the defaults"
+        min_length=1, description="product → its share of the connections, its revision; {} takes the defaults"
     )

@@ -57,6 +57,9 @@ ProductName = Annotated[
     Field(pattern=r"^[a-z][a-z0-9_]{0,40}$"),
     _only("lower-case letters, digits and underscores, a letter first, at most 41 characters"),
 ]
+RevisionId = Annotated[
+    str, Field(pattern=r"^[0-9]{3,4}$|^[0-9]{8}_[0-9]{4}$"), _only('a revision\'s id in quotes, such as "007"')
+]
 Endpoint = Annotated[
     str,
     Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"),

@@ -27,13 +27,16 @@ def product_urls(manifest: Manifest, roots: Roots, product: Product) -> dict[str
     pooled = _reach(manifest, endpoints.pgbouncer, Group.EDGE, manifest.ports.pgbouncer)
     direct = _reach(manifest, endpoints.primary, Group.EDGE, manifest.ports.primary)
     app, name = product.app_role, product.name
-    return {
+    found = {
         "application_asyncpg": url("postgresql+asyncpg", app, name, *pooled, f"ssl={tls}"),
         "application_psycopg": url("postgresql+psycopg", app, name, *pooled, f"sslmode={tls}"),
         "application": url("postgresql", app, name, *pooled, f"sslmode={tls}"),
         "readonly": url("postgresql+psycopg", product.readonly_role, f"{name}_ro", *pooled, f"sslmode={tls}"),
         "migration": url("postgresql+psycopg", product.migrator_role, name, *direct, f"sslmode={tls}"),
     }
+    if product.worker_role:  # RIQ-03
+        found["worker"] = url("postgresql+psycopg", product.worker_role, name, *pooled, f"sslmode={tls}")
+    return found
 
 
 def redis_url(manifest: Manifest, roots: Roots) -> str:

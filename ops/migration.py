@@ -1,24 +1,37 @@
-"""The step `migration`: one product at its Alembic head, then its application is admitted (PLAT-26, -28)."""
+"""The step `migration`: one product at its revision, then its application is admitted (PLAT-26, -28)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
-from db import migrate, provision
+import psycopg
+
+from db import check, migrate, provision, release
+from db.url import conninfo
+from environment.manifest import ProductEntry
 from environment.products import Product
 from ops.session import Session
 
 
 def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, Any]:
-    """Upgrade to head with policies, grants, functions and reference rows; the application may log in after that."""
-    product = session.manifest.products[inputs["product"]].product
+    """Upgrade to head, or to where the stack holds it; at head the product's programs may log in.
+
+    A restore point is set before the first revision runs, and an error names it. Where data is guarded the release
+    gate comes before admission.
+    """
+    entry = session.manifest.products[inputs["product"]]
+    product, guarded = entry.product, session.manifest.identity.kind.guarded
     with migrator(session, product) as url:
-        report(f"{product.name}: {migrate.current(product, url)} → {migrate.head(product)}")
-        migrate.upgrade(product, url)
-        production = session.manifest.identity.kind.guarded
-        migrate.seed(product, url, "reference", production=production)
+        target = _upgrade(session, entry, url, report)
+        if guarded:
+            with psycopg.connect(conninfo(url)) as connection:
+                release.admit(product, connection)
+        if target != migrate.head(product):
+            return {}
+        migrate.seed(product, url, "reference", production=guarded)
     with session.superuser() as superuser:
         provision.admit(superuser.connect, product)
     return {}
@@ -26,13 +39,10 @@ def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, An
 
 def observe(session: Session, inputs: dict[str, Any]) -> list[str]:
     """Where the database differs from this checkout's revision, models and repeatable SQL."""
-    product = session.manifest.products[inputs["product"]].product
-    with migrator(session, product) as url:
-        current, head = migrate.current(product, url), migrate.head(product)
-        if current != head:
-            return [f"{product.name}: at revision {current}, this checkout has {head}"]
-        drift = [*migrate.differences(product, url), *migrate.repeatable_drift(product, url)]
-    return sorted(f"{product.name}: {line}" for line in drift)
+    entry = session.manifest.products[inputs["product"]]
+    with migrator(session, entry.product) as url:
+        found = check.drift(entry.product, url, entry.limits.revision)
+    return sorted(f"{entry.product.name}: {finding.sentence}" for finding in found)
 
 
 @contextmanager
@@ -40,3 +50,29 @@ def migrator(session: Session, product: Product) -> Iterator[str]:
     """The migrator's URL, direct to the primary (PLAT-21)."""
     with session.direct() as (address, port):
         yield session.url(product.migrator_role, product.name, address, port)
+
+
+def _upgrade(session: Session, entry: ProductEntry, url: str, report: Any) -> str:
+    """Bring the database to its revision and return that."""
+    product = entry.product
+    at, target = migrate.current(product, url), entry.limits.revision or migrate.head(product)
+    report(f"{product.name}: {at} → {target}")
+    if at == target:
+        migrate.upgrade(product, url, target=target)  # functions, policies and grants
+        return target
+    point = _restore_point(session, product, at or "empty", target)
+    report(f"{product.name}: restore point {point}")
+    try:
+        migrate.upgrade(product, url, target=target)
+    except migrate.MigrationError as error:
+        raise migrate.MigrationError(f"{error}\nRestore point before this migration: {point}") from error
+    return target
+
+
+def _restore_point(session: Session, product: Product, at: str, target: str) -> str:
+    """Name this moment in the WAL, for a recovery that ends just before the migration; at most 63 bytes."""
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    name = f"{product.name}-{at}-{target}-{moment}"
+    with session.superuser() as superuser, superuser.connect(product.name) as connection:
+        connection.execute("select pg_create_restore_point(%s)", [name])
+    return name

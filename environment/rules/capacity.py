@@ -33,23 +33,15 @@ def connections_fit(
         )
 
 
-@rule("products", "pgbouncer")
-def pools_fit_products(wanted: Mapping[str, Any], pgbouncer: Any) -> Iterator[Problem]:
-    """A pool is not larger than its database's limit, and its minimum not larger than its size."""
+@rule("pgbouncer")
+def pool_holds_its_minimum(pgbouncer: Any) -> Iterator[Problem]:
+    """What is kept open is a part of the pool."""
     if pgbouncer.min_pool_size > pgbouncer.default_pool_size:
         yield Problem(
             "pgbouncer.min_pool_size",
             pgbouncer.min_pool_size,
             f"at most default_pool_size ({pgbouncer.default_pool_size})",
         )
-    for name, product in wanted.items():
-        for limit in ("max_db_connections", "readonly_max_db_connections"):
-            if getattr(product, limit) < pgbouncer.default_pool_size:
-                yield Problem(
-                    f"products.{name}.{limit}",
-                    getattr(product, limit),
-                    f"at least pgbouncer.default_pool_size ({pgbouncer.default_pool_size})",
-                )
 
 
 @rule("products", "haproxy", "postgres")

@@ -21,6 +21,15 @@ def products_are_known(wanted: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(f"products.{name}", name, f"one of {sorted(known)} (a folder under db/)")
 
 
+@rule("products")
+def revisions_exist(wanted: Mapping[str, Any]) -> Iterator[Problem]:
+    """A product is held at a revision of its own history."""
+    for name, settings in wanted.items():
+        known = products.revisions(name)
+        if settings.revision and settings.revision not in known:
+            yield Problem(f"products.{name}.revision", settings.revision, f"one of {list(known)}")
+
+
 @rule("release")
 def version_is_available(release: Any) -> Iterator[Problem]:
     """The chosen release and source have the chosen server major (PLAT-01)."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.cli.console import Environment, stdout
+from ops.cli.console import AsJson, Environment, progress, stdout
 from ops.cli.populate import populate
+
+if TYPE_CHECKING:
+    from environment.products import Product
 
 app = typer.Typer(no_args_is_help=True, help="Compare, seed, populate and extend the products' databases.")
 app.command()(populate)
@@ -29,24 +34,34 @@ def check(
     product: Annotated[str | None, typer.Argument(help="product, by its database's name")] = None,
     every: Annotated[bool, typer.Option("--all", help="every product of the environment")] = False,
     environment: Environment = "dev",
+    as_json: AsJson = False,
 ) -> None:
-    """Compare revision, tables, policies, grants and functions with this checkout (PLAT-29).
+    """Compare heads, models, functions, policies, grants, catalogue and indexes with this checkout (PLAT-29, JEEX-26).
 
+    The release gate is asked too: it refuses production while a truncated column name exists (RIQ-26).
     Exit status: 0 the same, 3 different.
     """
+    from db.check import everything
     from ops.cli.products import product_of
     from ops.context import open_environment
-    from ops.migration import observe
+    from ops.migration import migrator
 
     if every == (product is not None):
         raise typer.BadParameter("name a product, or give --all")
-    with open_environment(environment) as session:
-        names = [product_of(session.manifest, product).name] if product else list(session.manifest.products)
-        found = {name: observe(session, {"product": name}) for name in names}
-    for name, lines in found.items():
-        for line in lines:
-            stdout().print(line, style="yellow")
-        stdout().print(f"{name}: {len(lines)} difference(s)" if lines else f"{name}: as in this checkout")
+    found = {}
+    with open_environment(environment) as session, progress(f"{environment}: databases") as report:
+        for name in [product] if product else session.manifest.products:
+            chosen = product_of(session.manifest, name)
+            report(name)
+            with migrator(session, chosen) as url:
+                found[name] = everything(chosen, url, session.manifest.products[name].limits.revision)
+    if as_json:
+        print(json.dumps({name: [finding._asdict() for finding in lines] for name, lines in found.items()}, indent=2))
+    else:
+        for name, lines in found.items():
+            for aspect, sentence in lines:
+                stdout().print(f"{name}: {aspect}: {sentence}", style="yellow")
+            stdout().print(f"{name}: {len(lines)} difference(s)" if lines else f"{name}: as in this checkout")
     raise typer.Exit(DIFFERENT if any(found.values()) else 0)
 
 
@@ -70,6 +85,15 @@ def seed(
     stdout().print(f"{product}: {which.value} rows are there" if done else f"{product}: has no {which.value} rows")
 
 
+def _next(product: Product) -> str:
+    """The id of the next revision: a number, or the time where the product's document says so (BAC-30)."""
+    from db import migrate
+
+    if product.revision_ids == "timestamp":
+        return datetime.now(UTC).strftime("%Y%m%d_%H%M")
+    return f"{int(migrate.head(product)) + 1:03}"
+
+
 @app.command()
 def revision(
     product: ProductArgument,
@@ -86,7 +110,7 @@ def revision(
 
     with open_environment(environment) as session:
         chosen = product_of(session.manifest, product)
-        number = f"{int(migrate.head(chosen)) + 1:03}"
+        number = _next(chosen)
         with migrator(session, chosen) as url:
             command.revision(migrate.config(chosen, url), message=name, autogenerate=True, rev_id=number)
     stdout().print(

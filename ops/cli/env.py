@@ -59,5 +59,12 @@ def variables(manifest: Manifest, roots: Roots, product: Product) -> tuple[Varia
         Variable("DATABASE_URL", urls["application_asyncpg"], "the application: asyncpg, through the pooler"),
         Variable("DATABASE_SYNC_URL", urls["migration"], direct),
         Variable("DATABASE_READONLY_URL", urls["readonly"], "reports: psycopg, through the pooler to a replica"),
+        *_worker(urls),
         Variable("REDIS_URL", redis_url(manifest, roots), "sessions and cache"),
     )
+
+
+def _worker(urls: dict[str, str]) -> tuple[Variable, ...]:
+    if "worker" not in urls:
+        return ()
+    return (Variable("DATABASE_WORKER_URL", urls["worker"], "background workers: they read the rows of all users"),)

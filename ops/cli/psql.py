@@ -29,6 +29,7 @@ class Role(StrEnum):
     """Who to be."""
 
     APP = "app"
+    WORKER = "worker"
     READONLY = "readonly"
     MIGRATOR = "migrator"
     ADMIN = "admin"
@@ -82,7 +83,7 @@ def route(role: Role, named: Sequence[Route]) -> Route:
     """The way for ``role``. Raises WrongWay: the pooler admits no role that passes row-level security (PLAT-19)."""
     if len(named) > 1:
         raise WrongWay("choose one of --direct, --pooled, --replica")
-    usual = Route.POOLED if role in (Role.APP, Role.READONLY) else Route.DIRECT
+    usual = Route.POOLED if role in (Role.APP, Role.WORKER, Role.READONLY) else Route.DIRECT
     way = named[0] if named else usual
     if role is Role.MIGRATOR and way is not Route.DIRECT:
         raise WrongWay("the migrator sees all rows, and the pooler does not admit such roles; use --direct")
@@ -90,11 +91,14 @@ def route(role: Role, named: Sequence[Route]) -> Route:
 
 
 def login(product: Product, role: Role) -> str:
-    """The role's name in the server."""
+    """The role's name in the server. Raises WrongWay when the product has no such role."""
     from db.spec import ADMIN
 
+    if role is Role.WORKER and not product.worker_role:
+        raise WrongWay(f"{product.name} has no worker role; its application is {product.app_role}")
     return {
         Role.APP: product.app_role,
+        Role.WORKER: product.worker_role or "",
         Role.READONLY: product.readonly_role,
         Role.MIGRATOR: product.migrator_role,
         Role.ADMIN: ADMIN,

@@ -13,6 +13,7 @@ from psycopg import errors
 
 from environment.products import Product
 from tests.rls.tenants import Connection, Tenant, Tenants
+from tests.rls.tenants import tenants as tenants_of
 
 REFUSED = (errors.InsufficientPrivilege,)
 TABLES = "select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')"
@@ -101,6 +102,34 @@ def identity_per_row(tenants: Tenants) -> Iterator[str]:
             conditions = [text for name, text in node.items() if name.endswith(("Filter", "Cond"))]
             if any("current_setting" in str(text) for text in conditions):
                 yield f"{table}: {node['Node Type']} reads the identity for each row: {conditions}"
+
+
+def untouched(tenants: Tenants) -> Iterator[str]:
+    """Tables whose updated_at an update does not move, or moves to what the client says."""
+    tenants.become(tenants.ada.identity)
+    connection = tenants.connection
+    for table, row in tenants.rows.items():
+        if '"updated_at"' not in tenants.ada.copies[table]:
+            continue
+        statement = f"update {table} set updated_at = '2000-01-01', {row.change} returning updated_at = now()"
+        if connection.execute(statement.encode()).fetchone() != (True,):
+            yield f"{table}.updated_at was not maintained"
+
+
+def worker(connection: Connection, product: Product) -> list[str]:
+    """What the worker role does not see, and what it changes without an identity. On a superuser's session."""
+    problems = []
+    connection.execute(f"set role {product.app_role}".encode())
+    with tenants_of(connection, product) as two:
+        connection.execute(f"set local role {product.worker_role}".encode())
+        two.become("")
+        for table, row in two.rows.items():
+            if not all(two.count(table, tenant.keys[table]) == 1 for tenant in (two.ada, two.grace)):
+                problems.append(f"{table}: {product.worker_role} does not see all rows")
+            for statement in (f"update {table} set {row.change}", f"delete from {table}"):
+                if _changed(two, statement, {}):
+                    problems.append(f"{table}: {product.worker_role} may {statement.split()[0]} without an identity")
+    return problems
 
 
 SHELL = """

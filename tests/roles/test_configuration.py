@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from environment.settings import Release
+from environment.settings import ProductSettings, Release
 from environment.types import Kind
 from roles.postgres.parameters import parameters
 from tests.roles.targets import files, manifest_of
@@ -151,6 +151,15 @@ def test_each_product_has_a_writing_and_a_reading_pool_with_its_limits() -> None
     )  # fmt: skip
     assert (writing["max_db_connections"], writing["max_db_client_connections"]) == ("50", "100")
     assert reading["max_db_connections"] == "20"
+
+
+def test_a_pool_is_not_larger_than_what_its_database_may_have() -> None:
+    """PLAT-20, X-08: where the share of a product is smaller than the usual pool, the pool is that share."""
+    entry = manifest_of("dev").products["jeex_idea"]
+    small = entry.model_copy(update={"limits": ProductSettings(readonly_max_db_connections=3)})
+    found = pgbouncer("databases.ini", products={"jeex_idea": small})["databases"]
+    reading = dict(pair.split("=") for pair in found["jeex_idea_ro"].split())
+    assert (reading["pool_size"], reading["min_pool_size"], reading["max_db_connections"]) == ("3", "3", "3")
 
 
 def test_pgbouncer_verifies_the_server_and_looks_passwords_up() -> None:

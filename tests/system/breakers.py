@@ -215,14 +215,14 @@ BREAKERS = {
     ),
     "index": Breaker(
         Where.PRIMARY, _sql("create index keel_broken on exports (file_path)"), _sql("drop index keel_broken"),
-        "test_databases.test_schema_is_the_models", "PLAT-14", also=("test_jeex_idea.test_exports",),
+        "test_databases.test_schema_is_the_models", "PLAT-14", also=("test_databases.test_catalogue[jeex_idea]",),
     ),
     "trigger": Breaker(
         Where.PRIMARY,
         _sql("alter table users disable trigger users_touch_updated_at"),
         _sql("alter table users enable trigger users_touch_updated_at"),
         "test_databases.test_updated_at", "PLAT-12",
-        also=("test_rls.test_updated_at[users]", "test_databases.test_functions_policies_grants"),
+        also=("test_rls.test_updated_at_moves[", "test_databases.test_functions_policies_grants"),
     ),
     "forced row security": Breaker(
         Where.PRIMARY,
@@ -234,7 +234,8 @@ BREAKERS = {
         Where.PRIMARY,
         _sql(f"{_POLICY} (true)"),
         _sql(f"{_POLICY} (exists (select from projects p where p.id = project_id))"),
-        "test_rls.test_each_sees_own_rows[exports]", "JEEX-15", also=("test_rls.test_no_identity_no_rows",),
+        "test_rls.test_own_rows_and_nothing_else[", "JEEX-15",
+        also=("test_rls.test_nothing_in_anothers_name", "test_rls.test_no_way_around"),
     ),
     "identity left behind": Breaker(
         Where.PRIMARY,

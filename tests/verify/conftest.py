@@ -34,14 +34,21 @@ EACH: dict[str, Callable[[Manifest], Sequence[HostEntry | ProductEntry]]] = {
     "store": lambda manifest: manifest.carrying(Group.ETCD),
     "edge": lambda manifest: manifest.carrying(Group.EDGE),
     "cache": lambda manifest: manifest.carrying(Group.REDIS),
-    "product": lambda manifest: tuple(manifest.products.values()),
+    "listed": lambda manifest: tuple(manifest.products.values()),
+    "product": lambda manifest: tuple(entry for entry in manifest.products.values() if not entry.limits.revision),
+    "tenanted": lambda manifest: tuple(
+        entry for entry in manifest.products.values() if entry.product.identity_type and not entry.limits.revision
+    ),
 }
-"""A test that takes one of these runs for each of them."""
+"""A test that takes one of these runs for each of them. A product that the stack holds at an older revision is only
+`listed`: its application is not admitted, and models, policies and grants describe the head."""
 
 ONLY_WITH: dict[str, Callable[[Manifest], bool]] = {
     "replicas": lambda manifest: manifest.postgres.replicas > 0,
     "published": lambda manifest: manifest.identity.provider is Provider.DOCKER and bool(manifest.endpoints.pgbouncer),
-    "jeex_idea": lambda manifest: "jeex_idea" in manifest.products,
+    "jeex_idea": lambda manifest: (
+        "jeex_idea" in manifest.products and not manifest.products["jeex_idea"].limits.revision
+    ),
 }
 """A test that takes one of these exists only where the environment has it."""
 
@@ -86,6 +93,8 @@ store = pytest.fixture(_subject, name="store")
 edge = pytest.fixture(_subject, name="edge")
 cache = pytest.fixture(_subject, name="cache")
 product = pytest.fixture(_subject, name="product")
+listed = pytest.fixture(_subject, name="listed")
+tenanted = pytest.fixture(_subject, name="tenanted")
 
 
 @pytest.fixture(scope="session")
@@ -146,7 +155,13 @@ def pooler(session: Session, tunnels: Tunnels) -> Pooler:
 
 
 @pytest.fixture(scope="session")
-def direct(session: Session) -> Iterator[Callable[[Product], str]]:
+def primary(session: Session) -> Iterator[tuple[str, int]]:
+    """Address and port of the primary, past the pooler."""
+    with session.direct() as reached:
+        yield reached
+
+
+@pytest.fixture(scope="session")
+def direct(session: Session, primary: tuple[str, int]) -> Callable[[Product], str]:
     """The migrator's URL of a product, past the pooler."""
-    with session.direct() as (address, port):
-        yield lambda product: session.url(product.migrator_role, product.name, address, port)
+    return lambda product: session.url(product.migrator_role, product.name, *primary)

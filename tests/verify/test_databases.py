@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from alembic.script import ScriptDirectory
 
-from db import migrate
+from db import catalogue, indexes, migrate, release
 from environment.manifest import Manifest, ProductEntry
 from environment.products import Product
 from ops.session import Superuser
@@ -23,33 +23,33 @@ def test_one_per_product(superuser: Superuser, manifest: Manifest) -> None:
     expect.exactly([name for (name,) in rows], ["postgres", *manifest.products], "database")
 
 
-def test_encoding(superuser: Superuser, product: ProductEntry, manifest: Manifest) -> None:
+def test_encoding(superuser: Superuser, listed: ProductEntry, manifest: Manifest) -> None:
     """PLAT-02: the database is UTF8, its collate and ctype are the environment's."""
-    name, locale = product.product.name, manifest.postgres.locale
+    name, locale = listed.product.name, manifest.postgres.locale
     with superuser.connect("postgres") as connection:
         query = "select pg_encoding_to_char(encoding)::text, datcollate, datctype from pg_database where datname = %s"
         row = connection.execute(query, [name]).fetchone()
     assert row == ("UTF8", locale, locale), f"{name}: {row}"
 
 
-def test_extensions(superuser: Superuser, product: ProductEntry) -> None:
+def test_extensions(superuser: Superuser, listed: ProductEntry) -> None:
     """PLAT-06: exactly the declared extensions are installed, in the version the server brings."""
-    name = product.product.name
+    name = listed.product.name
     with superuser.connect(name) as connection:
         rows = connection.execute(
             "select extname::text, extversion, default_version from pg_extension"
             " join pg_available_extensions on name = extname where extname <> 'plpgsql'"
         ).fetchall()
-    expect.exactly([extension for extension, *_ in rows], product.product.extensions, f"{name}: extension")
+    expect.exactly([extension for extension, *_ in rows], listed.product.extensions, f"{name}: extension")
     expect.nothing(f"{name}: {extension} is {has}, not {newest}" for extension, has, newest in rows if has != newest)
 
 
-def test_statistics_work(superuser: Superuser, product: ProductEntry) -> None:
+def test_statistics_work(superuser: Superuser, listed: ProductEntry) -> None:
     """PLAT-08: where pg_stat_statements is declared it answers, which it does only when preloaded (Q-08)."""
-    if "pg_stat_statements" in product.product.extensions:
-        with superuser.connect(product.product.name) as connection:
+    if "pg_stat_statements" in listed.product.extensions:
+        with superuser.connect(listed.product.name) as connection:
             row = connection.execute("select count(*) > 0 from pg_stat_statements").fetchone()
-        assert row == (True,), f"{product.product.name}: pg_stat_statements is empty"
+        assert row == (True,), f"{listed.product.name}: pg_stat_statements is empty"
 
 
 def test_tools() -> None:
@@ -58,17 +58,38 @@ def test_tools() -> None:
     assert found["alembic"] >= (1, 13) and found["sqlalchemy"] >= (2, 0), str(found)
 
 
-def test_head(product: ProductEntry, direct: Url) -> None:
-    """PLAT-26: the database is at the one head of its history."""
-    heads = ScriptDirectory.from_config(migrate.config(product.product)).get_heads()
-    current = migrate.current(product.product, direct(product.product))
-    assert [current] == heads, f"{product.product.name} is at {current}, this checkout's head is {', '.join(heads)}"
+def test_head(listed: ProductEntry, direct: Url) -> None:
+    """PLAT-26: the database is at the one head of its history, or where the stack holds it."""
+    heads = ScriptDirectory.from_config(migrate.config(listed.product)).get_heads()
+    wanted = [listed.limits.revision] if listed.limits.revision else heads
+    current = migrate.current(listed.product, direct(listed.product))
+    assert [current] == wanted, f"{listed.product.name} is at {current}, it should be at {', '.join(wanted)}"
 
 
 def test_schema_is_the_models(product: ProductEntry, direct: Url) -> None:
     """PLAT-14, PLAT-29: autogenerate finds no difference; columns, constraints and indexes are the models', and valid."""
     found = migrate.differences(product.product, direct(product.product))
     expect.nothing(f"{product.product.name}: {line}" for line in found)
+
+
+def test_catalogue(product: ProductEntry, superuser: Superuser) -> None:
+    """PLAT-13, PLAT-14: every table, column, default, constraint, index, policy, function and grant is as recorded."""
+    with superuser.connect(product.product.name) as connection:
+        found = catalogue.differences(catalogue.recorded(product.product), catalogue.read(connection))
+    expect.nothing(f"{product.product.name}: {line}" for line in found)
+
+
+def test_indexes_are_valid(listed: ProductEntry, superuser: Superuser) -> None:
+    """PLAT-14: no index is INVALID after a concurrent build that did not end."""
+    with superuser.connect(listed.product.name) as connection:
+        expect.nothing(f"{listed.product.name}: {line}" for line in indexes.invalid_indexes(connection))
+
+
+def test_release(listed: ProductEntry, superuser: Superuser, manifest: Manifest) -> None:
+    """RIQ-26: where data is guarded no column has a truncated name."""
+    with superuser.connect(listed.product.name) as connection:
+        found = release.truncated(listed.product, connection)
+    expect.nothing(f"{listed.product.name}: {line}" for line in found if manifest.identity.kind.guarded)
 
 
 def test_functions_policies_grants(product: ProductEntry, direct: Url) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from environment.manifest import HostEntry, Manifest
+from environment.manifest import HostEntry, Manifest, ProductEntry
 from environment.types import Group
 from ops import cluster
 from ops.session import Session
@@ -100,11 +100,10 @@ def test_synchronous(replicas: tuple[HostEntry, ...], primary: ServerFacts, mani
     assert bool(synchronous) == manifest.postgres.synchronous, f"synchronous states are {states}"
 
 
-def test_replicas_refuse_writes(replicas: tuple[HostEntry, ...], pooler: Pooler, manifest: Manifest) -> None:
+def test_replicas_refuse_writes(replicas: tuple[HostEntry, ...], pooler: Pooler, product: ProductEntry) -> None:
     """PLAT-37: `<database>_ro` leads to a replica, which refuses a write of the role that may write on the primary."""
-    for entry in manifest.products.values():
-        table = next(iter(entry.product.tables))
-        with pooler.connect(entry.product.app_role, f"{entry.product.name}_ro") as connection:
-            assert connection.execute("select pg_is_in_recovery()").fetchone() == (True,), "the primary answers"
-            with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
-                connection.execute(f"delete from {table}")
+    table = next(iter(product.product.tables))
+    with pooler.connect(product.product.app_role, f"{product.product.name}_ro") as connection:
+        assert connection.execute("select pg_is_in_recovery()").fetchone() == (True,), "the primary answers"
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            connection.execute(f"delete from {table}")

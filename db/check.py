@@ -1,0 +1,52 @@
+"""Everything that can be different between a product's database and this checkout, by aspect (JEEX-26, PLAT-29)."""
+
+from typing import NamedTuple
+
+import psycopg
+
+from db import catalogue, indexes, migrate, release
+from db.url import conninfo
+from environment.products import Product
+
+
+class Finding(NamedTuple):
+    """One difference."""
+
+    aspect: str
+    """heads, revision, models, functions, catalogue, indexes or release."""
+    sentence: str
+
+
+def drift(product: Product, url: str, held: str | None = None) -> list[Finding]:
+    """What an upgrade would repair or has to be repaired by hand; changes nothing. Raises MigrationError.
+
+    A database that is not at head, because it is behind or `held` at an older revision, is not compared with the
+    models: they describe the head.
+    """
+    try:
+        head = migrate.head(product)
+    except migrate.MigrationError as error:
+        return [Finding("heads", str(error))]
+    current, target = migrate.current(product, url), held or head
+    with psycopg.connect(conninfo(url)) as connection:
+        found = [Finding("indexes", sentence) for sentence in indexes.invalid_indexes(connection)]
+    if current != target:
+        why = f"the stack holds it at {held}" if held else f"this checkout has {head}"
+        found.append(Finding("revision", f"at revision {current}, {why}"))
+    if current == target == head:
+        found += [Finding("models", sentence) for sentence in migrate.differences(product, url)]
+        found += [Finding("functions", sentence) for sentence in migrate.repeatable_drift(product, url)]
+    return found
+
+
+def everything(product: Product, url: str, held: str | None = None) -> list[Finding]:
+    """The same, with the recorded catalogue and the release gate."""
+    found = drift(product, url, held)
+    if any(aspect == "heads" for aspect, _ in found):
+        return found
+    with psycopg.connect(conninfo(url)) as connection:
+        if migrate.current(product, url) == migrate.head(product):
+            differences = catalogue.differences(catalogue.recorded(product), catalogue.read(connection))
+            found += [Finding("catalogue", sentence) for sentence in differences]
+        found += [Finding("release", sentence) for sentence in release.truncated(product, connection)]
+    return found
