@@ -14,7 +14,7 @@ endif
         catalogue dev-setup docker-up migrate migration test-db test-majors
 
 help:  ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 check:  ## what stands in the way of a set-up on this machine; changes nothing
 	@tools/setup --check
