@@ -68,6 +68,7 @@ class Product(Model):
     )
     extensions: tuple[Extension, ...] = Field(description="Exact set in pg_extension, beside plpgsql (PLAT-06).")
     identity_type: Literal["uuid", "integer"] | None = Field(
+        default=None,
         description="Type of app.current_user_id in the policies; null: no row-level security.",
     )
     auth_path: bool = Field(description="Has functions that find a user before the identity is known (PLAT-18).")

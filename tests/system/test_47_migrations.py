@@ -46,7 +46,11 @@ def test_a_failing_migration_stops_up(truncated: Ephemeral) -> None:
     failed = truncated.up("--refresh", check=False)
     told = failed.stdout + failed.stderr
     assert failed.returncode != 0
-    for part in ("ruleiq: revision 008 was not applied, the database is at 007", "already exists", "Restore point before"):
+    for part in (
+        "ruleiq: revision 008 was not applied, the database is at 007",
+        "already exists",
+        "Restore point before",
+    ):
         assert part in told, told[-4000:]
     assert {name: aspects(truncated, name) for name in OTHERS} == {name: {} for name in OTHERS}
 
