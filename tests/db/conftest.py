@@ -103,8 +103,10 @@ def empty(server: Server, product: Product) -> str:
 
 @pytest.fixture(scope="module")
 def at_head(server: Server, product: Product) -> str:
-    """The migrator's URL of a database at head; tests of one module share it and leave it as it was."""
+    """The migrator's URL of a database at head, with its reference rows; tests of one module share it and leave it as
+    it was."""
     _recreate(server, product)
     migrate.upgrade(product, server.url(product))
+    migrate.seed(product, server.url(product), "reference", production=False)
     provisioned(server, spec_of(migrated=Migrated.HEAD))
     return server.url(product)

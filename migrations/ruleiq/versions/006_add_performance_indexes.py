@@ -1,0 +1,44 @@
+"""Query optimization: the document's indexes (RIQ-10)
+
+Revision: 006
+Revises: 005
+
+The tables have rows by now: built CONCURRENTLY, one after the other, so that reading and writing go on. The document
+has them in one file, so they are one revision. It can be killed and run again: it starts with the first index, dropping
+what it finds. The one on ai_metadata comes with its column, in 007. gin_trgm_ops is there: provisioning creates
+pg_trgm before any revision (RIQ-02, Q-23).
+"""
+
+from alembic import op
+
+revision = "006"
+down_revision = "005"
+branch_labels = None
+depends_on = None
+
+INDEXES = {
+    "idx_evidence_user_framework": "evidence_items (user_id, framework_id)",
+    "idx_evidence_user_status": "evidence_items (user_id, status)",
+    "idx_evidence_name_search": "evidence_items USING gin (evidence_name gin_trgm_ops)",
+    "idx_business_profiles_user_id": "business_profiles (user_id)",
+    "idx_assessment_sessions_user_id": "assessment_sessions (user_id)",
+}
+
+
+def upgrade() -> None:
+    """Build them, each after dropping an INVALID leftover."""
+    with op.get_context().autocommit_block():
+        op.execute("SET lock_timeout = 0")
+        op.execute("SET statement_timeout = '1h'")
+        for name, definition in INDEXES.items():
+            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+            op.execute(f"CREATE INDEX CONCURRENTLY {name} ON {definition}")
+
+
+def downgrade() -> None:
+    """Drop them."""
+    with op.get_context().autocommit_block():
+        op.execute("SET lock_timeout = 0")
+        op.execute("SET statement_timeout = '1h'")
+        for name in reversed(INDEXES):
+            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")

@@ -1,0 +1,35 @@
+"""AI metadata of evidence, with its GIN index (RIQ-07, RIQ-10)
+
+Revision: 007
+Revises: 006
+
+The index is built CONCURRENTLY, which ends the transaction that adds the column. So the revision can be killed between
+the two, and run again: IF NOT EXISTS is for that.
+"""
+
+from alembic import op
+
+revision = "007"
+down_revision = "006"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add the column, then build its index."""
+    op.execute("ALTER TABLE evidence_items ADD COLUMN IF NOT EXISTS ai_metadata jsonb")
+    with op.get_context().autocommit_block():
+        op.execute("SET lock_timeout = 0")
+        op.execute("SET statement_timeout = '1h'")
+        op.execute("DROP INDEX CONCURRENTLY IF EXISTS idx_evidence_ai_metadata_gin")
+        op.execute("CREATE INDEX CONCURRENTLY idx_evidence_ai_metadata_gin ON evidence_items USING gin (ai_metadata)")
+
+
+def downgrade() -> None:
+    """Drop index and column."""
+    with op.get_context().autocommit_block():
+        op.execute("SET lock_timeout = 0")
+        op.execute("SET statement_timeout = '1h'")
+        op.execute("DROP INDEX CONCURRENTLY IF EXISTS idx_evidence_ai_metadata_gin")
+    op.execute("SET lock_timeout = '5s'")
+    op.execute("ALTER TABLE evidence_items DROP COLUMN ai_metadata")

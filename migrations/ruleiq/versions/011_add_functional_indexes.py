@@ -1,0 +1,46 @@
+"""Indexes for common queries, and for foreign keys that have none (RIQ-15, RIQ-16)
+
+Revision: 011
+Revises: 010
+
+Built CONCURRENTLY, one after the other, as in 006. RIQ-25 has them as one revision; killed, it leaves at most one
+INVALID index, and running again starts with the first one, dropping what it finds.
+"""
+
+from alembic import op
+
+revision = "011"
+down_revision = "010"
+branch_labels = None
+depends_on = None
+
+INDEXES = {
+    "idx_users_email_lower": "users (lower(email))",
+    "idx_evidence_user_created": "evidence_items (user_id, created_at DESC)",
+    "idx_assessment_sessions_user_updated": "assessment_sessions (user_id, updated_at DESC)",
+    "idx_assessment_sessions_business_profile_id": "assessment_sessions (business_profile_id)",
+    "idx_assessment_sessions_framework_id": "assessment_sessions (framework_id)",
+    "idx_evidence_business_profile_id": "evidence_items (business_profile_id)",
+    "idx_evidence_framework_id": "evidence_items (framework_id)",
+    "idx_evidence_approved_by": "evidence_items (approved_by)",
+    "idx_generated_policies_business_profile_id": "generated_policies (business_profile_id)",
+}
+
+
+def upgrade() -> None:
+    """Build them, each after dropping an INVALID leftover."""
+    with op.get_context().autocommit_block():
+        op.execute("SET lock_timeout = 0")
+        op.execute("SET statement_timeout = '1h'")
+        for name, definition in INDEXES.items():
+            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+            op.execute(f"CREATE INDEX CONCURRENTLY {name} ON {definition}")
+
+
+def downgrade() -> None:
+    """Drop them."""
+    with op.get_context().autocommit_block():
+        op.execute("SET lock_timeout = 0")
+        op.execute("SET statement_timeout = '1h'")
+        for name in reversed(INDEXES):
+            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
