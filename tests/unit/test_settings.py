@@ -11,7 +11,7 @@ from environment import load, program
 from environment.load import InvalidStack, parse
 from environment.manifest import Manifest
 from environment.settings import Settings
-from tests.unit.stacks import REMOVED, config
+from tests.unit.stacks import REMOVED, ROOTS, config
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
@@ -229,5 +229,5 @@ def test_a_step_reads_its_slice_without_what_is_none(stack: str) -> None:
             return {key: dropped(inner) for key, inner in value.items() if inner is not None}
         return [dropped(inner) for inner in value] if isinstance(value, list) else value
 
-    manifest = load(stack, config(stack) | ROOTS).manifest
+    manifest = program.load(stack, config(stack) | ROOTS).manifest
     assert Manifest.from_slice(dropped(manifest.model_dump(mode="json"))) == manifest
