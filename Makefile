@@ -83,7 +83,7 @@ migration:  ## BAC-30: a new revision: make migration product=jeex_idea name="ad
 	@./keel --env $(ENV) db revision $(product) "$(name)"
 
 test-db:  ## BAC-47: only the database tests
-	@$(RUN) pytest -q tests/db
+	@$(RUN) pytest -q tests/db tests/test_*.py
 
 test-majors:  ## the database tests on PostgreSQL 15 and 17
 	@$(RUN) tools/test-majors

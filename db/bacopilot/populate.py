@@ -84,7 +84,7 @@ def rows(size: Size) -> list[Rows]:
             owned,
             lambda number, chance: (
                 key("diagrams", number), *made(number, chance), text(chance, 3), chance.choice(DIAGRAMS),
-                "flowchart LR\n" + "\n".join(f"  {text(chance, 1)} --> {text(chance, 1)}" for _ in range(8)),
+                "flowchart LR\n  " + text(chance, 12).replace(" ", " --> "),
             ),
         ),
     ]  # fmt: skip

@@ -1,0 +1,6 @@
+"""The database fixtures, for tests/db and for the test files that BA Copilot's document names (BAC-50).
+
+Here and not in tests/: a tests/conftest.py is where pytest-alembic would collect tests of its own.
+"""
+
+pytest_plugins = ["tests.db.fixtures"]

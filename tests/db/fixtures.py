@@ -1,0 +1,112 @@
+"""One server for all database tests; databases are made anew for a test (`empty`) or a module (`at_head`)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from db import migrate, provision
+from db.spec import ClusterSpec, Migrated
+from environment.products import Product, catalogue
+from tests.db import images
+from tests.db.server import Server, password_of, running
+
+LOCALE = "C.UTF-8"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`pytest tests/db --postgres 15`."""
+    parser.addoption(
+        "--postgres",
+        type=int,
+        choices=images.MAJORS,
+        default=images.DEFAULT,
+        help=f"major version of the scratch server of tests/db (default {images.DEFAULT})",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Markers of the database tests."""
+    config.addinivalue_line("markers", "since(major): what the test is about came with this major version")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the chosen major cannot have; pytest counts it as deselected."""
+    major = chosen_major(config)
+    beyond = [item for item in items if any(mark.args[0] > major for mark in item.iter_markers("since"))]
+    if beyond:
+        config.hook.pytest_deselected(items=beyond)
+        items[:] = [item for item in items if item not in beyond]
+
+
+def chosen_major(config: pytest.Config) -> int:
+    """Of the scratch server."""
+    return int(config.getoption("--postgres"))
+
+
+def spec_of(*, migrated: Migrated = Migrated.NEVER) -> ClusterSpec:
+    """All products of this checkout, equally far migrated."""
+    products = tuple(catalogue().values())
+    bare = ClusterSpec(products=products, passwords={}, locale=LOCALE)
+    return bare.model_copy(
+        update={
+            "passwords": {
+                role.name: SecretStr(password_of(role.name))
+                for role in provision.declared_roles(bare, 18)
+                if role.password
+            },
+            "migrated": dict.fromkeys(catalogue(), migrated),
+        }
+    )
+
+
+def provisioned(server: Server, spec: ClusterSpec) -> None:
+    """Converge the cluster."""
+    provision.apply(server.superuser, provision.plan(server.superuser, spec), prune=True)
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A running server without anything of Keel in it."""
+    with running(chosen_major(request.config)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=catalogue())
+def product(request: pytest.FixtureRequest) -> Product:
+    """Every product in turn."""
+    return catalogue()[request.param]
+
+
+def only(name: str) -> Any:
+    """For a module about the machinery, or about one product: `product = only("jeex_idea")`."""
+
+    @pytest.fixture(scope="module", params=[name])
+    def product(request: pytest.FixtureRequest) -> Product:
+        return catalogue()[request.param]
+
+    return product
+
+
+def _recreate(server: Server, product: Product) -> None:
+    server.execute(f"DROP DATABASE IF EXISTS {product.name} WITH (FORCE)")
+    provisioned(server, spec_of())
+
+
+@pytest.fixture
+def empty(server: Server, product: Product) -> str:
+    """The migrator's URL of a new database without a revision."""
+    _recreate(server, product)
+    return server.url(product)
+
+
+@pytest.fixture(scope="module")
+def at_head(server: Server, product: Product) -> str:
+    """The migrator's URL of a database at head, with its reference rows; tests of one module share it and leave it as
+    it was."""
+    _recreate(server, product)
+    migrate.upgrade(product, server.url(product))
+    migrate.seed(product, server.url(product), "reference", production=False)
+    provisioned(server, spec_of(migrated=Migrated.HEAD))
+    return server.url(product)
