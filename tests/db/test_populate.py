@@ -27,7 +27,9 @@ def contents(server: Server, product: Product) -> dict[str, str]:
     """Table → a digest of its rows, in the columns they were given: reference rows are as old as their insertion."""
     digest = "SELECT md5(string_agg(t::text, ' ' ORDER BY t::text COLLATE \"C\")) FROM (SELECT {} FROM {}) t"
     return {
-        table.table: server.execute(digest.format(", ".join(table.columns), table.table), product.name)[0][0]
+        table.table: server.execute(
+            digest.format(", ".join(f'"{name}"' for name in table.columns), table.table), product.name
+        )[0][0]
         for table in rows(product, Size.SMALL)
     }
 
