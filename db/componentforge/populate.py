@@ -85,7 +85,8 @@ def rows(size: Size) -> list[Rows]:
         )  # fmt: skip
 
     def model(number: int, chance: Random) -> Sequence[Any]:
-        return FIRST + number, f"model-{number}", "openai", chance.choice((384, 768, 1536)), 8191, False
+        size = chance.choice((384, 768, 1536))
+        return FIRST + number, f"model-{number}", "openai", size, 8191, False, EPOCH - YEAR, EPOCH - YEAR
 
     def run(number: int, chance: Random) -> Sequence[Any]:
         status = chance.choices(("completed", "failed", "running", "pending"), (90, 6, 2, 2))[0]
@@ -136,7 +137,7 @@ def _columns(names: str) -> tuple[str, ...]:
 
 
 _USER = _columns("id email username hashed_password is_active is_admin preferences last_login_at")
-_MODEL = ("id", "name", "provider", "dimension", "max_tokens", "is_active")
+_MODEL = _columns("id name provider dimension max_tokens is_active")
 _RUN = _columns("id name model_name dataset_name config status metrics")
 _DOCUMENT = _columns(
     "id user_id title filename file_path content_type processing_status extracted_text embedding_model chunk_count"
