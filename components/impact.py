@@ -30,6 +30,8 @@ def impact(olds: dict[str, Any], news: dict[str, Any]) -> list[str]:
     lines = []
     for section in sorted(new.keys() - {"identity", "hosts"}):
         for path, before, after in _differences(old.get(section), new[section], section):
+            if path.endswith(".limits.revision"):  # of a database, no service reads it
+                continue
             if section in COMMON:
                 lines.append(f"{path}: {before} => {after}: every service of the stage {news['stage']} may restart")
             for role in stages()[news["stage"]]:

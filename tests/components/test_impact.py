@@ -30,7 +30,7 @@ SENTENCES: list[tuple[str, dict[str, Any], str]] = [
     ("edge", {"pgbouncer.default_pool_size": 10},
      "pgbouncer.default_pool_size: 20 => 10: PgBouncer reloads on edge1"),
     ("edge", {"haproxy.fall": 3}, "haproxy.fall: 2 => 3: HAProxy reloads on edge1"),
-    ("edge", {"products.jeex_idea": {"max_client_conn": 50}},
+    ("edge", {"products.jeex_idea.max_client_conn": 50},
      "products.jeex_idea.limits.max_client_conn: 100 => 50: PgBouncer reloads on edge1"),
 ]  # fmt: skip
 

@@ -10,6 +10,7 @@ import pytest
 from environment.derive import PUBLISHED_ROOTS, Roots, private_openssh
 from environment.load import ROOT
 from environment.manifest import Manifest
+from environment.products import catalogue
 from tests.components.conftest import program_of
 from tests.components.recorder import Program, run
 from tests.unit.stacks import ROOTS, config
@@ -140,7 +141,7 @@ def test_machines_that_exist_get_no_container(staging: Program) -> None:
     assert staging.of("Container", "Volume", "Network", "HostImage", "Drain") == []
     identities = staging.one("Converge", "base").inputs["identities"]
     assert identities["db1"] == "db1.staging.example:22"
-    assert len(staging.of("Converge", "Databases", "Migration", "Verification")) == 6
+    assert len(staging.of("Converge", "Databases", "Migration", "Verification")) == 5 + len(catalogue())
 
 
 def test_ci_is_one_container(ci: Program) -> None:

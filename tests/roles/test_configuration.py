@@ -149,8 +149,10 @@ def test_each_product_has_a_writing_and_a_reading_pool_with_its_limits() -> None
     assert (writing["host"], writing["port"], reading["host"], reading["port"]) == (
         "primary.dev", "5000", "replica.dev", "5001"
     )  # fmt: skip
-    assert (writing["max_db_connections"], writing["max_db_client_connections"]) == ("50", "100")
-    assert reading["max_db_connections"] == "20"
+    assert (writing["max_db_connections"], writing["max_db_client_connections"]) == ("20", "100")
+    assert (reading["max_db_connections"], reading["pool_size"]) == ("4", "4")
+    busy = dict(pair.split("=") for pair in found["bacopilot"].split())
+    assert (busy["max_db_client_connections"], busy["pool_size"]) == ("1000", "10")
 
 
 def test_a_pool_is_not_larger_than_what_its_database_may_have() -> None:

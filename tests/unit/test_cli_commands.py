@@ -96,7 +96,8 @@ def test_an_unknown_environment_is_told_wherever_it_is_named(arguments: tuple[st
 def test_an_unknown_product_is_told_with_those_there_are(command: tuple[str, ...]) -> None:
     result = keel(*command)
     assert result.exit_code == 2
-    assert result.stderr == "error: dev has no product 'nope'; it has jeex_idea\n"
+    listed = "ai_assistant, bacopilot, componentforge, jeex_idea, ruleiq"
+    assert result.stderr == f"error: dev has no product 'nope'; it has {listed}\n"
 
 
 @pytest.mark.usefixtures("fake")
@@ -157,7 +158,9 @@ def test_converging_tells_unreachable_hosts_and_refuses_to_work_without_them(tmp
 def test_drift_tells_none_some_or_unknown(
     monkeypatch: pytest.MonkeyPatch, outcome: Outcome, database: list[str] | Exception, status: int
 ) -> None:
-    def observe(*_: object) -> list[str]:
+    def observe(_: object, inputs: dict[str, str]) -> list[str]:
+        if inputs["product"] != "jeex_idea":
+            return []
         if isinstance(database, Exception):
             raise database
         return database
