@@ -42,7 +42,7 @@ class Platform(pulumi.ComponentResource):
             "databases",
             "databases",
             {
-                "manifest": manifest.slice({"products", "postgres"}),
+                "manifest": manifest.slice({"products", "postgres", "databases"}),
                 "files": _digest("db/*.py", "db/*.sql"),
             },
             after(stages[1]),

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from psycopg.sql import SQL, Composable, Composed, Identifier
 
+from db.difference import Difference
 from db.spec import MAINTENANCE_DATABASE, PUBLIC, Grant
 
 
@@ -16,10 +17,19 @@ class Change:
     """A statement and the sentence that explains it; the sentence never holds a secret."""
 
     what: str
-    sql: SQL | Composed = field(repr=False)
+    sql: SQL | Composed = field(repr=False, default_factory=lambda: SQL(""))
     database: str = MAINTENANCE_DATABASE
     removes: bool = False
     """Takes away something the model does not declare: reported, executed only on request."""
+    told: bool = False
+    """Never executed: a person has to decide. `sql` is what he could execute, where a statement does it."""
+    shown: SQL | Composed | None = field(repr=False, default=None)
+    """What people see in place of `sql`, where that holds a verifier or what only a program needs."""
+
+    @property
+    def difference(self) -> Difference:
+        """The change as something that differs."""
+        return Difference(f"{self.database}: {self.what}", (self.shown or self.sql).as_string())
 
 
 def grantee(role: str) -> Composable:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from db import catalogue, indexes, migrate, release
+from db import catalogue, indexes, migrate, release, repeatable
 from db.url import conninfo
 from environment.products import Product
 
@@ -15,6 +15,8 @@ class Finding(NamedTuple):
     aspect: str
     """heads, revision, models, functions, catalogue, indexes or release."""
     sentence: str
+    undo: str = ""
+    """SQL that would undo it, where a single statement does."""
 
 
 def drift(product: Product, url: str, held: str | None = None) -> list[Finding]:
@@ -35,14 +37,14 @@ def drift(product: Product, url: str, held: str | None = None) -> list[Finding]:
         found.append(Finding("revision", f"at revision {current}, {why}"))
     if current == target == head:
         found += [Finding("models", sentence) for sentence in migrate.differences(product, url)]
-        found += [Finding("functions", sentence) for sentence in migrate.repeatable_drift(product, url)]
+        found += [Finding("functions", one.what, one.undo) for one in repeatable.differences(product, url)]
     return found
 
 
 def everything(product: Product, url: str, held: str | None = None) -> list[Finding]:
     """The same, with the recorded catalogue and the release gate."""
     found = drift(product, url, held)
-    if any(aspect == "heads" for aspect, _ in found):
+    if any(finding.aspect == "heads" for finding in found):
         return found
     with psycopg.connect(conninfo(url)) as connection:
         if migrate.current(product, url) == migrate.head(product):

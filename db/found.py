@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -48,6 +48,16 @@ class FoundDatabase:
     ctype: str
 
 
+class Holding(NamedTuple):
+    """That a role has something in a database."""
+
+    role: str
+    database: str
+    """Empty for what all databases share: a database itself, a membership it granted."""
+    owns: bool
+    """False: only privileges, on objects of others or on its own future ones."""
+
+
 @dataclass(frozen=True)
 class Cluster:
     """Catalogues that all databases share."""
@@ -62,6 +72,7 @@ class Cluster:
     """By database and role; an empty name stands for all of them."""
     databases: dict[str, FoundDatabase]
     grants: frozenset[Grant]
+    holdings: frozenset[Holding]
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,8 @@ class Contents:
     relations: dict[tuple[str, str], str] = field(default_factory=dict)
     """Owners of tables, views and sequences by schema and name, without those of extensions."""
     grants: frozenset[Grant] = frozenset({Grant("SCHEMA", "public", PUBLIC, "USAGE")})
+    needing: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Extension → objects that are not its own and would go with it."""
 
 
 FRESH_DATABASE = (("CONNECT", PUBLIC), ("TEMPORARY", PUBLIC))
@@ -111,6 +124,24 @@ select datname, coalesce(r.rolname, 'PUBLIC'), a.privilege_type
 from pg_database d, aclexplode(coalesce(datacl, acldefault('d', datdba))) a
 left join pg_roles r on r.oid = a.grantee
 where a.grantee <> d.datdba
+"""
+_HOLDINGS = b"""
+select distinct r.rolname, coalesce(d.datname, ''), s.deptype = 'o' and s.classid <> 'pg_default_acl'::regclass
+from pg_shdepend s join pg_roles r on r.oid = s.refobjid left join pg_database d on d.oid = s.dbid
+where s.refclassid = 'pg_authid'::regclass
+"""
+# Automatic and internal dependents (an array type, an index) go with their object; a normal one is in the way.
+_NEEDING = b"""
+with recursive own (extension, classid, objid) as (
+    select e.extname, 'pg_extension'::regclass::oid, e.oid from pg_extension e where e.extname <> 'plpgsql'
+    union
+    select own.extension, d.classid, d.objid
+    from own join pg_depend d on d.refclassid = own.classid and d.refobjid = own.objid and d.deptype <> 'n'
+)
+select own.extension, array_agg(distinct pg_describe_object(d.classid, d.objid, d.objsubid))
+from own join pg_depend d on d.refclassid = own.classid and d.refobjid = own.objid and d.deptype = 'n'
+where (own.extension, d.classid, d.objid) not in (select * from own)
+group by 1
 """
 _SCHEMAS = b"""
 select nspname, pg_get_userbyid(nspowner) from pg_namespace where nspname !~ '^(pg_|information_schema$)'
@@ -160,6 +191,7 @@ def read_cluster(connection: "psycopg.Connection[Any]") -> Cluster:
         },
         databases={name: FoundDatabase(*facts) for name, *facts in _rows(connection, _DATABASES)},
         grants=frozenset(Grant("DATABASE", *row) for row in _rows(connection, _DATABASE_GRANTS)),
+        holdings=frozenset(Holding(*row) for row in _rows(connection, _HOLDINGS)),
     )
 
 
@@ -170,4 +202,5 @@ def read_contents(connection: "psycopg.Connection[Any]") -> Contents:
         schemas=dict(_rows(connection, _SCHEMAS)),
         relations={(schema, name): owner for schema, name, owner in _rows(connection, _RELATIONS)},
         grants=frozenset(Grant(*row) for row in _rows(connection, _SCHEMA_GRANTS)),
+        needing={extension: tuple(objects) for extension, objects in _rows(connection, _NEEDING)},
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import psycopg
 from psycopg import sql
 
-from db import lookup, role_changes
+from db import lookup, role_changes, undeclared
 from db.change import Change, ProvisionError, privileges
 from db.found import FRESH_DATABASE, Cluster, Connect, Contents, read_cluster, read_contents
 from db.spec import (
@@ -40,7 +40,7 @@ def plan(connect: Connect, spec: ClusterSpec) -> list[Change]:
         lookup_changes = lookup.plan(connection)
     roles = declared_roles(spec, cluster.version)
     _check(cluster, spec, roles)
-    changes = [*_roles(roles, cluster, spec)]
+    changes = [*_roles(roles, cluster, spec), *undeclared.databases(cluster, spec)]
     for product in spec.products:
         changes += _database(product, cluster, spec.locale)
     changes += privileges(
@@ -54,17 +54,19 @@ def plan(connect: Connect, spec: ClusterSpec) -> list[Change]:
             with connect(product.name) as connection:
                 contents = read_contents(connection)
         changes += _contents(product, contents, _of_database(cluster, product.name), development=spec.development)
+    changes += undeclared.settings(cluster, roles, spec)
+    changes += undeclared.roles(connect, cluster, roles, spec)
     return changes
 
 
 def apply(connect: Connect, changes: Iterable[Change], *, prune: bool = False) -> list[Change]:
     """Execute the changes in order and return those that were executed.
 
-    What takes away something undeclared is left alone unless `prune`. Each change is a transaction of its own
+    What takes away something undeclared is left alone unless `prune`, what is only told always. Each change is a transaction of its own
     (CREATE DATABASE allows no other way); after an error the earlier ones stay, and planning again goes on
     there. Raises ProvisionError.
     """
-    wanted = [change for change in changes if prune or not change.removes]
+    wanted = [change for change in changes if not change.told and (prune or not change.removes)]
     sessions: dict[str, psycopg.Connection[object]] = {}
     try:
         for number, change in enumerate(wanted):
@@ -170,9 +172,7 @@ def _contents(
     for extension in sorted(set(product.extensions) - found.extensions):
         statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {}").format(sql.Identifier(extension))
         yield Change(f"create extension {extension} in {product.name}", statement, product.name)
-    for extension in sorted(found.extensions - set(product.extensions) - {"plpgsql"}):
-        statement = sql.SQL("DROP EXTENSION {}").format(sql.Identifier(extension))
-        yield Change(f"drop extension {extension} from {product.name}", statement, product.name, removes=True)
+    yield from undeclared.extensions(product, found)
     for schema, owner in schemas(product).items():
         names = sql.Identifier(schema), sql.Identifier(owner)
         if schema not in found.schemas:

@@ -5,12 +5,14 @@ So a later look tells, without changing or locking anything, whether files or ca
 """
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
 
+from db.difference import Difference
 from db.url import conninfo
 from environment.products import ROOT, Product
 
@@ -31,8 +33,13 @@ def script(product: Product) -> str:
 
 def drift(product: Product, url: str) -> list[str]:
     """What differs from the files, one sentence each; changes nothing."""
+    return [difference.what for difference in differences(product, url)]
+
+
+def differences(product: Product, url: str) -> list[Difference]:
+    """The same with the SQL that would undo it."""
     with psycopg.connect(conninfo(url)) as connection:
-        return drift_of(connection, product)
+        return differences_of(connection, product)
 
 
 def apply(product: Product, url: str) -> list[str]:
@@ -57,28 +64,67 @@ def apply_in(connection: "psycopg.Connection[Any]", product: Product) -> list[st
     connection.execute(b"delete from alembic.repeatable")
     connection.execute(
         b"insert into alembic.repeatable values (%s, %s)",
-        [_digest(product), [line for line, managed in _lines(connection) if managed]],
+        [_digest(product), [line.text for line in _lines(connection) if line.managed]],
     )
     return differs
 
 
 def drift_of(connection: "psycopg.Connection[Any]", product: Product) -> list[str]:
-    """The same on an open session of any role that reads `alembic.repeatable`, such as the monitor's."""
+    """The sentences, on an open session of any role that reads `alembic.repeatable`, such as the monitor's."""
+    return [difference.what for difference in differences_of(connection, product)]
+
+
+def differences_of(connection: "psycopg.Connection[Any]", product: Product) -> list[Difference]:
+    """The same with the SQL that would undo what was added or altered by hand; the files bring back what is missing."""
     known = connection.execute(b"select to_regclass('alembic.repeatable') is not null").fetchone()
     recorded = known and known[0] and connection.execute(b"select * from alembic.repeatable").fetchone()
     if not recorded:
-        return ["functions, policies and grants were never applied"]
+        return [Difference("functions, policies and grants were never applied")]
     digest, expected = recorded
-    found = {line for line, _ in _lines(connection)}
-    changed = [] if digest == _digest(product) else [f"db/{product.name}/*.sql changed since they were applied"]
-    missing = [f"missing: {line}" for line in sorted(set(expected) - found)]
-    return changed + missing + [f"not declared: {line}" for line in sorted(found - set(expected))]
+    found = {line.text: line for line in _lines(connection)}
+    changed = (
+        [] if digest == _digest(product) else [Difference(f"db/{product.name}/*.sql changed since they were applied")]
+    )
+    missing = sorted(set(expected) - found.keys())
+    return [
+        *changed,
+        *(Difference(f"missing: {text}") for text in missing),
+        *(
+            Difference(f"not declared: {text}", _undo(found[text], missing))
+            for text in sorted(found.keys() - set(expected))
+        ),
+    ]
 
 
-def _lines(connection: "psycopg.Connection[Any]") -> list[tuple[str, bool]]:
+class _Line(NamedTuple):
+    """A row of repeatable_found.sql, which says what each column is."""
+
+    text: str
+    managed: bool
+    undo: str
+    repair: str
+
+
+def _undo(line: _Line, missing: Sequence[str]) -> str:
+    """What takes it away, or brings it back into the state that is `missing`."""
+    subject, _, state = line.text.partition(": ")
+    wanted = next((text.removeprefix(f"{subject}: ") for text in missing if text.startswith(f"{subject}: ")), None)
+    if wanted and subject.startswith("row-level security of "):
+        table = sql.Identifier("public", subject.removeprefix("row-level security of ")).as_string()
+        actions = (f"{_ROW_SECURITY[word]} ROW LEVEL SECURITY" for word in wanted.split(", "))
+        return f"ALTER TABLE {table} {', '.join(actions)}"
+    if wanted and line.repair and wanted == f"{state.rpartition(', mode ')[0]}, mode O":
+        return line.repair
+    return line.undo
+
+
+_ROW_SECURITY = {"enabled": "ENABLE", "disabled": "DISABLE", "forced": "FORCE", "not forced": "NO FORCE"}
+
+
+def _lines(connection: "psycopg.Connection[Any]") -> list[_Line]:
     # Names in definitions are written with or without their schema, depending on the search path.
     connection.execute(b"set local search_path = pg_catalog")
-    lines = connection.execute(_FOUND.encode()).fetchall()
+    lines = [_Line(*row) for row in connection.execute(_FOUND.encode()).fetchall()]
     connection.execute(b"set local search_path = public")
     return lines
 

@@ -47,10 +47,12 @@ def password(role: Role, found: FoundRole | None, passwords: Mapping[str, Secret
         return
     wanted = passwords[role.name].get_secret_value()
     if found is None or not scram.matches(wanted, found.verifier):
-        statement = sql.SQL("ALTER ROLE {} PASSWORD {}").format(
-            sql.Identifier(role.name), sql.Literal(scram.verifier(wanted))
+        statement = sql.SQL("ALTER ROLE {} PASSWORD ").format(sql.Identifier(role.name))
+        yield Change(
+            f"set the password of role {role.name}",
+            statement + sql.Literal(scram.verifier(wanted)),
+            shown=statement + sql.SQL("'<verifier>'"),
         )
-        yield Change(f"set the password of role {role.name}", statement)
 
 
 def memberships(roles: list[Role], cluster: Cluster) -> Iterator[Change]:

@@ -49,6 +49,12 @@ class ClusterSpec(Model):
     locale: str = Field(description="Collate and ctype of every product database, libc (PLAT-02).")
     migrated: Mapping[str, Migrated] = Field(default_factory=dict, description="By product; missing: never.")
     development: bool = Field(default=False, description="An environment of kind dev (BAC-11, X-46).")
+    unlisted: tuple[Product, ...] = Field(
+        default=(), description="Products of this checkout that the stack does not list: parked when they are there."
+    )
+    kept_roles: tuple[str, ...] = Field(
+        default=(), description="Roles made elsewhere that nobody declares here, such as Patroni's replication role."
+    )
     maintenance_logins: tuple[str, ...] = Field(
         default=(),
         description="Roles made elsewhere that connect to `postgres`, such as Patroni's rewind role.",

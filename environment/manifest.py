@@ -29,7 +29,7 @@ from environment.settings import (
     Settings,
     SshEndpoint,
 )
-from environment.types import Address, EnvironmentName, Group, HostName, Kind, Model, Provider
+from environment.types import Address, EnvironmentName, Group, HostName, Kind, Model, Provider, Undeclared
 
 
 class Identity(Model):
@@ -73,6 +73,12 @@ class ProductEntry(Model):
     limits: ProductSettings
 
 
+class DatabasesEntry(Model):
+    """How the databases converge, resolved."""
+
+    undeclared: Undeclared
+
+
 class Manifest(Model):
     """One environment, resolved."""
 
@@ -85,6 +91,7 @@ class Manifest(Model):
     etcd: Etcd
     patroni: Patroni
     postgres: Postgres
+    databases: DatabasesEntry
     haproxy: Haproxy
     pgbouncer: Pgbouncer
     redis: Redis
@@ -167,6 +174,7 @@ def build(name: str, settings: Settings, host_keys: dict[str, str]) -> Manifest:
         etcd=settings.etcd,
         patroni=settings.patroni,
         postgres=settings.postgres,
+        databases=DatabasesEntry(undeclared=settings.databases.undeclared or _undeclared(settings.environment.kind)),
         haproxy=settings.haproxy,
         pgbouncer=settings.pgbouncer,
         redis=settings.redis,
@@ -175,3 +183,8 @@ def build(name: str, settings: Settings, host_keys: dict[str, str]) -> Manifest:
             for product, limits in settings.products.items()
         },
     )
+
+
+def _undeclared(kind: Kind) -> Undeclared:
+    """What applies where the stack file does not say: nothing is taken away unasked where data is guarded."""
+    return Undeclared.REPORT if kind.guarded else Undeclared.REMOVE

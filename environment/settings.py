@@ -29,6 +29,7 @@ from environment.types import (
     RevisionId,
     Seconds,
     ServicePort,
+    Undeclared,
 )
 from environment.versions import Debian, PackageSource
 
@@ -136,6 +137,16 @@ class Postgres(Model):
     log_file_mode: Literal["0600", "0640", "0644"] = Field("0644", description="mode of the log files (BAC-05, X-42)")
 
 
+class Databases(Model):
+    """What converges in the databases beside tables."""
+
+    undeclared: Undeclared | None = Field(
+        None,
+        description="grants, memberships, settings, extensions and roles that nobody declared: remove or report; "
+        "unset: remove in dev and ci, report in staging and production (PLAT-10, X-46)",
+    )
+
+
 class Pgbouncer(Model):
     """The pooler (JEEX-16..20)."""
 
@@ -210,6 +221,7 @@ class Settings(Model):
     etcd: Etcd = Field(default_factory=Etcd, description="the consensus store")
     patroni: Patroni = Field(default_factory=Patroni, description="leader lease and failover timing")
     postgres: Postgres = Field(default_factory=Postgres, description="PostgreSQL itself")
+    databases: Databases = Field(default_factory=Databases, description="what nobody declared in the databases")
     haproxy: Haproxy = Field(default_factory=Haproxy, description="the proxy that follows the primary")
     pgbouncer: Pgbouncer = Field(default_factory=Pgbouncer, description="the pooler")
     redis: Redis = Field(default_factory=Redis, description="the cache")

@@ -94,6 +94,13 @@ class Kind(StrEnum):
         return self is not Kind.DEV
 
 
+class Undeclared(StrEnum):
+    """What happens to something in a database that the model does not declare."""
+
+    REMOVE = "remove"
+    REPORT = "report"
+
+
 class Provider(StrEnum):
     """Where hosts come from: containers made by Pulumi, or machines that exist already."""
 

@@ -8,29 +8,35 @@ import psycopg
 from pydantic import SecretStr
 
 from db import migrate, provision
+from db.difference import Difference
 from db.spec import ClusterSpec, Migrated, cluster_roles, product_roles
-from environment.types import Kind
+from environment.products import catalogue
+from environment.types import Kind, Undeclared
 from ops.session import Session, Superuser
-from roles.postgres.names import REWIND
+from roles.postgres.names import REPLICATION, REWIND
 
 
 def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, Any]:
     """Make the cluster hold what the model declares."""
     with session.superuser() as superuser:
         changes = provision.plan(superuser.connect, spec(session, superuser))
-        # What nobody declared is taken back in dev and ci; where data is guarded, and for extensions, it is only told.
-        prune = not session.manifest.identity.kind.guarded
-        chosen = [change for change in changes if not change.what.startswith("drop extension")]
-        for change in provision.apply(superuser.connect, chosen, prune=prune):
-            report(f"databases: {change.what}")
+        prune = session.manifest.databases.undeclared is Undeclared.REMOVE
+        done = provision.apply(superuser.connect, changes, prune=prune)
+    for change in changes:
+        report(f"databases: {change.what}" if change in done else f"databases: left as it is: {change.difference}")
     return {}
 
 
 def observe(session: Session, inputs: dict[str, Any]) -> list[str]:
-    """The changes that `up` would make, one line each."""
+    """What differs, one line each, with the SQL that would undo it."""
+    return [str(difference) for difference in differences(session)]
+
+
+def differences(session: Session) -> list[Difference]:
+    """What `up` would change, remove where `keel:databases.undeclared` says so, or only tell."""
     with session.superuser() as superuser:
         changes = provision.plan(superuser.connect, spec(session, superuser))
-    return sorted(f"{change.database}: {change.what}" for change in changes)
+    return sorted(change.difference for change in changes)
 
 
 def spec(session: Session, superuser: Superuser) -> ClusterSpec:
@@ -44,6 +50,8 @@ def spec(session: Session, superuser: Superuser) -> ClusterSpec:
         locale=session.manifest.postgres.locale,
         migrated={product.name: _migrated(superuser, product) for product in products},
         development=session.manifest.identity.kind is Kind.DEV,
+        unlisted=tuple(product for name, product in catalogue().items() if name not in session.manifest.products),
+        kept_roles=(REPLICATION,),
         maintenance_logins=(REWIND,),
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from db import check, migrate, provision, release
+from db.difference import Difference
 from db.url import conninfo
 from environment.manifest import ProductEntry
 from environment.products import Product
@@ -38,11 +39,16 @@ def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, An
 
 
 def observe(session: Session, inputs: dict[str, Any]) -> list[str]:
-    """Where the database differs from this checkout's revision, models and repeatable SQL."""
-    entry = session.manifest.products[inputs["product"]]
+    """Where the database differs, one line each, with the SQL that would undo it."""
+    return [str(difference) for difference in differences(session, inputs["product"])]
+
+
+def differences(session: Session, name: str) -> list[Difference]:
+    """Where the product's database differs from this checkout's revision, models and repeatable SQL."""
+    entry = session.manifest.products[name]
     with migrator(session, entry.product) as url:
         found = check.drift(entry.product, url, entry.limits.revision)
-    return sorted(f"{entry.product.name}: {finding.sentence}" for finding in found)
+    return sorted(Difference(f"{name}: {finding.sentence}", finding.undo) for finding in found)
 
 
 @contextmanager

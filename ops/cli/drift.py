@@ -13,6 +13,7 @@ import typer
 from ops.cli.console import UNREADABLE, AsJson, Environment, Report, explained, progress, stdout
 
 if TYPE_CHECKING:
+    from db.difference import Difference
     from ops.session import Session
 
 DRIFT = 3
@@ -24,7 +25,8 @@ class Drift:
 
     hosts: tuple[str, ...] = ()
     """`host: operation` that the roles would carry out."""
-    databases: tuple[str, ...] = ()
+    databases: tuple[Difference, ...] = ()
+    """`what` differs, and the SQL that would `undo` it, empty where no single statement does."""
     unknown: tuple[str, ...] = ()
     """What could not be told, and why."""
 
@@ -46,8 +48,12 @@ def drift(environment: Environment = "dev", as_json: AsJson = False) -> None:
         print(json.dumps(asdict(found), indent=2, sort_keys=True))
     else:
         console = stdout()
-        for line in (*found.hosts, *found.databases):
+        for line in found.hosts:
             console.print(f"drift: {line}", style="yellow")
+        for difference in found.databases:
+            console.print(f"drift: {difference.what}", style="yellow", soft_wrap=True)
+            if difference.undo:
+                console.print(f"  undone by: {difference.undo}", soft_wrap=True)
         for line in found.unknown:
             console.print(f"unknown: {line}", style="red")
         console.print(f"{environment}: {len(found.hosts)} on hosts, {len(found.databases)} in databases")
@@ -69,16 +75,19 @@ def look(session: Session, report: Report) -> Drift:
     return Drift(hosts=tuple(sorted(outcome.changes)), databases=databases, unknown=(*unreachable, *unknown))
 
 
-def _databases(session: Session) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _databases(session: Session) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
     from ops import databases, migration
 
-    products = [{"product": name} for name in session.manifest.products]
-    looks = [partial(databases.observe, session, {}), *(partial(migration.observe, session, one) for one in products)]
-    found: list[str] = []
+    products = session.manifest.products
+    looks = [
+        partial(databases.differences, session),
+        *(partial(migration.differences, session, name) for name in products),
+    ]
+    found: list[Difference] = []
     unknown: list[str] = []
-    for observe in looks:
+    for look in looks:
         try:
-            found += observe()
+            found += look()
         except Exception as error:
             unknown.append(_sentence(error))
     return tuple(found), tuple(unknown)

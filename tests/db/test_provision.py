@@ -102,6 +102,16 @@ PRUNED = [
         "revoke TRUNCATE on future tables of schema public from jeex_user",
     ),
     ("GRANT EXECUTE ON FUNCTION keel.user_lookup TO keel_monitor", "postgres", "from keel_monitor"),
+    ("ALTER DATABASE jeex_idea SET work_mem = '1GB'", "postgres", "reset work_mem for database jeex_idea"),
+    (
+        "ALTER ROLE jeex_user IN DATABASE jeex_idea SET statement_timeout = 0",
+        "postgres",
+        "reset statement_timeout for role jeex_user in database jeex_idea",
+    ),
+    ("ALTER ROLE ALL SET search_path = public", "postgres", "reset search_path for all roles"),
+    ("ALTER DATABASE postgres SET work_mem = '1GB'", "postgres", "reset work_mem for database postgres"),
+    ("CREATE EXTENSION citext", "jeex_idea", "drop extension citext from jeex_idea"),
+    ("CREATE ROLE stray LOGIN", "postgres", "drop role stray"),
 ]
 
 

@@ -7,11 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from db.difference import Difference
 from environment.load import ROOT
 from ops.cli.app import app
 from ops.cli.converging import Outcome, run
@@ -144,36 +146,51 @@ def test_converging_tells_unreachable_hosts_and_refuses_to_work_without_them(tmp
         run(nowhere, print, dry=False)
 
 
+GRANT = Difference(
+    "jeex_idea: not declared: SELECT on users for bob", "REVOKE SELECT ON TABLE public.users FROM " + "b" * 200
+)
+
+
 @pytest.mark.usefixtures("fake")
 @pytest.mark.parametrize(
     ("outcome", "database", "status"),
     [
         (_outcome(), [], 0),
         (_outcome("db1: file /etc/hosts"), [], 3),
-        (_outcome(), ["jeex_idea: grant"], 3),
-        (_outcome(unreachable=("ops1",)), ["jeex_idea: grant"], 2),
+        (_outcome(), [GRANT], 3),
+        (_outcome(unreachable=("ops1",)), [GRANT], 2),
         (_outcome(), Unreachable("no primary in dev"), 2),
     ],
 )
 def test_drift_tells_none_some_or_unknown(
-    monkeypatch: pytest.MonkeyPatch, outcome: Outcome, database: list[str] | Exception, status: int
+    monkeypatch: pytest.MonkeyPatch, outcome: Outcome, database: list[Difference] | Exception, status: int
 ) -> None:
-    def observe(_: object, inputs: dict[str, str]) -> list[str]:
-        if inputs["product"] != "jeex_idea":
+    def differences(_: object, name: str) -> list[Difference]:
+        if name != "jeex_idea":
             return []
         if isinstance(database, Exception):
             raise database
         return database
 
     monkeypatch.setattr("ops.cli.converging.run", lambda *_, **__: outcome)
-    monkeypatch.setattr("ops.databases.observe", lambda *_: [])
-    monkeypatch.setattr("ops.migration.observe", observe)
+    monkeypatch.setattr("ops.databases.differences", lambda *_: [])
+    monkeypatch.setattr("ops.migration.differences", differences)
     result = keel("drift", "--json")
     assert result.exit_code == status
     document = json.loads(result.stdout)
     assert document["hosts"] == list(outcome.changes)
-    assert document["databases"] == ([] if isinstance(database, Exception) else database)
+    assert document["databases"] == ([] if isinstance(database, Exception) else [asdict(one) for one in database])
     assert bool(document["unknown"]) == (status == 2)
+
+
+@pytest.mark.usefixtures("fake")
+def test_drift_tells_the_sql_that_would_undo_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAT-10: a line for people, in one piece also in a pipe."""
+    monkeypatch.setattr("ops.cli.converging.run", lambda *_, **__: _outcome())
+    monkeypatch.setattr("ops.databases.differences", lambda *_: [])
+    monkeypatch.setattr("ops.migration.differences", lambda _, name: [GRANT] if name == "jeex_idea" else [])
+    lines = keel("drift").stdout.splitlines()
+    assert lines == [f"drift: {GRANT.what}", f"  undone by: {GRANT.undo}", "dev: 0 on hosts, 1 in databases"]
 
 
 @pytest.mark.usefixtures("fake")
