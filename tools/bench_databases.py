@@ -32,12 +32,18 @@ from tools.bench_migrations import on_empty, on_filled
 from tools.bench_queries import measure, ways
 
 SEED = 1
+POOL = {"max_db_connections": 8, "readonly_max_db_connections": 4}
+"""Of each product in an environment of our own: one client at a time, and no more memory than dev has (PLAT-20)."""
 AIM_MS = 100.0
 """95 of a hundred transactions of a typical query (BAC-44)."""
 AIM_RLS = 0.10
 """What row-level security may add to the median of the same query (issue 4)."""
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
 def main(
     products: Annotated[list[str] | None, typer.Argument(help="by name; all when none is named")] = None,
     size: Annotated[Size, typer.Option(help="how many rows")] = Size.LARGE,
@@ -142,7 +148,7 @@ def _environment(name: str | None, products: list[str]) -> Iterator[Session]:
         return
     own = prepare("dev")
     try:
-        own.config["keel:products"] = {product: {} for product in products}
+        own.config["keel:products"] = dict.fromkeys(products, POOL)
         own.save()
         print(f"{own.name}: coming up", flush=True)
         own.up()
@@ -164,4 +170,4 @@ def _circumstances(size: Size) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()
