@@ -43,8 +43,14 @@ class Rows:
     """
 
 
+class NoRows(Exception):
+    """A product whose rows nobody has described: its name, and where they belong."""
+
+
 def rows(product: Product, size: Size) -> list[Rows]:
-    """The product's tables, parents first."""
+    """The product's tables, parents first. Raises NoRows."""
+    if not (product.folder / "populate.py").exists():
+        raise NoRows(f"{product.name}: db/{product.name}/populate.py does not exist, so no rows can be made")
     made: list[Rows] = importlib.import_module(f"db.{product.name}.populate").rows(size)
     return made
 

@@ -1,6 +1,7 @@
 """The engine behind `./keel db populate`, on rows of its own."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -9,7 +10,7 @@ from alembic import command
 
 from db import filling, migrate
 from db.filling import PopulateError, populate
-from db.populate import Rows, Size, key, text
+from db.populate import NoRows, Rows, Size, key, rows, text
 from environment.products import Product
 from tests.db.conftest import only
 from tests.db.server import Server
@@ -95,7 +96,7 @@ def test_rows_that_are_there_are_not_touched_without_replace(server: Server, pro
 
 
 def test_replace_puts_reference_rows_back(
-    server: Server, product: Product, url: str, tables: list[Rows], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    server: Server, product: Product, url: str, tables: list[Rows], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PLAT-30: they belong to the product, and are there after every migration."""
     reference = tmp_path / "reference.sql"
@@ -151,3 +152,11 @@ def test_a_database_that_is_not_at_head_is_left_alone(server: Server, product: P
     with pytest.raises(PopulateError, match=rf"at revision 002, .* for {migrate.head(product)}\. Nothing was changed"):
         fill(product, empty)
     assert counted(server, product) == (0, 0)
+
+
+def test_a_product_without_such_rows_is_named(
+    product: Product, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Product, "folder", tmp_path)
+    with pytest.raises(NoRows, match=r"jeex_idea: db/jeex_idea/populate\.py does not exist"):
+        rows(product, Size.SMALL)
