@@ -30,6 +30,8 @@ OPTIONS: dict[str, Any] = {
 }
 """How Alembic is set up, here and in migrations/env.py."""
 
+INI = ROOT / "alembic.ini"
+
 
 class MigrationError(Exception):
     """A migration that did not happen: product, revision, the database's words, what was left, what to do."""
@@ -37,7 +39,7 @@ class MigrationError(Exception):
 
 def config(product: Product, url: str | None = None, wait: float | None = None) -> Config:
     """Alembic's configuration for a product, as `alembic -n <product>` reads it."""
-    made = Config(ROOT / "alembic.ini", ini_section=product.name, stdout=io.StringIO())
+    made = Config(INI, ini_section=product.name, stdout=io.StringIO())
     made.attributes.update({"url": url} | ({} if wait is None else {"wait": wait}))
     return made
 

@@ -1,15 +1,18 @@
 """One server for all database tests; databases are made anew for a test (`empty`) or a module (`at_head`)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.config import main as alembic_main
 from pydantic import SecretStr
 
 from db import migrate, provision
 from db.spec import ClusterSpec, Migrated
-from environment.products import Product, catalogue
+from environment.products import ROOT, Product, catalogue
 from tests.db import images
+from tests.db.history import History
 from tests.db.server import Server, password_of, running
 
 LOCALE = "C.UTF-8"
@@ -89,24 +92,50 @@ def only(name: str) -> Any:
     return product
 
 
-def _recreate(server: Server, product: Product) -> None:
+def recreated(server: Server, product: Product) -> str:
+    """The migrator's URL of a database that is made anew."""
     server.execute(f"DROP DATABASE IF EXISTS {product.name} WITH (FORCE)")
     provisioned(server, spec_of())
+    return server.url(product)
 
 
 @pytest.fixture
 def empty(server: Server, product: Product) -> str:
     """The migrator's URL of a new database without a revision."""
-    _recreate(server, product)
-    return server.url(product)
+    return recreated(server, product)
 
 
 @pytest.fixture(scope="module")
 def at_head(server: Server, product: Product) -> str:
     """The migrator's URL of a database at head, with its reference rows; tests of one module share it and leave it as
     it was."""
-    _recreate(server, product)
-    migrate.upgrade(product, server.url(product))
-    migrate.seed(product, server.url(product), "reference", production=False)
+    url = recreated(server, product)
+    migrate.upgrade(product, url)
+    migrate.seed(product, url, "reference", production=False)
     provisioned(server, spec_of(migrated=Migrated.HEAD))
-    return server.url(product)
+    return url
+
+
+@pytest.fixture
+def history(product: Product, empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
+    """For tests of the machinery: a database at the product's head, to which revisions of the test can be added."""
+    migrate.upgrade(product, empty)
+    history = History(product, empty, tmp_path)
+    monkeypatch.setattr(migrate, "INI", history.ini)
+    return history
+
+
+Alembic = Callable[..., str]
+
+
+@pytest.fixture
+def alembic(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Alembic:
+    """Alembic's own command line with the URL in the environment; returns what it printed. Raises SystemExit."""
+    monkeypatch.setattr("logging.config.fileConfig", lambda *_, **__: None)  # pytest has its own logging
+
+    def run(*arguments: str, url: str = "") -> str:
+        monkeypatch.setenv("KEEL_DATABASE_URL", url)
+        alembic_main(["-c", str(ROOT / "alembic.ini"), *arguments])
+        return capsys.readouterr().out
+
+    return run

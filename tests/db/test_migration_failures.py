@@ -1,137 +1,93 @@
-"""A migration that fails, is killed or meets another one leaves the database as it was."""
-
-import os
-import signal
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+"""A migration that fails or is killed leaves the database as it was."""
 
 import psycopg
 import pytest
-from alembic import command
 
 from db import migrate
-from environment.products import ROOT, Product
+from environment.products import Product
 from migrations import session
 from tests.db.conftest import only
-from tests.db.server import Server, wait_for
+from tests.db.history import MIGRATORS, History
+from tests.db.server import Server
 
-MIGRATORS = f"SELECT pid FROM pg_stat_activity WHERE application_name = '{session.NAME}'"
-
-
-product = only("jeex_idea")  # the machinery is shared; this history has three revisions
+product = only("jeex_idea")  # the machinery is shared; revisions of the test come after this history
 
 
 @pytest.fixture
-def before_last(product: Product, empty: str) -> str:
-    """A database to which the last revision is still to come."""
-    command.upgrade(migrate.config(product, empty), "002")
-    return empty
+def two_indexes(history: History) -> History:
+    """A revision is done, the next is to come: an index on each of the tables that the first one made."""
+    history.add("tables", "CREATE TABLE one (id int)", "CREATE TABLE two (id int)")
+    migrate.upgrade(history.product, history.url)
+    history.add("indexes", "CREATE INDEX one_id ON one (id)", "CREATE INDEX two_id ON two (id)")
+    return history
 
 
-def indexes(server: Server, product: Product) -> list[tuple[str]]:
-    """What revision 003 is about."""
-    return server.execute("SELECT indexname FROM pg_indexes WHERE indexname LIKE 'idx_%'", product.name)
+def indexes(server: Server, product: Product) -> list[str]:
+    """Those of the second revision that are there."""
+    found = server.execute("SELECT indexname FROM pg_indexes WHERE indexname IN ('one_id', 'two_id')", product.name)
+    return sorted(name for (name,) in found)
 
 
-def test_a_failing_revision_changes_nothing(server: Server, product: Product, empty: str) -> None:
+def test_a_failing_revision_changes_nothing(server: Server, product: Product, history: History) -> None:
     """JEEX-25: those before it stay, of itself nothing does; the error tells all of it."""
-    server.execute("CREATE TABLE idx_users_email ()", product.name)  # in the way of the last index of 003
+    history.add("tables", "CREATE TABLE one (id int)", "CREATE TABLE two (id int)")
+    history.add("indexes", "CREATE INDEX one_id ON one (id)", "CREATE INDEX two_id ON two (id)")
+    server.execute("CREATE TABLE two_id ()", product.name)  # in the way of the last index
     with pytest.raises(migrate.MigrationError) as caught:
-        migrate.upgrade(product, empty)
+        migrate.upgrade(product, history.url)
     message = str(caught.value)
-    for part in ("jeex_idea: revision 003 was not applied", "the database is at 002", "run again", "by hand"):
+    for part in ("jeex_idea: revision indexes was not applied", "the database is at tables", "run again", "by hand"):
         assert part.lower() in message.lower()
-    assert 'relation "idx_users_email" already exists' in message
+    assert 'relation "two_id" already exists' in message
     assert indexes(server, product) == []
-    assert migrate.current(product, empty) == "002"
+    assert history.at() == "tables"
 
-    server.execute("DROP TABLE idx_users_email", product.name)
-    migrate.upgrade(product, empty)
-    assert migrate.differences(product, empty) == []
+    server.execute("DROP TABLE two_id", product.name)
+    migrate.upgrade(product, history.url)
+    assert indexes(server, product) == ["one_id", "two_id"]
+    assert history.at() == "indexes"
 
 
 def test_a_lock_is_not_waited_for_long(
-    server: Server, product: Product, before_last: str, monkeypatch: pytest.MonkeyPatch
+    server: Server, product: Product, two_indexes: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A migration behind a long transaction gives up instead of blocking everybody behind itself."""
     assert "SET lock_timeout = '5s'" in session.settings(product)
     monkeypatch.setattr(session, "LOCK_TIMEOUT", "100ms")
     with server.connect(product.name) as other:
-        other.execute(b"LOCK TABLE exports IN ROW EXCLUSIVE MODE")
+        other.execute(b"LOCK TABLE two IN ROW EXCLUSIVE MODE")
         with pytest.raises(migrate.MigrationError, match="lock timeout"):
-            migrate.upgrade(product, before_last)
-    assert migrate.current(product, before_last) == "002"
+            migrate.upgrade(product, two_indexes.url)
+    assert two_indexes.at() == "tables"
+    assert indexes(server, product) == []
 
 
-def test_a_killed_migration_changes_nothing(server: Server, product: Product, before_last: str) -> None:
+def test_a_killed_migration_changes_nothing(server: Server, product: Product, two_indexes: History) -> None:
     """JEEX-25: SIGKILL in the middle of a revision; the next run finishes the work."""
     with server.connect(product.name) as other:
-        other.execute(b"LOCK TABLE exports IN ROW EXCLUSIVE MODE")  # 003 gets as far as its index on exports
-        alembic = [str(Path(sys.executable).with_name("alembic")), "-n", product.name, "upgrade", "head"]
-        environment = {**os.environ, "KEEL_DATABASE_URL": before_last}
-        process = subprocess.Popen(alembic, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
-        wait_for("003 to wait", lambda: server.execute(f"{MIGRATORS} AND wait_event_type = 'Lock'"))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    wait_for("its session to end", lambda: not server.execute(MIGRATORS))
+        other.execute(b"LOCK TABLE two IN ROW EXCLUSIVE MODE")
+        two_indexes.killed(server, f"{MIGRATORS} AND wait_event_type = 'Lock'")
     assert indexes(server, product) == []
-    assert migrate.current(product, before_last) == "002"
-    migrate.upgrade(product, before_last)
-    assert migrate.differences(product, before_last) == []
+    assert two_indexes.at() == "tables"
+    migrate.upgrade(product, two_indexes.url)
+    assert indexes(server, product) == ["one_id", "two_id"]
 
 
-def test_two_at_once_take_turns(server: Server, product: Product, empty: str) -> None:
-    """JEEX-25: both wait for the same lock, one migrates, the other finds nothing left to do."""
-    with ThreadPoolExecutor(1) as pool, server.connect(product.name) as other:
-        other.execute(b"SELECT pg_advisory_lock(%s)", [session.LOCK])
-        other.commit()
-        alembic = [str(Path(sys.executable).with_name("alembic")), "-n", product.name, "upgrade", "head"]
-        environment = {**os.environ, "KEEL_DATABASE_URL": empty}
-        first = subprocess.Popen(alembic, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-        second = pool.submit(migrate.upgrade, product, empty)
-        wait_for("both to wait", lambda: len(server.execute(MIGRATORS)) == 2)
-        assert migrate.current(product, empty) is None
-        other.execute(b"SELECT pg_advisory_unlock(%s)", [session.LOCK])
-        other.commit()
-        second.result(timeout=30)
-        _, said = first.communicate(timeout=30)
-    assert first.returncode == 0, said
-    assert "waiting for another migration" in said
-    assert migrate.differences(product, empty) == []
+def test_the_settings_of_a_revision_end_with_it(server: Server, product: Product, history: History) -> None:
+    """A concurrent index waits for locks without a limit; the revision after it, of the same run, does not."""
+    history.add("table", "CREATE TABLE one (id int)")
+    history.add("index", "concurrently.create_index('one_id', 'one (id)')")
+    told = "concat_ws(' ', current_setting('lock_timeout'), current_setting('statement_timeout'))"
+    history.add("told", f"CREATE TABLE told AS SELECT {told} AS settings")
+    migrate.upgrade(product, history.url)
+    assert server.execute("SELECT settings FROM told", product.name) == [("5s 0",)]
 
 
-def test_waiting_takes_no_snapshot(server: Server, product: Product, empty: str) -> None:
-    """CREATE INDEX CONCURRENTLY of the one who holds the lock must not wait for the one who waits."""
-    with ThreadPoolExecutor(1) as pool, server.connect(product.name) as holder:
-        holder.autocommit = True
-        holder.execute(b"CREATE TABLE busy (id int)")
-        holder.execute(b"SELECT pg_advisory_lock(%s)", [session.LOCK])
-        waiting = pool.submit(migrate.upgrade, product, empty)
-        wait_for("the other to wait", lambda: server.execute(MIGRATORS))
-        holder.execute(b"SET statement_timeout = '10s'")
-        holder.execute(b"CREATE INDEX CONCURRENTLY busy_id ON busy (id)")
-        holder.execute(b"DROP TABLE busy")
-        holder.execute(b"SELECT pg_advisory_unlock(%s)", [session.LOCK])
-        waiting.result(timeout=30)
-
-
-def test_waiting_ends_and_names_the_holder(server: Server, product: Product, empty: str) -> None:
-    """After its time the second leaves, and says by whom the lock is held."""
-    with server.connect(product.name) as other:
-        other.execute(b"SELECT pg_advisory_lock(%s)", [session.LOCK])
-        with pytest.raises(migrate.MigrationError, match=rf"held by postgres, pid {other.info.backend_pid},"):
-            migrate.upgrade(product, empty, wait=0.1)
-    assert migrate.current(product, empty) is None
-
-
-def test_a_database_of_a_newer_release_is_left_alone(server: Server, product: Product, empty: str) -> None:
+def test_a_database_of_a_newer_release_is_left_alone(server: Server, product: Product, history: History) -> None:
     """A revision this checkout does not know is named."""
-    migrate.upgrade(product, empty)
     server.execute("UPDATE alembic.alembic_version SET version_num = '999'", product.name)
     with pytest.raises(migrate.MigrationError, match="the database is at revision 999, which is not in this"):
-        migrate.upgrade(product, empty)
+        migrate.upgrade(product, history.url)
 
 
 def test_a_database_that_does_not_answer_is_told(server: Server, product: Product) -> None:

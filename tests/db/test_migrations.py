@@ -1,11 +1,9 @@
 """Every product's history: up, down, up again; no difference to the models; drift is seen."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from alembic.config import Config
-from alembic.config import main as alembic_main
 from pytest_alembic.tests import (  # noqa: F401  # collected here: PLAT-27
     test_model_definitions_match_ddl,
     test_single_head_revision,
@@ -15,7 +13,8 @@ from pytest_alembic.tests import (  # noqa: F401  # collected here: PLAT-27
 from sqlalchemy import Engine, create_engine, pool
 
 from db import migrate
-from environment.products import ROOT, Product
+from environment.products import Product
+from tests.db.fixtures import Alembic
 from tests.db.server import Server, password_of
 
 
@@ -29,22 +28,6 @@ def alembic_config(product: Product) -> Config:
 def alembic_engine(empty: str) -> Engine:
     """For pytest-alembic: a new database."""
     return create_engine(empty.replace("postgresql:", "postgresql+psycopg:"), poolclass=pool.NullPool)
-
-
-Alembic = Callable[..., str]
-
-
-@pytest.fixture
-def alembic(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Alembic:
-    """Alembic's own command line with the URL in the environment; returns what it printed. Raises SystemExit."""
-    monkeypatch.setattr("logging.config.fileConfig", lambda *_, **__: None)  # pytest has its own logging
-
-    def run(*arguments: str, url: str = "") -> str:
-        monkeypatch.setenv("KEEL_DATABASE_URL", url)
-        alembic_main(["-c", str(ROOT / "alembic.ini"), *arguments])
-        return capsys.readouterr().out
-
-    return run
 
 
 def test_upgrade_reaches_head_with_everything(product: Product, empty: str) -> None:

@@ -1,0 +1,69 @@
+"""Two migrations of one database at once: one waits, both succeed."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from db import migrate
+from db.indexes import invalid_indexes
+from environment.products import Product
+from migrations import session
+from tests.db.conftest import only
+from tests.db.history import MIGRATORS, History
+from tests.db.server import Server, wait_for
+
+product = only("jeex_idea")
+TAKEN = f"SELECT pg_try_advisory_lock({session.LOCK})"
+
+
+def test_two_at_once_take_turns(server: Server, product: Product, history: History) -> None:
+    """JEEX-25: both wait for the same lock, one migrates, the other finds nothing left to do."""
+    history.add("table", "CREATE TABLE one (id int)")
+    with ThreadPoolExecutor(1) as pool, server.connect(product.name) as other:
+        other.execute(TAKEN.encode())
+        other.commit()
+        first = history.alembic("upgrade", "head")
+        second = pool.submit(migrate.upgrade, product, history.url)
+        wait_for("both to wait", lambda: len(server.execute(MIGRATORS)) == 2)
+        assert server.execute("SELECT to_regclass('one')", product.name) == [(None,)]
+        other.execute(b"SELECT pg_advisory_unlock_all()")
+        other.commit()
+        second.result(timeout=30)
+        _, said = first.communicate(timeout=30)
+    assert first.returncode == 0, said
+    assert "waiting for another migration" in said
+    assert history.at() == "table"
+
+
+def test_two_at_once_take_turns_over_a_concurrent_index(server: Server, product: Product, history: History) -> None:
+    """JEEX-25, PLAT-27: whoever waits holds no snapshot, for which the other's index would wait in turn."""
+    history.add("table", "CREATE TABLE one (id int)")
+    migrate.upgrade(product, history.url)
+    history.add("index", "concurrently.create_index('one_id', 'one (id)')")
+    with ThreadPoolExecutor(1) as pool, server.connect(product.name) as old:
+        old.execute(b"INSERT INTO one VALUES (1)")
+        first = history.alembic("upgrade", "head")
+        building = "SELECT pid FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting for writers%'"
+        ((builder,),) = wait_for("the index to wait for the old transaction", lambda: server.execute(building))
+        second = pool.submit(migrate.upgrade, product, history.url)
+        wait_for("the second to wait", lambda: server.execute(f"{MIGRATORS} AND pid <> {builder} AND state = 'idle'"))
+        with server.connect(product.name) as connection:
+            assert invalid_indexes(connection) == []  # it is only being built
+        old.commit()
+        second.result(timeout=30)
+        _, said = first.communicate(timeout=30)
+    assert first.returncode == 0, said
+    assert history.at() == "index"
+    valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'one_id'::regclass"
+    assert server.execute(valid, product.name) == [(True,)]
+
+
+def test_waiting_ends_and_names_the_holder(server: Server, product: Product, history: History) -> None:
+    """After its time the second leaves, and says by whom the lock is held."""
+    before = history.at()
+    history.add("table", "CREATE TABLE one (id int)")
+    with server.connect(product.name) as other:
+        other.execute(TAKEN.encode())
+        with pytest.raises(migrate.MigrationError, match=rf"held by postgres, pid {other.info.backend_pid},"):
+            migrate.upgrade(product, history.url, wait=0.1)
+    assert history.at() == before
