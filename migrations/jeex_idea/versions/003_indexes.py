@@ -3,7 +3,7 @@
 Revision: 003
 Revises: 002
 
-In one transaction and not CONCURRENTLY: the tables are as old as this history and still empty.
+Lock: in one transaction and not CONCURRENTLY, for the tables are as old as this history and still empty.
 """
 
 from alembic import op
