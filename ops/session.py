@@ -228,7 +228,7 @@ def _ssh_config(session: Session) -> str:
             f"  IdentityFile {session.key}\n  IdentitiesOnly yes\n  IdentityAgent none\n"
             f"  UserKnownHostsFile {session.known_hosts}\n  GlobalKnownHostsFile /dev/null\n"
             f"  StrictHostKeyChecking yes\n  BatchMode yes\n  ConnectTimeout 5\n  LogLevel ERROR\n"
-            f"  ControlMaster auto\n  ControlPath {session.folder}/mux-%n\n  ControlPersist 60\n"
+            f"  ControlMaster auto\n  ControlPath {session.folder}/mux-%n\n  ControlPersist 600\n"
         )
     return "\n".join(blocks)
 

@@ -113,4 +113,9 @@ def test_updated_at(superuser: Superuser, product: ProductEntry) -> None:
     """PLAT-12: every table with updated_at has a trigger before update that maintains it."""
     with superuser.connect(product.product.name) as connection:
         rows = connection.execute(UNTOUCHED).fetchall()
-    expect.nothing(f"{product.product.name}: nothing maintains {table}.updated_at" for (table,) in rows)
+    tables = product.product.tables
+    expect.nothing(
+        f"{product.product.name}: nothing maintains {table}.updated_at"
+        for (table,) in rows
+        if table not in tables or not tables[table].archive
+    )
