@@ -40,6 +40,7 @@ class Table(Model):
 
     classification: Literal["internal", "confidential"] = Field(description="How sensitive its rows are.")
     pii: tuple[Name, ...] = Field(default=(), description="Columns with personal data, masked outside production.")
+    archive: bool = Field(default=False, description="Rows as they were when they left another table, updated_at too.")
     shared: Literal["read", "keep", "write"] | None = Field(
         default=None,
         description="Rows that belong to no user, without row-level security: what the application may do with them. "
