@@ -7,12 +7,12 @@ it again starts with taking that away.
 from alembic import op
 
 LONGEST = "1h"
-"""statement_timeout of building one index."""
+"""statement_timeout of building one index: it scans the table twice and waits for the transactions before it."""
 
 
 def create_index(name: str, definition: str) -> None:
     """`definition` is what follows ON: `messages USING gin (metadata)`."""
-    _outside_transactions(
+    run(
         f"DROP INDEX CONCURRENTLY IF EXISTS {name}",  # an INVALID leftover
         f"CREATE INDEX CONCURRENTLY {name} ON {definition}",
     )
@@ -20,10 +20,10 @@ def create_index(name: str, definition: str) -> None:
 
 def drop_index(name: str) -> None:
     """Also when a killed attempt has dropped it already."""
-    _outside_transactions(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+    run(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
 
 
-def _outside_transactions(*statements: str) -> None:
+def run(*statements: str) -> None:
     """Wait for old transactions as long as it takes, which blocks nobody. The limits end with the revision."""
     with op.get_context().autocommit_block():
         op.execute("SET lock_timeout = 0")

@@ -78,6 +78,7 @@ class DocumentVersion(Base):
     __table_args__ = (
         Index("idx_documents_project_type", "project_id", "document_type"),
         Index("idx_documents_project_version", "project_id", text("version DESC")),
+        Index("idx_documents_created_by", "created_by"),  # ours, for its foreign key
         Index("idx_documents_unique_version", "project_id", "document_type", "version", unique=True),
     )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from alembic import op
 
-from migrations.session import LOCK_TIMEOUT
+from migrations import concurrently
 
 FOLDER = Path(__file__).parent / "sql"
 
@@ -17,24 +17,16 @@ def statements(name: str) -> list[str]:
     long as no empty line follows them.
     """
     parts = re.split(r";[ \t]*(?:\n[ \t]*\n|\s*\Z)", (FOLDER / name).read_text())
-    return [part.strip() for part in parts if part.strip()]
+    literal = (part.strip().replace(":", r"\:") for part in parts)  # a colon is no parameter of SQLAlchemy's
+    return [statement for statement in literal if statement]
 
 
 def run(name: str) -> None:
     """Execute a file in the revision's transaction."""
     for statement in statements(name):
-        op.execute(statement.replace(":", r"\:"))  # a colon is a colon, not a parameter of SQLAlchemy's
+        op.execute(statement)
 
 
 def run_concurrently(name: str) -> None:
-    """Execute a file outside a transaction, for an index of a table with rows.
-
-    CREATE INDEX CONCURRENTLY waits for old transactions without blocking anybody: no lock_timeout, but an end.
-    Afterwards the session is as migrations/session.py made it.
-    """
-    with op.get_context().autocommit_block():
-        op.execute("SET lock_timeout = 0")
-        op.execute("SET statement_timeout = '1h'")
-        run(name)
-        op.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
-        op.execute("SET statement_timeout = 0")
+    """Execute a file outside a transaction: an index of a table with rows."""
+    concurrently.run(*statements(name))

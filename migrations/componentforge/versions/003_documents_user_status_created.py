@@ -6,7 +6,7 @@ Revises: 002
 The first of the document's two indexes for large scale.
 """
 
-from migrations.concurrent import create_index, drop_index
+from migrations.concurrently import create_index, drop_index
 
 revision = "003"
 down_revision = "002"

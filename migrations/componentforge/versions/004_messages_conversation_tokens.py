@@ -6,7 +6,7 @@ Revises: 003
 The second of the document's two indexes for large scale.
 """
 
-from migrations.concurrent import create_index, drop_index
+from migrations.concurrently import create_index, drop_index
 
 revision = "004"
 down_revision = "003"

@@ -6,7 +6,7 @@ Revises: 004
 The document's remedy for slow queries on messages.
 """
 
-from migrations.concurrent import create_index, drop_index
+from migrations.concurrently import create_index, drop_index
 
 revision = "005"
 down_revision = "004"

