@@ -32,8 +32,6 @@ from tools.bench_migrations import on_empty, on_filled
 from tools.bench_queries import measure, ways
 
 SEED = 1
-POOL = {"max_db_connections": 8, "readonly_max_db_connections": 4}
-"""Of each product in an environment of our own: one client at a time, and no more memory than dev has (PLAT-20)."""
 AIM_MS = 100.0
 """95 of a hundred transactions of a typical query (BAC-44)."""
 AIM_RLS = 0.10
@@ -148,7 +146,7 @@ def _environment(name: str | None, products: list[str]) -> Iterator[Session]:
         return
     own = prepare("dev")
     try:
-        own.config["keel:products"] = dict.fromkeys(products, POOL)
+        own.config["keel:products"] = {name: own.config["keel:products"][name] for name in products}
         own.save()
         print(f"{own.name}: coming up", flush=True)
         own.up()
