@@ -53,10 +53,12 @@ def rows(size: Size) -> list[Rows]:
 
     def run(number: int, chance: Random) -> tuple[Any, ...]:
         status, started = chance.choice(RUN_STATUSES), _moment(chance, 365)
+        request = number // 4  # four agents work on one, for one project
+        of = int(projects * (request * GOLDEN % 1) ** 2)
         ended = status in ("completed", "failed")
         return (
-            key("agent_executions", number), key("projects", some_project(chance)), chance.choice(AGENTS),
-            key("correlations", number // 4), f'{{"words": {chance.randrange(500)}}}',
+            key("agent_executions", number), key("projects", of), AGENTS[number % 4], key("requests", request),
+             f'{{"words": {chance.randrange(500)}}}',
             f'{{"summary": "{text(chance, 5)}"}}' if status == "completed" else None, status,
             text(chance, 6) if status == "failed" else None, started, _later(chance, started, 1) if ended else None,
         )  # fmt: skip
