@@ -11,7 +11,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help check up preview down shell setup verify status drift test test-fast lint bench bench-databases reference \
-        catalogue dev-setup docker-up migrate migration test-db test-majors
+        catalogue verify-schema dev-setup docker-up migrate migration test-db test-majors
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ verify:  ## run the verification against the running environment
 
 status:  ## hosts, roles, lag, pools, versions, heads
 	@./keel --env $(ENV) status
+
+verify-schema:  ## BAC-31: heads, models, catalogue, functions and indexes of every database against this checkout
+	@./keel --env $(ENV) db check
 
 drift:  ## what differs from the model on the hosts and in the databases
 	@./keel --env $(ENV) drift

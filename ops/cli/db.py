@@ -31,8 +31,7 @@ class SeedSet(StrEnum):
 
 @app.command()
 def check(
-    product: Annotated[str | None, typer.Argument(help="product, by its database's name")] = None,
-    every: Annotated[bool, typer.Option("--all", help="every product of the environment")] = False,
+    product: Annotated[str | None, typer.Argument(help="product, by its database's name; default: every one")] = None,
     environment: Environment = "dev",
     as_json: AsJson = False,
 ) -> None:
@@ -46,8 +45,6 @@ def check(
     from ops.context import open_environment
     from ops.migration import migrator
 
-    if every == (product is not None):
-        raise typer.BadParameter("name a product, or give --all")
     found = {}
     with open_environment(environment) as session, progress(f"{environment}: databases") as report:
         for name in [product] if product else session.manifest.products:

@@ -165,7 +165,7 @@ def test_two_controllers_do_not_meet(dev: Ephemeral, environment: Session) -> No
 
 def test_databases_are_as_in_this_checkout(dev: Ephemeral, environment: Session) -> None:
     """PLAT-29: the comparison is empty, and sees a table that nobody declared."""
-    assert dev.keel("db", "check", "--all").returncode == 0
+    assert dev.keel("db", "check").returncode == 0
     with environment.superuser() as superuser, superuser.connect("jeex_idea") as connection:
         connection.execute("create table by_hand ()")
         connection.commit()

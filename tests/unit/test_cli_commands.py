@@ -67,9 +67,7 @@ def test_a_pipe_gets_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b" not in keel("status").output
 
 
-@pytest.mark.parametrize(
-    "command", [("status",), ("drift",), ("converge", "--dry"), ("verify",), ("db", "check", "--all")]
-)
+@pytest.mark.parametrize("command", [("status",), ("drift",), ("converge", "--dry"), ("verify",), ("db", "check")])
 def test_an_environment_that_is_not_up_is_told_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
