@@ -1,4 +1,4 @@
-"""`keel db`: compare, seed, populate and extend the products' databases."""
+"""`keel db`: compare, seed, populate, extend and retire the products' databases."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import typer
 
 from ops.cli.console import AsJson, Environment, progress, stdout
 from ops.cli.populate import populate
+from ops.cli.retire import retire
 
 if TYPE_CHECKING:
     from environment.products import Product
 
-app = typer.Typer(no_args_is_help=True, help="Compare, seed, populate and extend the products' databases.")
+app = typer.Typer(no_args_is_help=True, help="Compare, seed, populate, extend and retire the products' databases.")
 app.command()(populate)
+app.command()(retire)
 DIFFERENT = 3
 
 ProductArgument = Annotated[str, typer.Argument(help="product, by its database's name")]

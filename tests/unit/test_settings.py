@@ -204,6 +204,26 @@ def test_staging_equals_production() -> None:
     assert groups[0] == groups[1]
 
 
+@pytest.mark.parametrize(
+    ("stack", "given", "resolved"),
+    [
+        ("dev", None, "remove"),
+        ("ci", None, "remove"),
+        ("staging", None, "report"),
+        ("production", None, "report"),
+        ("dev", "report", "report"),
+        ("production", "remove", "remove"),
+    ],
+)
+def test_what_nobody_declared_is_removed_only_where_data_is_not_guarded(
+    stack: str, given: str | None, resolved: str
+) -> None:
+    """X-46: unless the stack file says otherwise; every reader of the manifest finds the answer."""
+    patch = {"databases": {"undeclared": given}} if given else {}
+    manifest = program.load(stack, {**config(stack, patch), **ROOTS}).manifest
+    assert manifest.slice({"databases"})["databases"] == {"undeclared": resolved}
+
+
 def test_dev_always_exercises_replication_and_ci_does_not() -> None:
     """X-22: dev has one replica, ci none, production at least two."""
     replicas = {stack: parse(config(stack), stack).postgres.replicas for stack in ("dev", "ci", "production")}

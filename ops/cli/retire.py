@@ -1,0 +1,84 @@
+"""`keel db retire`: a product that left the stack goes for good, after a last dump."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ops.cli.console import Environment, progress, stderr, stdout, table
+
+if TYPE_CHECKING:
+    from ops.retire import Survey
+
+LEFT = 1
+"""Exit status: not everything went."""
+
+
+class NobodyToAsk(Exception):
+    """A script did not say that it means it."""
+
+
+def retire(
+    product: Annotated[str, typer.Argument(help="product, by its database's name")],
+    dump: Annotated[
+        Path | None, typer.Option(help="where the last dump goes; default: ./<environment>-<product>-<UTC time>.dump")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask before the database is dropped")] = False,
+    environment: Environment = "dev",
+) -> None:
+    """Dump PRODUCT's database a last time, then drop it and its roles. Only for a product that left the stack file.
+
+    Exit status: 0 gone, 1 not dropped or something is left, 2 refused and nothing was changed.
+    """
+    from ops import retire as retiring
+    from ops.context import open_environment
+
+    if not yes and not _terminal():
+        raise NobodyToAsk(
+            f"there is no terminal to ask whether {product} may be dropped. Nothing was changed. Add --yes"
+        )
+    with open_environment(environment) as session, session.superuser() as superuser:
+        chosen, there = retiring.retirable(session, superuser, product)
+        if there:
+            target = dump or retiring.default_target(environment, product)
+            _show(product, environment, target, retiring.survey(superuser, chosen))
+            with progress(f"{product}: dump") as report:
+                record = retiring.dump(session, superuser, chosen, target, report)
+            stdout().print(
+                f"{target}: {record.bytes:,} bytes, sha256 {record.sha256}, read back whole; beside it {target}.json",
+                soft_wrap=True,
+            )
+        else:
+            stdout().print(f"{product}: the database is gone already, its roles follow")
+        if not yes:
+            _ask(product, environment)
+        with progress(f"{product}: drop") as report:
+            left = retiring.drop(session, superuser, chosen, report)
+    for sentence in left:
+        stdout().print(f"left: {sentence}", style="yellow", soft_wrap=True)
+    stdout().print(f"{product}: retired from {environment}")
+    raise typer.Exit(LEFT if left else 0)
+
+
+def _terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _show(product: str, environment: str, target: Path, found: Survey) -> None:
+    shown = table(f"{product} in {environment}, at revision {found.revision or 'none'}", "table", "rows", "KiB")
+    for name, size in found.tables.items():
+        shown.add_row(name, f"{size.rows:,}", f"{size.bytes // 1024:,}")
+    stdout().print(shown)
+    stdout().print(
+        f"It is dumped to {target} and the dump read back; then database and roles are dropped.", soft_wrap=True
+    )
+
+
+def _ask(product: str, environment: str) -> None:
+    """Raises typer.Exit unless the name is typed; the dump stays."""
+    if typer.prompt(f"Type the product's name to drop it from {environment}", err=True) != product:
+        stderr().print(f"{product}: nothing was dropped; the dump stays")
+        raise typer.Exit(LEFT)
