@@ -6,12 +6,12 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from db.populate import Rows, Size, key, moment, text
+from db.populate import WORDS, Rows, Size, key, moment, text
 
 FRAMEWORKS = ("gdpr", "iso27001", "soc2", "hipaa", "pci_dss", "nis2", "dora", "cyber_essentials")
 """Those of seeds/reference.sql, which a migrated database has."""
-STATUSES = ("not_started", "in_progress", "collected", "approved", "rejected")
-STATUS_SHARES = (30, 25, 20, 20, 5)
+STATUSES = ("not_started",) * 6 + ("in_progress",) * 5 + ("collected",) * 4 + ("approved",) * 4 + ("rejected",)
+"""As often as they occur here."""
 KINDS = ("pdf", "docx", "xlsx", "png")
 
 
@@ -55,19 +55,19 @@ def rows(size: Size) -> list[Rows]:
     def item(number: int, chance: Random) -> Sequence[Any]:
         at = moment(chance)
         company, owner = owned(number)
-        (status,) = chance.choices(STATUSES, STATUS_SHARES)
+        status = chance.choice(STATUSES)
         approved = (at, owner) if status == "approved" else (None, None)
         return (
             key("evidence_items", number), owner, company, chance.choice(FRAMEWORKS), text(chance, 4),
-            f"A.{number % 14}.{number % 9}", f"/evidence/{number}", chance.choice(KINDS), chance.randrange(10_000_000),
+            f"A.{number % 14}.{number % 9}", f"/evidence/{number}", KINDS[number % 4], number * 7919 % 10_000_000,
             status, "high" if number % 10 == 0 else "medium",
-            f'{{"confidence": {number % 100}, "topic": "{text(chance, 1)}"}}', *approved, at, at,
+            f'{{"confidence": {number % 100}, "topic": "{chance.choice(WORDS)}"}}', *approved, at, at,
         )  # fmt: skip
 
     def policy(number: int, chance: Random) -> Sequence[Any]:
         at = moment(chance)
         company, owner = owned(number)
-        return key("generated_policies", number), owner, company, text(chance, 2), text(chance, 60), at, at
+        return key("generated_policies", number), owner, company, text(chance, 2), text(chance, 20), at, at
 
     def conversation(number: int, chance: Random) -> Sequence[Any]:
         at = moment(chance)

@@ -36,7 +36,8 @@ def make_table(revision: str) -> None:
     op.execute(
         f"CREATE TABLE IF NOT EXISTS alembic.cleaned_by_{revision} ("
         " table_name text NOT NULL, row_id text NOT NULL, column_name text NOT NULL,"
-        " original jsonb, replacement jsonb, reason text NOT NULL, cleaned_at timestamptz NOT NULL DEFAULT now())"
+        " original jsonb, replacement jsonb, reason text NOT NULL, cleaned_at timestamptz NOT NULL DEFAULT now(),"
+        " PRIMARY KEY (table_name, row_id, column_name))"
     )
     keep_private(f"alembic.cleaned_by_{revision}")
 
@@ -55,7 +56,7 @@ def clean(revision: str, rules: Sequence[Rule]) -> None:
         op.execute(
             f"INSERT INTO {kept} (table_name, row_id, column_name, original, replacement, reason)"
             f" SELECT '{rule.table}', t.id, '{rule.column}', to_jsonb(t.{rule.column}), to_jsonb({rule.value}),"
-            f" '{rule.reason}' FROM {rule.table} t WHERE {rule.wrong}"
+            f" '{rule.reason}' FROM {rule.table} t WHERE {rule.wrong} ON CONFLICT DO NOTHING"  # the first is the original
         )
     for table in tables(rules):
         _set(rules, table, f"SELECT row_id, column_name, replacement AS value FROM {kept} WHERE table_name = '{table}'")

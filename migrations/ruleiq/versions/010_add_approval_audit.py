@@ -75,7 +75,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Keep the approvals, drop the columns; what was approved by nobody is approved again."""
-    op.execute("CREATE TABLE alembic.approvals_of_010 (id uuid, approved_at timestamptz, approved_by uuid)")
+    op.execute("CREATE TABLE alembic.approvals_of_010 (id uuid PRIMARY KEY, approved_at timestamptz, approved_by uuid)")
     cleaning.keep_private("alembic.approvals_of_010")
     for name in CONSTRAINTS:
         op.execute(f"ALTER TABLE evidence_items DROP CONSTRAINT {name}")

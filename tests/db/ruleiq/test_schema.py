@@ -68,13 +68,14 @@ def test_a_profile_takes_its_own_along(rows: Session) -> None:
 @pytest.mark.parametrize("order", ["as migrated", "as a restored dump has them"])
 def test_a_user_takes_everything_along(server: Server, product: Product, program: Session, order: str) -> None:
     """RIQ-16, RIQ-29: also evidence he approved himself, whichever of the two foreign keys is asked first."""
+    program.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
     if order == "as a restored dump has them":
-        for column, action in (("approved_by", "DEFERRABLE INITIALLY DEFERRED"), ("user_id", "ON DELETE CASCADE")):
-            program.execute(
-                f"SET CONSTRAINTS ALL IMMEDIATE; ALTER TABLE evidence_items"
-                f" DROP CONSTRAINT evidence_items_{column}_fkey, ADD CONSTRAINT evidence_items_{column}_fkey"
-                f" FOREIGN KEY ({column}) REFERENCES users {action}; SET CONSTRAINTS ALL DEFERRED".encode()
-            )
+        for column in ("approved_by", "user_id"):
+            name = f"evidence_items_{column}_fkey"
+            found = program.execute("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = %s", [name])
+            ((definition,),) = found.fetchall()
+            change = f"DROP CONSTRAINT {name}, ADD CONSTRAINT {name} {definition}"
+            program.execute(f"ALTER TABLE evidence_items {change}".encode())
     program.execute("DELETE FROM users WHERE id = %s", [ADA])
     program.execute("SET CONSTRAINTS ALL IMMEDIATE")
     for table in product.tenant_tables[1:]:
