@@ -74,7 +74,7 @@ bench-databases:  ## populate rate, migrations and the products' queries on larg
 	@$(RUN) python -m tools.bench_databases
 
 dev-setup: up  ## BAC-47: environment, services, migrations, test data
-	@./keel --env $(ENV) db seed jeex_idea --set demo
+	@./keel --env $(ENV) db seed --set demo
 
 docker-up: up  ## BAC-47: alias of up
 

@@ -68,8 +68,8 @@ def check(
 
 @app.command()
 def seed(
-    product: ProductArgument,
     which: Annotated[SeedSet, typer.Option("--set", help="demo rows are refused in staging and production")],
+    product: Annotated[str | None, typer.Argument(help="product, by its database's name; default: every one")] = None,
     environment: Environment = "dev",
 ) -> None:
     """Insert a seed set; a second time changes nothing (PLAT-30)."""
@@ -79,11 +79,12 @@ def seed(
     from ops.migration import migrator
 
     with open_environment(environment) as session:
-        chosen = product_of(session.manifest, product)
         guarded = session.manifest.identity.kind.guarded
-        with migrator(session, chosen) as url:
-            done = migrate.seed(chosen, url, which.value, production=guarded)
-    stdout().print(f"{product}: {which.value} rows are there" if done else f"{product}: has no {which.value} rows")
+        for name in [product] if product else session.manifest.products:
+            chosen = product_of(session.manifest, name)
+            with migrator(session, chosen) as url:
+                done = migrate.seed(chosen, url, which.value, production=guarded)
+            stdout().print(f"{name}: {which.value} rows are there" if done else f"{name}: has no {which.value} rows")
 
 
 def _next(product: Product) -> str:
