@@ -84,11 +84,10 @@ def test_by_hand_in_any_order(server: Server, product: Product, schemas: Schemas
 def test_a_stamp_changes_the_version_only(
     server: Server, product: Product, schemas: Schemas, empty: str, alembic: Alembic
 ) -> None:
-    """PLAT-29: whoever stamps a database that is not there gets no table and is told what is missing."""
+    """PLAT-29: whoever stamps an empty database gets no table and no policy, and is told so by the next run."""
     alembic("-n", product.name, "stamp", "head", url=empty)
     assert migrate.current(product, empty) == migrate.head(product)
     assert steps.schema(server, product) == schemas[None]
-    assert any("missing: column" in line for line in migrate.differences(product, empty))
     with pytest.raises(migrate.MigrationError, match="does not exist"):
         migrate.upgrade(product, empty)
     alembic("-n", product.name, "stamp", "base", url=empty)
