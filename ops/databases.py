@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 from pydantic import SecretStr
 
 from db import migrate, provision
+from db.change import Change
 from db.difference import Difference
-from db.spec import ClusterSpec, Migrated, cluster_roles, product_roles
+from db.spec import MAINTENANCE_DATABASE, ClusterSpec, Migrated, cluster_roles, product_roles
 from environment.products import catalogue
 from environment.types import Kind, Undeclared
 from ops.session import Session, Superuser
 from roles.postgres.names import REPLICATION, REWIND
+
+MANY = 25
+"""Changes; more are told by their number."""
 
 
 def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, Any]:
@@ -22,9 +28,24 @@ def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, An
         changes = provision.plan(superuser.connect, spec(session, superuser))
         prune = session.manifest.databases.undeclared is Undeclared.REMOVE
         done = provision.apply(superuser.connect, changes, prune=prune)
+    for sentence in _told(done):
+        report(f"databases: {sentence}")
     for change in changes:
-        report(f"databases: {change.what}" if change in done else f"databases: left as it is: {change.difference}")
+        if change not in done:
+            report(f"databases: left as it is: {change.difference}")
     return {}
+
+
+def _told(done: list[Change]) -> Iterator[str]:
+    """Each change, or their numbers where a new environment would fill the screen with them."""
+    if len(done) <= MANY:
+        yield from (change.what for change in done)
+        return
+    for database, number in Counter(change.database for change in done).items():
+        what = (
+            "roles and databases" if database == MAINTENANCE_DATABASE else f"schemas, extensions, grants of {database}"
+        )
+        yield f"{what}: {number} changes"
 
 
 def observe(session: Session, inputs: dict[str, Any]) -> list[str]:
