@@ -28,7 +28,7 @@ from ops.context import open_environment
 from ops.migration import migrator
 from ops.session import Session
 from tests.system.environments import discard, prepare
-from tools.bench_migrations import on_empty, on_filled
+from tools.bench_migrations import on_empty, on_filled, staying
 from tools.bench_queries import measure, ways
 
 SEED = 1
@@ -72,12 +72,12 @@ def bench(session: Session, product: Product, size: Size) -> dict[str, Any]:
 
     with migrator(session, product) as url:
         print(f"{product.name}: migrations on empty tables", flush=True)
-        empty = on_empty(product, url)
+        left, empty = staying(product, url), on_empty(product, url)
         made = filling.populate(product, url, size, seed=SEED, progress=told, replace=True)
         with ways(session, product) as opened:
             timed = measure(product, opened)
-        filled = on_filled(session, product, url, lambda line: print(line, flush=True))
-        left = migrate.differences(product, url)
+        filled = on_filled(session, product, url, left, lambda line: print(line, flush=True))
+        different = migrate.differences(product, url)
     return {
         "migrations_empty": empty,
         "populate": {
@@ -86,7 +86,7 @@ def bench(session: Session, product: Product, size: Size) -> dict[str, Any]:
         },
         "queries": timed,
         "migrations_filled": filled,
-        "differences_afterwards": left,
+        "differences_afterwards": different,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Any
 
 import psycopg
@@ -21,6 +22,9 @@ from tools.bench_queries import Given, quick
 
 ROUNDS = 3
 
+STAY = 0.9
+"""Share of the rows below which it is no longer the same database that is measured."""
+
 Report = Callable[[str], None]
 
 _TABLES = b"select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'"
@@ -32,6 +36,16 @@ def history(product: Product) -> list[str]:
     return [known.revision for known in script.walk_revisions()]
 
 
+def staying(product: Product, url: str) -> dict[str, set[str]]:
+    """Revision → the tables that are still there when it has been undone, newest first. Every row is lost."""
+    left = {}
+    for revision in history(product):
+        command.downgrade(migrate.config(product, url), "-1")
+        left[revision] = _tables(url)
+    migrate.upgrade(product, url)
+    return left
+
+
 def on_empty(product: Product, url: str) -> dict[str, float]:
     """Median seconds from nothing to head with policies and grants, and back. Every row is lost."""
     up, down = [], []
@@ -41,22 +55,23 @@ def on_empty(product: Product, url: str) -> dict[str, float]:
     return {"revisions": len(history(product)), "up_s": statistics.median(up), "down_s": statistics.median(down)}
 
 
-def on_filled(session: Session, product: Product, url: str, report: Report) -> list[dict[str, Any]]:
+def on_filled(
+    session: Session, product: Product, url: str, left: dict[str, set[str]], report: Report
+) -> list[dict[str, Any]]:
     """Each revision that finds rows in its tables: seconds down and up again, the queries' medians around it.
 
-    From head down to the first revision that takes a filled table with it: its way up would meet an empty one.
+    From head down as long as nearly all rows stay: a table that a revision takes with it comes back empty.
     """
     with psycopg.connect(conninfo(url)) as migrator:
         given = {query: samples(migrator, query) for query in queries(product)}
+        count = sql.SQL("select count(*) from {}")
+        rows = {name: migrator.execute(count.format(sql.Identifier(name))).fetchall()[0][0] for name in _tables(url)}
     down: dict[str, float] = {}
-    for revision in history(product):
-        filled = _filled(url)
+    for revision in takewhile(
+        lambda one: sum(rows.get(name, 0) for name in left[one]) >= STAY * sum(rows.values()), left
+    ):
         down[revision] = _seconds(command.downgrade, migrate.config(product, url), "-1")
         report(f"{product.name}: {revision} down in {down[revision]:.2f} s")
-        if filled - _filled(url):
-            del down[revision]
-            command.upgrade(migrate.config(product, url), revision)
-            break
     return _up_again(session, product, url, down, given, report)
 
 
@@ -75,12 +90,9 @@ def _up_again(
     return measured
 
 
-def _filled(url: str) -> set[str]:
-    """The tables that have rows."""
+def _tables(url: str) -> set[str]:
     with psycopg.connect(conninfo(url)) as migrator:
-        names = [name for (name,) in migrator.execute(_TABLES).fetchall()]
-        some = sql.SQL("select exists (select from {})")
-        return {name for name in names if migrator.execute(some.format(sql.Identifier(name))).fetchone() == (True,)}
+        return {name for (name,) in migrator.execute(_TABLES).fetchall()}
 
 
 def _seconds(work: Callable[..., object], *arguments: object) -> float:

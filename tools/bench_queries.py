@@ -80,7 +80,7 @@ def measure(product: Product, opened: Ways) -> list[dict[str, Any]]:
 
 
 def quick(session: Session, product: Product, given: Given) -> dict[str, float | str]:
-    """Query → median in milliseconds, or why it cannot run at the revision the database is at (RIQ-27).
+    """Query → median in milliseconds, or why there is none at the revision the database is at (RIQ-27).
 
     Without prepared statements: a plan from before the migration may not return its new columns.
     """
@@ -89,8 +89,9 @@ def quick(session: Session, product: Product, given: Given) -> dict[str, float |
         opened.pooled.prepare_threshold = None
         for query, parameters in given.items():
             try:
-                taken = [_timed(opened.pooled, query.sql, each)[0] for each in islice(cycle(parameters), QUICK)]
-                found[query.name] = _ms(statistics.median(taken))
+                timed = [_timed(opened.pooled, query.sql, each) for each in islice(cycle(parameters), QUICK)]
+                median = _ms(statistics.median(seconds for seconds, _ in timed))
+                found[query.name] = median if any(rows for _, rows in timed) else "finds nothing"
             except psycopg.Error as error:
                 found[query.name] = str(error).splitlines()[0]
             opened.pooled.rollback()
