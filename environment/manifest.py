@@ -105,6 +105,8 @@ class Manifest(Model):
     def from_slice(cls, data: dict[str, Any]) -> Manifest:
         """The manifest of a slice; reading a section it does not hold raises AttributeError."""
         sections = {name: _reader(name).validate_python(value) for name, value in data.items()}
+        if "products" in sections:
+            sections["products"] = _sorted(sections["products"])
         return cls.model_construct(**sections)
 
     def carrying(self, group: Group) -> tuple[HostEntry, ...]:
@@ -178,11 +180,18 @@ def build(name: str, settings: Settings, host_keys: dict[str, str]) -> Manifest:
         haproxy=settings.haproxy,
         pgbouncer=settings.pgbouncer,
         redis=settings.redis,
-        products={
-            product: ProductEntry(product=catalogue[product], limits=limits)
-            for product, limits in settings.products.items()
-        },
+        products=_sorted(
+            {
+                product: ProductEntry(product=catalogue[product], limits=limits)
+                for product, limits in settings.products.items()
+            }
+        ),
     )
+
+
+def _sorted(entries: dict[str, ProductEntry]) -> dict[str, ProductEntry]:
+    """By name: Pulumi hands a mapping on in any order, and files that list products must be the same each time."""
+    return dict(sorted(entries.items()))
 
 
 def _undeclared(kind: Kind) -> Undeclared:

@@ -204,6 +204,17 @@ def test_staging_equals_production() -> None:
     assert groups[0] == groups[1]
 
 
+def test_the_order_of_products_does_not_matter() -> None:
+    """PLAT-48: Pulumi hands mappings on in any order; files that list products are the same each time."""
+    written = config("dev")
+    backwards = {**written, "keel:products": dict(reversed(written["keel:products"].items()))}
+    manifest = program.load("dev", {**backwards, **ROOTS}).manifest
+    handed = manifest.slice({"products"})
+    handed["products"] = dict(reversed(handed["products"].items()))
+    ordered = sorted(written["keel:products"])
+    assert list(manifest.products) == list(Manifest.from_slice(handed).products) == ordered
+
+
 @pytest.mark.parametrize(
     ("stack", "given", "resolved"),
     [
