@@ -49,17 +49,24 @@ def keep_private(table: str) -> None:
 
 
 def clean(revision: str, rules: Sequence[Rule]) -> None:
-    """Keep the originals of all rules, then change each row once, or one constraint would stop the cleaning for
-    another. As the migrator, with the tables' triggers disabled: nobody edited these rows, updated_at stays."""
+    """Keep the originals of all rules, then change each row once. As the migrator, with the tables' triggers disabled:
+    nobody edited these rows, so updated_at stays."""
     kept = f"alembic.cleaned_by_{revision}"
     for rule in rules:
         op.execute(
             f"INSERT INTO {kept} (table_name, row_id, column_name, original, replacement, reason)"
             f" SELECT '{rule.table}', t.id, '{rule.column}', to_jsonb(t.{rule.column}), to_jsonb({rule.value}),"
-            f" '{rule.reason}' FROM {rule.table} t WHERE {rule.wrong} ON CONFLICT DO NOTHING"  # the first is the original
+            f" '{rule.reason}' FROM {rule.table} t WHERE {rule.wrong}"
+            " ON CONFLICT (table_name, row_id, column_name)"  # after an earlier run was killed: the first is the original
+            " DO UPDATE SET replacement = excluded.replacement, cleaned_at = excluded.cleaned_at"
         )
     for table in tables(rules):
-        _set(rules, table, f"SELECT row_id, column_name, replacement AS value FROM {kept} WHERE table_name = '{table}'")
+        _set(
+            rules,
+            table,
+            f"SELECT row_id, column_name, replacement AS value FROM {kept}"
+            f" WHERE table_name = '{table}' AND cleaned_at = now()",  # by this transaction
+        )
 
 
 def restore(revision: str, rules: Sequence[Rule]) -> None:

@@ -29,45 +29,46 @@ CONSTRAINTS = {
     " OR (status != 'approved'))",
 }
 
+KEPT = "alembic.approvals_of_010"
+
 RULES = (
     Rule(
         "evidence_items",
         "status",
-        wrong="t.status = 'approved' AND (t.approved_at IS NULL OR t.approved_by IS NULL)",
+        # The columns are not there yet, unless an earlier run was killed while validating.
+        wrong="t.status = 'approved' AND to_jsonb(t) ->> 'approved_by' IS NULL"
+        f" AND NOT EXISTS (SELECT FROM {KEPT} k JOIN users u ON u.id = k.approved_by"
+        " WHERE k.id = t.id AND k.approved_at IS NOT NULL)",
         value="'collected'::text",
         reason="approved by nobody",
     ),
 )
 
-TAKE_KEPT_APPROVALS = """
-DO $$ BEGIN
-    IF to_regclass('alembic.approvals_of_010') IS NOT NULL THEN
-        UPDATE evidence_items e SET approved_at = k.approved_at, approved_by = k.approved_by
-        FROM alembic.approvals_of_010 k JOIN users u ON u.id = k.approved_by WHERE k.id = e.id;
-    END IF;
-END $$
-"""
-
 
 def upgrade() -> None:
-    """Columns, then NOT VALID, clean, VALIDATE."""
+    """Clean, columns, NOT VALID, VALIDATE."""
+    _make_kept()
+    cleaning.make_table(revision)
+    cleaning.triggers(RULES, "DISABLE")
+    op.execute(cleaning.AS_MIGRATOR)
+    cleaning.clean(revision, RULES)
+    cleaning.report(revision)
+    op.execute(cleaning.AS_OWNER)
     op.execute(
         "ALTER TABLE evidence_items ADD COLUMN IF NOT EXISTS approved_at timestamptz,"
         " ADD COLUMN IF NOT EXISTS approved_by uuid"
     )
-    cleaning.make_table(revision)
-    cleaning.triggers(RULES, "DISABLE")
+    op.execute(cleaning.AS_MIGRATOR)
+    op.execute(
+        "UPDATE evidence_items e SET approved_at = k.approved_at, approved_by = k.approved_by"
+        f" FROM {KEPT} k JOIN users u ON u.id = k.approved_by WHERE k.id = e.id"
+    )
+    op.execute(cleaning.AS_OWNER)
+    op.execute(f"DROP TABLE {KEPT}")
+    cleaning.triggers(RULES, "ENABLE")
     for name, definition in CONSTRAINTS.items():
         op.execute(f"ALTER TABLE evidence_items DROP CONSTRAINT IF EXISTS {name}")
         op.execute(f"ALTER TABLE evidence_items ADD CONSTRAINT {name} {definition} NOT VALID")
-    op.execute(cleaning.AS_MIGRATOR)
-    op.execute(TAKE_KEPT_APPROVALS)
-    cleaning.clean(revision, RULES)
-    cleaning.report(revision)
-    op.execute(cleaning.AS_OWNER)
-    op.execute("DROP TABLE IF EXISTS alembic.approvals_of_010")
-    op.execute("SET CONSTRAINTS ALL IMMEDIATE")  # a table with checks to come cannot be altered
-    cleaning.triggers(RULES, "ENABLE")
     with op.get_context().autocommit_block():
         for name in CONSTRAINTS:
             op.execute(f"ALTER TABLE evidence_items VALIDATE CONSTRAINT {name}")
@@ -75,14 +76,13 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Keep the approvals, drop the columns; what was approved by nobody is approved again."""
-    op.execute("CREATE TABLE alembic.approvals_of_010 (id uuid PRIMARY KEY, approved_at timestamptz, approved_by uuid)")
-    cleaning.keep_private("alembic.approvals_of_010")
+    _make_kept()
     for name in CONSTRAINTS:
         op.execute(f"ALTER TABLE evidence_items DROP CONSTRAINT {name}")
     cleaning.triggers(RULES, "DISABLE")
     op.execute(cleaning.AS_MIGRATOR)
     op.execute(
-        "INSERT INTO alembic.approvals_of_010 SELECT id, approved_at, approved_by FROM evidence_items"
+        f"INSERT INTO {KEPT} SELECT id, approved_at, approved_by FROM evidence_items"
         " WHERE approved_at IS NOT NULL OR approved_by IS NOT NULL"
     )
     cleaning.restore(revision, RULES)
@@ -90,3 +90,8 @@ def downgrade() -> None:
     cleaning.triggers(RULES, "ENABLE")
     op.execute("ALTER TABLE evidence_items DROP COLUMN approved_at, DROP COLUMN approved_by")
     op.execute(f"DROP TABLE alembic.cleaned_by_{revision}")
+
+
+def _make_kept() -> None:
+    op.execute(f"CREATE TABLE IF NOT EXISTS {KEPT} (id uuid PRIMARY KEY, approved_at timestamptz, approved_by uuid)")
+    cleaning.keep_private(KEPT)

@@ -39,7 +39,7 @@ def plant(server: Server, product: Product) -> None:
             f" ('{user}', '{own}', 'case', 'In Progress', 'old'), ('{user}', '{own}', 'word', 'done', NULL)",
         ):
             server.execute(statement, product.name)
-    # Two faults in one row: a NOT VALID constraint already refuses to mend one and leave the other.
+    # Two faults in one row.
     server.execute(
         "INSERT INTO evidence_items (user_id, business_profile_id, evidence_name, status)"
         f" VALUES ('{ADA}', '{stranger}', 'both', 'done')",
@@ -202,3 +202,23 @@ def test_approvals_without_a_name_are_to_be_repeated(
     assert query("SELECT original, reason FROM alembic.cleaned_by_010") == [("approved", "approved by nobody")]
     back(product, empty, "009")
     assert contents(server, product) == before
+
+
+def test_010_stopped_while_validating_takes_no_approval_back(product: Product, empty: str, query: Query) -> None:
+    """RIQ-29: what was approved with a name between two runs of 010 stays approved."""
+    at(product, empty, "009")
+    query(f"INSERT INTO users (id, email, hashed_password) VALUES ('{ADA}', 'a@keel.invalid', '!')")
+    query(f"INSERT INTO evidence_items (user_id, evidence_name, status) VALUES ('{ADA}', 'e', 'approved')")
+    query(
+        "CREATE FUNCTION stop() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF current_query() LIKE '%VALIDATE CONSTRAINT chk_approval%' THEN RAISE 'stopped'; END IF; END $$"
+    )
+    query("CREATE EVENT TRIGGER stop ON ddl_command_start EXECUTE FUNCTION stop()")
+    with pytest.raises(migrate.MigrationError, match="stopped"):
+        at(product, empty, "010")
+    query("DROP FUNCTION stop CASCADE")
+    query("UPDATE evidence_items SET status = 'approved', approved_at = now(), approved_by = user_id")
+    at(product, empty, "010")
+    assert query("SELECT status, approved_by = user_id FROM evidence_items") == [("approved", True)]
+    back(product, empty, "009")
+    assert query("SELECT status FROM evidence_items") == [("approved",)]
