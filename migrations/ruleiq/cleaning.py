@@ -45,7 +45,7 @@ def make_table(revision: str) -> None:
 def keep_private(table: str) -> None:
     """Only the migrator writes and reads it, beside the backup role."""
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
-    op.execute(f"GRANT INSERT ON {table} TO ruleiq_migrator")
+    op.execute(f"GRANT SELECT, INSERT, UPDATE ON {table} TO ruleiq_migrator")
 
 
 def clean(revision: str, rules: Sequence[Rule]) -> None:

