@@ -86,6 +86,8 @@ class Contents:
     grants: frozenset[Grant] = frozenset({Grant("SCHEMA", "public", PUBLIC, "USAGE")})
     needing: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Extension → objects that are not its own and would go with it."""
+    open_statistics: bool = False
+    """PUBLIC may read pg_stat_statements, as it comes."""
 
 
 FRESH_DATABASE = (("CONNECT", PUBLIC), ("TEMPORARY", PUBLIC))
@@ -142,6 +144,16 @@ select own.extension, array_agg(distinct pg_describe_object(d.classid, d.objid, 
 from own join pg_depend d on d.refclassid = own.classid and d.refobjid = own.objid and d.deptype = 'n'
 where (own.extension, d.classid, d.objid) not in (select * from own)
 group by 1
+"""
+_OPEN_STATISTICS = b"""
+select exists (
+    select from pg_depend d
+    join pg_extension e on e.oid = d.refobjid and e.extname = 'pg_stat_statements'
+    left join pg_class c on d.classid = 'pg_class'::regclass and c.oid = d.objid
+    left join pg_proc p on d.classid = 'pg_proc'::regclass and p.oid = d.objid,
+    aclexplode(coalesce(c.relacl, p.proacl, acldefault(case when p.oid is null then 'r' else 'f' end::"char", 10))) a
+    where d.refclassid = 'pg_extension'::regclass and d.deptype = 'e' and coalesce(c.oid, p.oid) is not null
+      and coalesce(p.proname, '') <> 'pg_stat_statements_reset' and a.grantee = 0)
 """
 _SCHEMAS = b"""
 select nspname, pg_get_userbyid(nspowner) from pg_namespace where nspname !~ '^(pg_|information_schema$)'
@@ -202,5 +214,6 @@ def read_contents(connection: "psycopg.Connection[Any]") -> Contents:
         schemas=dict(_rows(connection, _SCHEMAS)),
         relations={(schema, name): owner for schema, name, owner in _rows(connection, _RELATIONS)},
         grants=frozenset(Grant(*row) for row in _rows(connection, _SCHEMA_GRANTS)),
+        open_statistics=_rows(connection, _OPEN_STATISTICS) == [(True,)],
         needing={extension: tuple(objects) for extension, objects in _rows(connection, _NEEDING)},
     )

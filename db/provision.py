@@ -26,7 +26,21 @@ from db.spec import (
 )
 from environment.products import Product
 
-MUST_PRELOAD = frozenset({"pg_stat_statements"})
+STATISTICS = "pg_stat_statements"
+
+CLOSE_STATISTICS = """
+REVOKE ALL ON public.pg_stat_statements, public.pg_stat_statements_info FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.pg_stat_statements(boolean), public.pg_stat_statements_info() FROM PUBLIC;
+GRANT SELECT ON public.pg_stat_statements, public.pg_stat_statements_info TO pg_monitor;
+GRANT EXECUTE ON FUNCTION public.pg_stat_statements(boolean), public.pg_stat_statements_info() TO pg_monitor;
+GRANT SELECT ON public.pg_stat_statements, public.pg_stat_statements_info TO {owner}
+"""
+"""All tenants share the application's role, and a role sees its own statements there, literals of DO blocks included.
+
+The owner keeps a right on the view, though not to its function: with none at all, its GRANT … ON ALL TABLES would fail.
+"""
+
+MUST_PRELOAD = frozenset({STATISTICS})
 """Extensions that install without shared_preload_libraries and fail at first use (Q-08)."""
 
 
@@ -172,6 +186,10 @@ def _contents(
     for extension in sorted(set(product.extensions) - found.extensions):
         statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {}").format(sql.Identifier(extension))
         yield Change(f"create extension {extension} in {product.name}", statement, product.name)
+    if STATISTICS in product.extensions and (found.open_statistics or STATISTICS not in found.extensions):
+        what = f"close {STATISTICS} of {product.name} to everybody but pg_monitor"
+        statement = sql.SQL(CLOSE_STATISTICS).format(owner=sql.Identifier(product.owner_role))
+        yield Change(what, statement, product.name)
     yield from undeclared.extensions(product, found)
     for schema, owner in schemas(product).items():
         names = sql.Identifier(schema), sql.Identifier(owner)

@@ -23,12 +23,25 @@ LOCK = int.from_bytes(b"keelrpt", "big")
 
 _RESET = ROOT / "db" / "reset.sql"
 _FOUND = (Path(__file__).parent / "repeatable_found.sql").read_text()
-_TABLE = b"create table if not exists alembic.repeatable (digest text not null, expected text[] not null)"
+_RECORD = """
+create table if not exists alembic.repeatable (digest text not null, expected text[] not null);
+delete from alembic.repeatable;
+set local search_path = pg_catalog;  -- names in definitions are written with or without their schema, depending on it
+insert into alembic.repeatable
+select '{digest}', coalesce(array_agg(line), '{{}}') from (
+{found}) as found where managed;
+set local search_path = public;
+"""
 
 
 def script(product: Product) -> str:
     """The SQL that `apply` executes, as the owner and inside a transaction."""
     return "\n".join(path.read_text() for path in (_RESET, *(product.folder / name for name in FILES)))
+
+
+def record(product: Product) -> str:
+    """SQL that writes down what the catalogue holds now; in the same transaction as `script`, after it."""
+    return _RECORD.format(digest=_digest(product), found=_FOUND)
 
 
 def drift(product: Product, url: str) -> list[str]:
@@ -60,12 +73,7 @@ def apply_in(connection: "psycopg.Connection[Any]", product: Product) -> list[st
     connection.execute(b"set local lock_timeout = '5s'")
     connection.execute(sql.SQL("set local role {}").format(sql.Identifier(product.owner_role)))
     connection.execute(script(product).encode())
-    connection.execute(_TABLE)
-    connection.execute(b"delete from alembic.repeatable")
-    connection.execute(
-        b"insert into alembic.repeatable values (%s, %s)",
-        [_digest(product), [line.text for line in _lines(connection) if line.managed]],
-    )
+    connection.execute(record(product).encode())
     return differs
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection
 from typing import Any
 
-from alembic import context
+from alembic import command, context
 from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
@@ -49,46 +49,62 @@ def url() -> URL:
     return database_url(str(given))
 
 
-def restore_settings(ctx: MigrationContext, *_: Any, **__: Any) -> None:
-    """After each revision: what it has set ends with it, such as the missing lock_timeout of a concurrent index."""
-    for statement in session.settings(product()):
-        ctx.execute(statement)
+class Steps:
+    """What Alembic tells after each revision: how far the history has come."""
+
+    def __init__(self) -> None:
+        self.reached: set[str] = set()
+
+    def __call__(self, ctx: MigrationContext, step: MigrationInfo, heads: Collection[str], *_: Any, **__: Any) -> None:
+        """End what the revision has set, such as the missing lock_timeout of a concurrent index, and take note."""
+        for statement in session.settings(product()):
+            ctx.execute(statement)
+        self.reached = set(heads) if step.is_upgrade and step.is_migration else set()
+
+    @property
+    def at_head(self) -> bool:
+        """The last step was an upgrade to the newest revision."""
+        return self.reached == set(ScriptDirectory.from_config(config).get_heads())
 
 
 def run_offline(target: Product) -> None:
     """Print the SQL that an online run would execute, for psql."""
+    steps = Steps()
     context.configure(
         dialect_name="postgresql",
         literal_binds=True,
         dialect_opts={"paramstyle": "named"},
         target_metadata=metadata(target),
-        on_version_apply=restore_settings,
+        on_version_apply=steps,
         **OPTIONS,
     )
     context.static_output(session.offline_prologue(target))
     with context.begin_transaction():
         context.run_migrations()
-    if context.get_revision_argument() == ScriptDirectory.from_config(config).get_current_head():
+    if steps.at_head:
         # PostgreSQL plans a function when it is created, here before the policies that let it see its rows.
-        context.static_output(f"BEGIN;\nSET LOCAL row_security = on;\n{repeatable.script(target)}\nCOMMIT;")
+        context.static_output(f"BEGIN;\nSET LOCAL row_security = on;\n{repeatable.script(target)}")
+        context.static_output(f"{repeatable.record(target)}\nCOMMIT;")
 
 
 def run_online(connection: Connection, target: Product) -> None:
-    """Run on one session, which holds the lock to its end; reaching head brings the repeatable SQL along."""
-    reached: set[str] = set()
+    """Run on one session, which holds the lock to its end; an upgrade to head brings the repeatable SQL along.
 
-    def applied(ctx: MigrationContext, step: MigrationInfo, heads: Collection[str], *_: Any, **__: Any) -> None:
-        restore_settings(ctx)
-        reached.clear()
-        if step.is_upgrade and step.is_migration:
-            reached.update(heads)
-
+    Also one that finds nothing to do: a run that was killed after the last revision is finished by the next.
+    """
+    steps = Steps()
     session.prepare(connection, target, wait=config.attributes.get("wait", session.WAIT))
-    context.configure(connection=connection, target_metadata=metadata(target), on_version_apply=applied, **OPTIONS)
+    context.configure(connection=connection, target_metadata=metadata(target), on_version_apply=steps, **OPTIONS)
     with context.begin_transaction():
         context.run_migrations()
-    if reached == set(ScriptDirectory.from_config(config).get_heads()):
+    at = set(context.get_context().get_current_heads())
+    if steps.at_head or (upgrading() and at == set(ScriptDirectory.from_config(config).get_heads())):
         repeatable.apply(target, connection.engine.url.render_as_string(hide_password=False))
+
+
+def upgrading() -> bool:
+    """`alembic upgrade …` by hand, whatever it finds to do."""
+    return config.cmd_opts is not None and config.cmd_opts.cmd[0] is command.upgrade
 
 
 async def run_async(address: URL, target: Product) -> None:

@@ -141,6 +141,15 @@ def test_the_monitor_sees_statistics_and_how_far_the_database_is(
             connection.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(next(iter(product.tables)))))
 
 
+def test_nobody_reads_the_statements_of_others(server: Server, product: Product, at_head: str) -> None:
+    """PLAT-09, PLAT-17: tenants share the application's role, so it does not see that role's statements."""
+    for role in (*product.client_roles, product.readonly_role):
+        with server.connect(product.name, role) as connection:
+            for source in ("pg_stat_statements", "pg_stat_statements(true)"):
+                with pytest.raises(DENIED), connection.transaction():
+                    connection.execute(f"SELECT query FROM {source}".encode())
+
+
 def test_a_dump_needs_the_backup_role(server: Server, product: Product, at_head: str) -> None:
     """PLAT-19, Q-18: forced row-level security stops the owner's dump, not the backup role's."""
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from pytest_alembic.tests import (  # noqa: F401  # collected here: PLAT-27
     test_model_definitions_match_ddl,
     test_single_head_revision,
@@ -76,8 +77,34 @@ def test_printed_sql_does_the_same(server: Server, product: Product, empty: str,
         " WHERE NOT tgisinternal ORDER BY 1, 2"
     )
     by_script = server.execute(repeatable, product.name)
+    assert migrate.repeatable_drift(product, empty) == []
     migrate.upgrade(product, empty)
     assert server.execute(repeatable, product.name) == by_script != []
+
+
+@pytest.mark.parametrize("destination", ["heads", "+100", "head"])
+def test_every_way_to_say_head_brings_policies(
+    product: Product, empty: str, alembic: Alembic, destination: str
+) -> None:
+    """BAC-28: in printed SQL, by whatever word the newest revision is asked for."""
+    revisions = len(list(ScriptDirectory.from_config(migrate.config(product)).walk_revisions()))
+    wanted = destination.replace("+100", f"+{revisions}")
+    assert "insert into alembic.repeatable" in alembic("-n", product.name, "upgrade", wanted, "--sql")
+    behind = f"+{revisions - 1}"
+    assert "insert into alembic.repeatable" not in alembic("-n", product.name, "upgrade", behind, "--sql")
+
+
+def test_what_a_kill_left_out_the_next_upgrade_brings(
+    server: Server, product: Product, empty: str, alembic: Alembic
+) -> None:
+    """JEEX-25: killed after the last revision and before policies and grants; `alembic upgrade head` finishes it."""
+    alembic("-n", product.name, "upgrade", "head", url=empty)
+    server.execute("DROP TABLE alembic.repeatable; DROP FUNCTION public.touch_updated_at() CASCADE", product.name)
+    assert migrate.repeatable_drift(product, empty) != []
+    alembic("-n", product.name, "current", url=empty)
+    assert migrate.repeatable_drift(product, empty) != [], "looking changes nothing"
+    alembic("-n", product.name, "upgrade", "head", url=empty)
+    assert migrate.repeatable_drift(product, empty) == []
 
 
 def test_the_wrong_database_is_noticed(server: Server, product: Product, empty: str) -> None:
