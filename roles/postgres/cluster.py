@@ -18,6 +18,8 @@ from roles.kit.journal import call, perform
 from roles.postgres.parameters import TLS, dynamic_configuration
 
 CURL = f"curl -sS --max-time 20 --cacert {paths.CA} --cert {TLS}/cert.pem --key {TLS}/key.pem"
+HBA_FILE = "psql -U postgres -d postgres -XAtc 'show hba_file'"
+"""Shell: where the server reads pg_hba.conf."""
 ENDED = ("running", "streaming")
 Commands = Generator[str | FunctionCommand, None, None]
 
@@ -76,6 +78,18 @@ class HandMadeSettings(FactBase[list[str]]):
         return [line for line in output if line]
 
 
+class AccessLines(FactBase[list[str]]):
+    """The lines of pg_hba.conf, without comments; none before the server runs."""
+
+    default = list
+
+    def command(self) -> str:
+        return f'cat "$({HBA_FILE})" 2>/dev/null || true'
+
+    def process(self, output: Iterable[str]) -> list[str]:
+        return [line for line in output if line and not line.startswith("#")]
+
+
 def converge_configuration(target: Target) -> None:
     """Make etcd's copy what the settings say; a parameter they do not name is removed."""
     found = host.get_fact(Configuration, address=url(target, "/config"))
@@ -90,6 +104,15 @@ def forget_hand_made_settings(target: Target) -> None:
     """Undo ALTER SYSTEM on this member."""
     names = host.get_fact(HandMadeSettings)
     perform(f"postgres: no ALTER SYSTEM ({', '.join(names) or 'none'})", _reset_settings, names)
+
+
+def forget_hand_made_access(wanted: list[str]) -> None:
+    """Make pg_hba.conf of this member what Patroni was told: it writes the file only when its own settings change."""
+    found = host.get_fact(AccessLines)
+    # Of a line only what it admits: its options may hold a password.
+    more = ", ".join(" ".join(line.split()[:4]) for line in found if line not in wanted)
+    lines = wanted if found and found != wanted else []
+    perform(f"postgres: pg_hba.conf ({more or ('changed' if lines else 'current')})", _write_access, lines)
 
 
 def carry_out_restarts(target: Target) -> None:
@@ -136,6 +159,13 @@ def _reset_settings(names: list[str]) -> Commands:
     for name in names:
         yield f"psql -U postgres -d postgres -Xqc {shlex.quote(f'ALTER SYSTEM RESET {name}')}"
     if names:
+        yield "psql -U postgres -d postgres -Xqc 'select pg_reload_conf()'"
+
+
+@operation()
+def _write_access(lines: list[str]) -> Commands:
+    if lines:
+        yield f'printf "%s\\n" {shlex.join(lines)} > "$({HBA_FILE})"'
         yield "psql -U postgres -d postgres -Xqc 'select pg_reload_conf()'"
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import yaml
+
 from environment.types import Group
 from roles import paths
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
@@ -67,6 +69,8 @@ class Postgres(Role):
 
     def activate(self, target: Target, changed: frozenset[str]) -> None:
         cluster.forget_hand_made_settings(target)
+        config = next(file.content for file in self.files(target) if file.path == CONFIG)
+        cluster.forget_hand_made_access(yaml.safe_load(config)["postgresql"]["pg_hba"])
 
     def settle(self, target: Target) -> None:
         cluster.converge_configuration(target)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from roles.postgres.cluster import Configuration, HandMadeSettings, Members, difference
+from roles.postgres.cluster import AccessLines, Configuration, HandMadeSettings, Members, difference
 from roles.postgres.parameters import dynamic_configuration
 from tests.roles.targets import manifest_of
 
@@ -61,6 +61,7 @@ def test_answers_of_patroni_are_read() -> None:
         {"name": "db1", "role": "leader"}
     ]
     assert HandMadeSettings().process(["work_mem", ""]) == ["work_mem"]
+    assert AccessLines().process(["# by hand", "", "local all all peer"]) == ["local all all peer"]
 
 
 def test_a_silent_patroni_is_an_empty_answer() -> None:

@@ -53,14 +53,12 @@ def choose(ephemeral: Ephemeral, entries: dict[str, Any], *names: str) -> None:
     ephemeral.save()
 
 
-def differences(ephemeral: Ephemeral) -> list[dict[str, str]]:
-    """What `./keel drift` says of the databases; there is some."""
+def drift(ephemeral: Ephemeral) -> dict[str, Any]:
+    """What `./keel drift` says; there is some."""
     found = ephemeral.keel("drift", "--json", check=False)
     assert found.returncode == DRIFT, found.stdout + found.stderr
-    document = json.loads(found.stdout)
-    assert document["hosts"] == []
-    listed: list[dict[str, str]] = document["databases"]
-    return listed
+    document: dict[str, Any] = json.loads(found.stdout)
+    return document
 
 
 def test_a_product_joins_by_its_line_alone(single: Ephemeral, entries: dict[str, Any]) -> None:
@@ -73,11 +71,14 @@ def test_a_product_joins_by_its_line_alone(single: Ephemeral, entries: dict[str,
 
 
 def test_what_was_made_by_hand_is_told_with_what_undoes_it(single: Ephemeral, session: Session) -> None:
-    """PLAT-10: and in an environment without guarded data the next up with refresh takes it away."""
+    """PLAT-10, PLAT-41: and in an environment without guarded data the next up with refresh takes it away."""
     with session.superuser() as superuser, superuser.connect(FIRST) as connection:
         connection.execute("create role bob login")
         connection.execute("grant select on users to bob")
-    found = {one["what"]: one["undo"] for one in differences(single)}
+    session.run("all1", "echo 'host all bob 0.0.0.0/0 trust' >> \"$(psql -U postgres -XAtc 'show hba_file')\"")
+    document = drift(single)
+    assert document["hosts"] == ["all1: postgres: pg_hba.conf (host all bob 0.0.0.0/0)"]
+    found = {one["what"]: one["undo"] for one in document["databases"]}
     assert found[f"{FIRST}: not declared: SELECT on users for bob"] == "REVOKE SELECT ON table public.users FROM bob"
     assert found["postgres: drop role bob"] == 'DROP ROLE "bob"'
     shown = single.keel("drift", check=False).stdout
@@ -99,7 +100,9 @@ def test_a_product_without_its_line_is_parked(single: Ephemeral, entries: dict[s
     choose(single, entries, FIRST)
     said = single.up().stdout
     assert "Verification verification updated" in said and f"Migration {FIRST} updated" not in said
-    (told,) = differences(single)
+    document = drift(single)
+    assert document["hosts"] == []
+    (told,) = document["databases"]
     assert f"database {SECOND} is parked" in told["what"] and f"./keel db retire {SECOND}" in told["what"]
     with session.direct() as (address, port):
         for role in catalogue()[SECOND].login_roles:
