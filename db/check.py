@@ -29,11 +29,11 @@ def drift(product: Product, url: str, held: str | None = None) -> list[Finding]:
         head = migrate.head(product)
     except migrate.MigrationError as error:
         return [Finding("heads", str(error))]
-    current, target = migrate.current(product, url), held or head
+    current, target = migrate.current(product, url), migrate.resolve(product, held)
     with psycopg.connect(conninfo(url)) as connection:
         found = [Finding("indexes", sentence) for sentence in indexes.invalid_indexes(connection)]
     if current != target:
-        why = f"the stack holds it at {held}" if held else f"this checkout has {head}"
+        why = f"the stack holds it at {target}" if held else f"this checkout has {head}"
         found.append(Finding("revision", f"at revision {current}, {why}"))
     if current == target == head:
         found += [Finding("models", sentence) for sentence in migrate.differences(product, url)]

@@ -4,7 +4,6 @@ Every URL is the migrator's and leads directly to the primary, never through the
 """
 
 import io
-from typing import Any
 
 import psycopg
 from alembic import command
@@ -17,18 +16,11 @@ from sqlalchemy import Connection, create_engine, pool, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import repeatable
+from db.alembic_options import OPTIONS
 from db.describe import describe, describe_models
 from db.models import metadata
 from db.url import conninfo, database_url
-from environment.products import ROOT, Product, SeedSet
-
-OPTIONS: dict[str, Any] = {
-    "version_table_schema": "alembic",  # no model and no grant of the product meets it there
-    "transaction_per_migration": True,
-    "compare_type": True,
-    "compare_server_default": True,
-}
-"""How Alembic is set up, here and in migrations/env.py."""
+from environment.products import ROOT, Product, SeedSet, short
 
 INI = ROOT / "alembic.ini"
 
@@ -55,6 +47,23 @@ def head(product: Product) -> str:
     return heads[0]
 
 
+def resolve(product: Product, revision: str | None) -> str:
+    """The id of a revision that is called by it or by what stands in front: 007; without one, head.
+
+    Raises MigrationError when this checkout's history has no such revision.
+    """
+    if revision is None:
+        return head(product)
+    known = _known(product)
+    for candidate in known:
+        if revision in (candidate, short(candidate)):
+            return candidate
+    raise MigrationError(
+        f"{product.name}: there is no revision {revision}. Nothing was changed. "
+        f"Name one of this checkout's history: {', '.join(known)}"
+    )
+
+
 def current(product: Product, url: str) -> str | None:
     """The revision the database is at; None before the first. Raises MigrationError."""
     try:
@@ -72,8 +81,7 @@ def upgrade(product: Product, url: str, *, target: str | None = None, wait: floa
     is a transaction: a failing one is rolled back, those before it stay. Raises MigrationError; before anything
     was changed when `target` is unknown or behind the database.
     """
-    newest = head(product)
-    target = target or newest
+    newest, target = head(product), resolve(product, target)
     _check_reachable(product, current(product, url), target)
     try:
         command.upgrade(config(product, url, wait), target)
@@ -170,13 +178,7 @@ def _failed(product: Product, url: str, target: str, error: Exception) -> Migrat
 def _check_reachable(product: Product, at: str | None, target: str) -> None:
     """Refuse a target that no upgrade leads to from where the database is."""
     script = ScriptDirectory.from_config(config(product))
-    known = [revision.revision for revision in script.walk_revisions()][::-1]
-    if target not in known:
-        raise MigrationError(
-            f"{product.name}: there is no revision {target}. Nothing was changed. "
-            f"Name one of this checkout's history: {', '.join(known)}"
-        )
-    if at and at not in known:
+    if at and at not in _known(product):
         raise MigrationError(
             f"{product.name}: the database is at revision {at}, which is not in this checkout's history: it belongs "
             "to a newer release or another branch. Nothing was changed. Use the checkout that made it"
@@ -187,6 +189,11 @@ def _check_reachable(product: Product, at: str | None, target: str) -> None:
             f"changed: a downgrade takes data away. Hold it at {at} or later, or take a backup and go back by hand: "
             f"alembic -n {product.name} downgrade {target}"
         )
+
+
+def _known(product: Product) -> list[str]:
+    """Ids of this checkout's history, the first one first."""
+    return [known.revision for known in ScriptDirectory.from_config(config(product)).walk_revisions()][::-1]
 
 
 def _said(error: Exception) -> str:

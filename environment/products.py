@@ -22,7 +22,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 Extension = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,47}$")]
 """As in pg_available_extensions; uuid-ossp has a dash (BAC-10)."""
 
-REVISION_FILE = re.compile(r"[0-9]{8}_[0-9]{4}(?=_)|[0-9]{3,4}(?=_)")
+_REVISION = re.compile(r"([0-9]{8}_[0-9]{4}|[0-9]{3,4})(?=_)")
 
 Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]*(ms|s|min)$")]
 """A PostgreSQL interval setting with its unit, such as `10s`."""
@@ -76,7 +76,7 @@ class Product(Model):
     statement_timeout: Duration = Field(description="Of the application role only (ADA-02, X-12).")
     tables: dict[Name, Table] = Field(description="Every table, classified.")
     revision_ids: Literal["number", "timestamp"] = Field(
-        default="number", description="How a new revision is called: 004, or 20260131_0930 (BAC-30)."
+        default="number", description="What a new revision's id begins with: 004, or 20260131_0930 (BAC-30)."
     )
     renamed: dict[Name, dict[Name, Name]] = Field(
         default_factory=dict,
@@ -144,6 +144,11 @@ def catalogue() -> dict[str, Product]:
 
 
 def revisions(name: str) -> tuple[str, ...]:
-    """Ids of a product's revisions as their files begin: `007_add_evidence_metadata.py` is 007."""
-    found = (ROOT / "migrations" / name / "versions").glob("*.py")
-    return tuple(sorted(match[0] for path in found if (match := REVISION_FILE.match(path.name))))
+    """Ids of a product's revisions: the names of their files, in order (X-14)."""
+    return tuple(sorted(path.stem for path in (ROOT / "migrations" / name / "versions").glob("*.py")))
+
+
+def short(revision: str) -> str:
+    """The number or time in front of a revision's id: 007 of 007_add_evidence_metadata; an id without one stays."""
+    found = _REVISION.match(revision)
+    return found[0] if found else revision

@@ -192,7 +192,9 @@ class ProductSettings(Model):
     readonly_max_db_connections: Connections = Field(20, description="server connections per edge, `<db>_ro`")
     max_client_conn: Connections = Field(100, description="clients per database (JEEX-17, X-08)")
     revision: RevisionId | None = Field(
-        None, description="hold the database at this revision of its history instead of the newest (RIQ-26)"
+        None,
+        description="hold the database at this revision of its history instead of the newest (RIQ-26): its id, or the "
+        "number or time in front of it",
     )
 
 

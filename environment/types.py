@@ -58,7 +58,9 @@ ProductName = Annotated[
     _only("lower-case letters, digits and underscores, a letter first, at most 41 characters"),
 ]
 RevisionId = Annotated[
-    str, Field(pattern=r"^[0-9]{3,4}$|^[0-9]{8}_[0-9]{4}$"), _only('a revision\'s id in quotes, such as "007"')
+    str,
+    Field(pattern=r"^([0-9]{3,4}|[0-9]{8}_[0-9]{4})(_[a-z0-9]+)*$", max_length=64),
+    _only('a revision\'s id, or the number or time in front of it, in quotes, such as "007"'),
 ]
 Endpoint = Annotated[
     str,

@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from db import repeatable
-from db.migrate import OPTIONS
+from db.alembic_options import OPTIONS
 from db.models import metadata
 from db.url import database_url
 from environment.products import Product, catalogue

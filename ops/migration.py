@@ -13,7 +13,7 @@ from db import check, migrate, provision, release
 from db.difference import Difference
 from db.url import conninfo
 from environment.manifest import ProductEntry
-from environment.products import Product
+from environment.products import Product, short
 from ops.session import Session
 
 
@@ -61,12 +61,12 @@ def migrator(session: Session, product: Product) -> Iterator[str]:
 def _upgrade(session: Session, entry: ProductEntry, url: str, report: Any) -> str:
     """Bring the database to its revision and return that."""
     product = entry.product
-    at, target = migrate.current(product, url), entry.limits.revision or migrate.head(product)
+    at, target = migrate.current(product, url), migrate.resolve(product, entry.limits.revision)
     report(f"{product.name}: {at} → {target}")
     if at == target:
         migrate.upgrade(product, url, target=target)  # functions, policies and grants
         return target
-    point = _restore_point(session, product, at or "empty", target)
+    point = _restore_point(session, product, at, target)
     report(f"{product.name}: restore point {point}")
     try:
         migrate.upgrade(product, url, target=target)
@@ -75,10 +75,10 @@ def _upgrade(session: Session, entry: ProductEntry, url: str, report: Any) -> st
     return target
 
 
-def _restore_point(session: Session, product: Product, at: str, target: str) -> str:
+def _restore_point(session: Session, product: Product, at: str | None, target: str) -> str:
     """Name this moment in the WAL, for a recovery that ends just before the migration; at most 63 bytes."""
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    name = f"{product.name}-{at}-{target}-{moment}"
+    name = f"{product.name}-{short(at) if at else 'empty'}-{short(target)}-{moment}"
     with session.superuser() as superuser, superuser.connect(product.name) as connection:
         connection.execute("select pg_create_restore_point(%s)", [name])
     return name

@@ -26,7 +26,7 @@ def revisions_exist(wanted: Mapping[str, Any]) -> Iterator[Problem]:
     """A product is held at a revision of its own history."""
     for name, settings in wanted.items():
         known = products.revisions(name)
-        if settings.revision and settings.revision not in known:
+        if settings.revision and settings.revision not in {*known, *map(products.short, known)}:
             yield Problem(f"products.{name}.revision", settings.revision, f"one of {list(known)}")
 
 

@@ -1,6 +1,6 @@
 """For revisions that make existing rows fit a new constraint, and put them back on the way down.
 
-What a row had before is kept in `alembic.cleaned_by_<revision>`: table, row, column, original, replacement, why, when.
+What a row had before is kept in `alembic.cleaned_by_<number>`: table, row, column, original, replacement, why, when.
 Row-level security is forced there without a policy, so that only those who see all rows, the migrator and the backup
 role, see these; the schema's default grants alone would show them to the read-only and the monitoring role.
 """
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from alembic import context, op
 from sqlalchemy import text
+
+from environment.products import short
 
 AS_MIGRATOR = "SET ROLE NONE"
 AS_OWNER = "SET ROLE ruleiq_owner"
@@ -31,15 +33,20 @@ class Rule:
     reason: str
 
 
+def kept(revision: str) -> str:
+    """The table of a revision's originals: alembic.cleaned_by_009."""
+    return f"alembic.cleaned_by_{short(revision)}"
+
+
 def make_table(revision: str) -> None:
     """The table for originals. As the owner."""
     op.execute(
-        f"CREATE TABLE IF NOT EXISTS alembic.cleaned_by_{revision} ("
+        f"CREATE TABLE IF NOT EXISTS {kept(revision)} ("
         " table_name text NOT NULL, row_id text NOT NULL, column_name text NOT NULL,"
         " original jsonb, replacement jsonb, reason text NOT NULL, cleaned_at timestamptz NOT NULL DEFAULT now(),"
         " PRIMARY KEY (table_name, row_id, column_name))"
     )
-    keep_private(f"alembic.cleaned_by_{revision}")
+    keep_private(kept(revision))
 
 
 def keep_private(table: str) -> None:
@@ -51,10 +58,10 @@ def keep_private(table: str) -> None:
 def clean(revision: str, rules: Sequence[Rule]) -> None:
     """Keep the originals of all rules, then change each row once. As the migrator, with the tables' triggers disabled:
     nobody edited these rows, so updated_at stays."""
-    kept = f"alembic.cleaned_by_{revision}"
+    originals = kept(revision)
     for rule in rules:
         op.execute(
-            f"INSERT INTO {kept} (table_name, row_id, column_name, original, replacement, reason)"
+            f"INSERT INTO {originals} (table_name, row_id, column_name, original, replacement, reason)"
             f" SELECT '{rule.table}', t.id, '{rule.column}', to_jsonb(t.{rule.column}), to_jsonb({rule.value}),"
             f" '{rule.reason}' FROM {rule.table} t WHERE {rule.wrong}"
             " ON CONFLICT (table_name, row_id, column_name)"  # after an earlier run was killed: the first is the original
@@ -64,7 +71,7 @@ def clean(revision: str, rules: Sequence[Rule]) -> None:
         _set(
             rules,
             table,
-            f"SELECT row_id, column_name, replacement AS value FROM {kept}"
+            f"SELECT row_id, column_name, replacement AS value FROM {originals}"
             f" WHERE table_name = '{table}' AND cleaned_at = now()",  # by this transaction
         )
 
@@ -75,7 +82,7 @@ def restore(revision: str, rules: Sequence[Rule]) -> None:
         _set(
             rules,
             table,
-            f"SELECT k.row_id, k.column_name, k.original AS value FROM alembic.cleaned_by_{revision} k"
+            f"SELECT k.row_id, k.column_name, k.original AS value FROM {kept(revision)} k"
             f" JOIN {table} x ON x.id = k.row_id::uuid"
             f" WHERE k.table_name = '{table}' AND to_jsonb(x) -> k.column_name = coalesce(k.replacement, 'null')",
         )
@@ -96,17 +103,17 @@ def report(revision: str) -> None:
     """Say how many rows were changed for which reason: to psql and the server's log, and to Alembic's. As migrator."""
     counts = (
         "SELECT format('%s.%s: %s', table_name, column_name, reason) AS what, count(*) AS rows"
-        f" FROM alembic.cleaned_by_{revision} GROUP BY what ORDER BY what"
+        f" FROM {kept(revision)} GROUP BY what ORDER BY what"
     )
-    kept = f"originals are kept in alembic.cleaned_by_{revision}"
+    number, originals = short(revision), f"originals are kept in {kept(revision)}"
     op.execute(
         f"DO $$ DECLARE item record; BEGIN FOR item IN {counts} LOOP"
-        f" RAISE WARNING 'ruleiq {revision}: % rows changed, %; {kept}', item.rows, item.what;"
+        f" RAISE WARNING 'ruleiq {number}: % rows changed, %; {originals}', item.rows, item.what;"
         " END LOOP; END $$"
     )
     if not context.is_offline_mode():
         for what, rows in op.get_bind().execute(text(counts)):
-            log.warning("ruleiq %s: %s rows changed, %s; %s", revision, rows, what, kept)
+            log.warning("ruleiq %s: %s rows changed, %s; %s", number, rows, what, originals)
 
 
 def _set(rules: Sequence[Rule], table: str, values: str) -> None:

@@ -23,7 +23,7 @@ BROKEN = {
     "DROP INDEX idx_exports_project": {"models", "catalogue"},
     "GRANT SELECT ON users TO keel_monitor": {"functions", "catalogue"},
     "ALTER POLICY projects_owner ON projects USING (true)": {"functions", "catalogue"},
-    "UPDATE alembic.alembic_version SET version_num = '002'": {"revision"},
+    "UPDATE alembic.alembic_version SET version_num = '002_agent_executions_exports'": {"revision"},
     "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_exports_project'::regclass": {
         "indexes",
         "catalogue",

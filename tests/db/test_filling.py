@@ -149,7 +149,9 @@ def test_numbers_go_on_behind_the_rows(server: Server, product: Product, url: st
 @pytest.mark.usefixtures("tables")
 def test_a_database_that_is_not_at_head_is_left_alone(server: Server, product: Product, empty: str) -> None:
     command.upgrade(migrate.config(product, empty), "002")
-    with pytest.raises(PopulateError, match=rf"at revision 002, .* for {migrate.head(product)}\. Nothing was changed"):
+    with pytest.raises(
+        PopulateError, match=rf"at revision 002_\w+, .* for {migrate.head(product)}\. Nothing was changed"
+    ):
         fill(product, empty)
     assert counted(server, product) == (0, 0)
 

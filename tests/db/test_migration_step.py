@@ -90,7 +90,7 @@ def test_the_restore_point_is_in_the_wal(server: Server, product: Product, empty
 def test_held_it_stays_behind_and_closed(server: Server, product: Product, empty: str) -> None:
     """RIQ-26, PLAT-28: up to the held revision and no further; then on to head when it is let go."""
     apply(session(server, product, held="002"), product)
-    assert migrate.current(product, empty) == "002"
+    assert migrate.current(product, empty) == "002_agent_executions_exports"
     assert not admitted(server, product)
     apply(session(server, product), product)
     assert migrate.current(product, empty) == migrate.head(product)

@@ -4,7 +4,7 @@ import pytest
 from alembic.script import ScriptDirectory
 
 from db import migrate
-from environment.products import Product
+from environment.products import Product, short
 from tests.db.conftest import only
 from tests.db.server import Server
 
@@ -30,6 +30,15 @@ def test_it_goes_no_further_than_its_target(server: Server, product: Product, em
     assert migrate.repeatable_drift(product, empty) == []
 
 
+def test_a_number_in_front_is_enough(product: Product, empty: str, revisions: list[str]) -> None:
+    """RIQ-26: what a stack file or a hand wrote as 002 is the revision 002_…, wherever it is compared."""
+    migrate.upgrade(product, empty, target=short(revisions[1]))
+    assert migrate.current(product, empty) == revisions[1]
+    migrate.upgrade(product, empty, target=short(revisions[1]))
+    assert [migrate.resolve(product, short(one)) for one in revisions] == revisions
+    assert migrate.resolve(product, None) == revisions[-1]
+
+
 def test_a_database_beyond_its_target_is_left_alone(product: Product, at_head: str, revisions: list[str]) -> None:
     """A downgrade takes data away, so nobody gets one from a setting: the error has the command."""
     with pytest.raises(migrate.MigrationError) as caught:
@@ -41,9 +50,9 @@ def test_a_database_beyond_its_target_is_left_alone(product: Product, at_head: s
 
 
 def test_an_unknown_target_is_refused_with_those_there_are(product: Product, empty: str, revisions: list[str]) -> None:
-    """A mistyped setting."""
+    """A mistyped setting, also one that several begin with."""
     with pytest.raises(migrate.MigrationError) as caught:
-        migrate.upgrade(product, empty, target="nonesuch")
-    assert "no revision nonesuch. Nothing was changed" in str(caught.value)
+        migrate.upgrade(product, empty, target="00")
+    assert "no revision 00. Nothing was changed" in str(caught.value)
     assert ", ".join(revisions) in str(caught.value)
     assert migrate.current(product, empty) is None

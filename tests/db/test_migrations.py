@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from pytest_alembic.tests import (  # noqa: F401  # collected here: PLAT-27
@@ -14,9 +15,12 @@ from pytest_alembic.tests import (  # noqa: F401  # collected here: PLAT-27
 from sqlalchemy import Engine, create_engine, pool
 
 from db import migrate
-from environment.products import Product
+from db.alembic_options import ID_LENGTH
+from environment.products import Product, short
+from environment.products import revisions as known_revisions
 from tests.db.fixtures import Alembic
 from tests.db.server import Server, password_of
+from tests.db.steps import revisions
 
 
 @pytest.fixture
@@ -29,6 +33,18 @@ def alembic_config(product: Product) -> Config:
 def alembic_engine(empty: str) -> Engine:
     """For pytest-alembic: a new database."""
     return create_engine(empty.replace("postgresql:", "postgresql+psycopg:"), poolclass=pool.NullPool)
+
+
+def test_a_revision_is_called_as_its_file(server: Server, product: Product, empty: str) -> None:
+    """X-14, ADA-19, RIQ-22, CF-22, BAC-30: `alembic -n NAME upgrade 001_initial`; the version table has room for it."""
+    ids = [revision.revision for revision in revisions(product)]
+    assert ids == [Path(revision.path).stem for revision in revisions(product)] == list(known_revisions(product.name))
+    assert {short(one) for one in ids}.isdisjoint(ids)
+    assert max(map(len, ids)) <= ID_LENGTH
+    command.upgrade(migrate.config(product, empty), ids[0])
+    assert migrate.current(product, empty) == ids[0]
+    width = "SELECT atttypmod - 4 FROM pg_attribute WHERE attrelid = 'alembic.alembic_version'::regclass AND attnum = 1"
+    assert server.execute(width, product.name) == [(ID_LENGTH,)]
 
 
 def test_upgrade_reaches_head_with_everything(product: Product, empty: str) -> None:

@@ -47,7 +47,7 @@ def test_a_failing_migration_stops_up(truncated: Ephemeral) -> None:
     told = failed.stdout + failed.stderr
     assert failed.returncode != 0
     for part in (
-        "ruleiq: revision 008 was not applied, the database is at 007",
+        "ruleiq: revision 008_fix_truncated_column_names was not applied, the database is at 007_add_evidence_metadata",
         "already exists",
         "Restore point before",
     ):

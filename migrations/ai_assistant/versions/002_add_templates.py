@@ -1,13 +1,13 @@
 """Templates (ADA-09, ADA-10)
 
-Revision: 002
-Revises: 001
+Revision: 002_add_templates
+Revises: 001_initial
 """
 
 from migrations.ai_assistant.sql_files import run
 
-revision = "002"
-down_revision = "001"
+revision = "002_add_templates"
+down_revision = "001_initial"
 branch_labels = None
 depends_on = None
 

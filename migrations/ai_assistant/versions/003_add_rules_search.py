@@ -1,13 +1,13 @@
 """Full-text search over rules (ADA-11)
 
-Revision: 003
-Revises: 002
+Revision: 003_add_rules_search
+Revises: 002_add_templates
 """
 
 from migrations.ai_assistant.sql_files import run_concurrently
 
-revision = "003"
-down_revision = "002"
+revision = "003_add_rules_search"
+down_revision = "002_add_templates"
 branch_labels = None
 depends_on = None
 

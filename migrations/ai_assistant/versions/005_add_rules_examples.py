@@ -1,13 +1,13 @@
 """Search in the examples of rules (ADA-12)
 
-Revision: 005
-Revises: 004
+Revision: 005_add_rules_examples
+Revises: 004_add_practices_search
 """
 
 from migrations.ai_assistant.sql_files import run_concurrently
 
-revision = "005"
-down_revision = "004"
+revision = "005_add_rules_examples"
+down_revision = "004_add_practices_search"
 branch_labels = None
 depends_on = None
 

@@ -1,13 +1,13 @@
 """Search in the benefits of practices (ADA-12)
 
-Revision: 006
-Revises: 005
+Revision: 006_add_practices_benefits
+Revises: 005_add_rules_examples
 """
 
 from migrations.ai_assistant.sql_files import run_concurrently
 
-revision = "006"
-down_revision = "005"
+revision = "006_add_practices_benefits"
+down_revision = "005_add_rules_examples"
 branch_labels = None
 depends_on = None
 

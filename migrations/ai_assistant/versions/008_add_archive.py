@@ -1,13 +1,13 @@
 """Archive tables (ADA-14) and the record of hard deletes (ADA-13, X-49)
 
-Revision: 008
-Revises: 007
+Revision: 008_add_archive
+Revises: 007_add_deactivated_at
 """
 
 from migrations.ai_assistant.sql_files import run
 
-revision = "008"
-down_revision = "007"
+revision = "008_add_archive"
+down_revision = "007_add_deactivated_at"
 branch_labels = None
 depends_on = None
 

@@ -1,6 +1,6 @@
 """Users (BAC-13)
 
-Revision: 20250903_0930
+Revision: 20250903_0930_create_users
 Revises: nothing
 
 Row-level security is on before the first row can exist: without the policies of db/bacopilot/policies.sql nobody but
@@ -9,7 +9,7 @@ the migrator sees a row. The same holds for every table after it.
 
 from alembic import op
 
-revision = "20250903_0930"
+revision = "20250903_0930_create_users"
 down_revision = None
 branch_labels = None
 depends_on = None

@@ -1,13 +1,13 @@
 """Documents: requirements specifications (BAC-14)
 
-Revision: 20250904_1015
-Revises: 20250903_0930
+Revision: 20250904_1015_create_documents
+Revises: 20250903_0930_create_users
 """
 
 from alembic import op
 
-revision = "20250904_1015"
-down_revision = "20250903_0930"
+revision = "20250904_1015_create_documents"
+down_revision = "20250903_0930_create_users"
 branch_labels = None
 depends_on = None
 

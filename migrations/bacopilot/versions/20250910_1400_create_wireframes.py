@@ -1,13 +1,13 @@
 """Wireframes (BAC-15)
 
-Revision: 20250910_1400
-Revises: 20250904_1015
+Revision: 20250910_1400_create_wireframes
+Revises: 20250904_1015_create_documents
 """
 
 from alembic import op
 
-revision = "20250910_1400"
-down_revision = "20250904_1015"
+revision = "20250910_1400_create_wireframes"
+down_revision = "20250904_1015_create_documents"
 branch_labels = None
 depends_on = None
 

@@ -1,13 +1,13 @@
 """Conversations and their messages (BAC-16, BAC-17)
 
-Revision: 20250917_1120
-Revises: 20250910_1400
+Revision: 20250917_1120_create_conversations_and_messages
+Revises: 20250910_1400_create_wireframes
 """
 
 from alembic import op
 
-revision = "20250917_1120"
-down_revision = "20250910_1400"
+revision = "20250917_1120_create_conversations_and_messages"
+down_revision = "20250910_1400_create_wireframes"
 branch_labels = None
 depends_on = None
 

@@ -1,13 +1,13 @@
 """Diagrams (BAC-18)
 
-Revision: 20250925_0945
-Revises: 20250917_1120
+Revision: 20250925_0945_create_diagrams
+Revises: 20250917_1120_create_conversations_and_messages
 """
 
 from alembic import op
 
-revision = "20250925_0945"
-down_revision = "20250917_1120"
+revision = "20250925_0945_create_diagrams"
+down_revision = "20250917_1120_create_conversations_and_messages"
 branch_labels = None
 depends_on = None
 

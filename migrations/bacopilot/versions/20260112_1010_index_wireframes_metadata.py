@@ -1,13 +1,13 @@
 """Index the metadata of wireframes (X-27, BAC-22)
 
-Revision: 20260112_1010
-Revises: 20250925_0945
+Revision: 20260112_1010_index_wireframes_metadata
+Revises: 20250925_0945_create_diagrams
 """
 
 from migrations import concurrently
 
-revision = "20260112_1010"
-down_revision = "20250925_0945"
+revision = "20260112_1010_index_wireframes_metadata"
+down_revision = "20250925_0945_create_diagrams"
 branch_labels = None
 depends_on = None
 

@@ -1,13 +1,13 @@
 """Index the metadata of conversations (X-27, BAC-22)
 
-Revision: 20260112_1020
-Revises: 20260112_1010
+Revision: 20260112_1020_index_conversations_metadata
+Revises: 20260112_1010_index_wireframes_metadata
 """
 
 from migrations import concurrently
 
-revision = "20260112_1020"
-down_revision = "20260112_1010"
+revision = "20260112_1020_index_conversations_metadata"
+down_revision = "20260112_1010_index_wireframes_metadata"
 branch_labels = None
 depends_on = None
 

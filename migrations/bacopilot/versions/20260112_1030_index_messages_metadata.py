@@ -1,13 +1,13 @@
 """Index the metadata of messages (X-27, BAC-22)
 
-Revision: 20260112_1030
-Revises: 20260112_1020
+Revision: 20260112_1030_index_messages_metadata
+Revises: 20260112_1020_index_conversations_metadata
 """
 
 from migrations import concurrently
 
-revision = "20260112_1030"
-down_revision = "20260112_1020"
+revision = "20260112_1030_index_messages_metadata"
+down_revision = "20260112_1020_index_conversations_metadata"
 branch_labels = None
 depends_on = None
 

@@ -1,13 +1,13 @@
 """Index the metadata of diagrams (X-27, BAC-22)
 
-Revision: 20260112_1040
-Revises: 20260112_1030
+Revision: 20260112_1040_index_diagrams_metadata
+Revises: 20260112_1030_index_messages_metadata
 """
 
 from migrations import concurrently
 
-revision = "20260112_1040"
-down_revision = "20260112_1030"
+revision = "20260112_1040_index_diagrams_metadata"
+down_revision = "20260112_1030_index_messages_metadata"
 branch_labels = None
 depends_on = None
 

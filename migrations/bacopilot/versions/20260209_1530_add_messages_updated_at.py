@@ -1,7 +1,7 @@
 """When a message was changed (X-26, BAC-21)
 
-Revision: 20260209_1530
-Revises: 20260112_1040
+Revision: 20260209_1530_add_messages_updated_at
+Revises: 20260112_1040_index_diagrams_metadata
 
 A matter of the catalogue, whatever the number of messages: the default is evaluated once and not written to any row.
 Messages that are there already so read as changed now, which is when they became changeable; writing `timestamp` into
@@ -10,8 +10,8 @@ each would double the largest table for a value that `timestamp` has anyway.
 
 from alembic import op
 
-revision = "20260209_1530"
-down_revision = "20260112_1040"
+revision = "20260209_1530_add_messages_updated_at"
+down_revision = "20260112_1040_index_diagrams_metadata"
 branch_labels = None
 depends_on = None
 

@@ -1,7 +1,7 @@
 """What documents said before (X-28, BAC-20)
 
-Revision: 20260316_0900
-Revises: 20260209_1530
+Revision: 20260316_0900_create_document_versions
+Revises: 20260209_1530_add_messages_updated_at
 
 Holds superseded versions only; the current one stays in `documents`. So nothing has to be copied here, and no document
 changed between this revision and its trigger is missing more than before. The foreign key's index is that of the
@@ -10,8 +10,8 @@ unique constraint.
 
 from alembic import op
 
-revision = "20260316_0900"
-down_revision = "20260209_1530"
+revision = "20260316_0900_create_document_versions"
+down_revision = "20260209_1530_add_messages_updated_at"
 branch_labels = None
 depends_on = None
 

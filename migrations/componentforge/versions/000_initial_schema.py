@@ -1,6 +1,6 @@
 """Users, documents, chunks, conversations, messages, embedding models, evaluation runs (CF-05 to CF-12)
 
-Revision: 000
+Revision: 000_initial_schema
 Revises: nothing
 
 The tables as the document's models create them; before, ComponentForge had no migrations (X-15). Defaults of
@@ -10,7 +10,7 @@ the policies of db/componentforge/policies.sql nobody but the migrator sees a ro
 
 from alembic import op
 
-revision = "000"
+revision = "000_initial_schema"
 down_revision = None
 branch_labels = None
 depends_on = None

@@ -1,7 +1,7 @@
 """Add requirement exports (CF-13, CF-22)
 
-Revision: 001
-Revises: 000
+Revision: 001_add_requirement_exports
+Revises: 000_initial_schema
 
 The document's example migration, with the identifiers that it lacks (Q-10), and its name of the foreign key (X-40).
 The document's model also asks for ix_requirement_exports_id (X-41). Rows of users: closed from the start.
@@ -9,8 +9,8 @@ The document's model also asks for ix_requirement_exports_id (X-41). Rows of use
 
 from alembic import op
 
-revision = "001"
-down_revision = "000"
+revision = "001_add_requirement_exports"
+down_revision = "000_initial_schema"
 branch_labels = None
 depends_on = None
 

@@ -1,7 +1,7 @@
 """Defaults of columns in the database, not only in the application (X-39)
 
-Revision: 002
-Revises: 001
+Revision: 002_server_defaults
+Revises: 001_add_requirement_exports
 
 As the example migration does for requirement_exports: an INSERT by hand or from another program gets them too. Rows
 stay as they are, and no table is rewritten or scanned; each ALTER TABLE holds its lock for a moment.
@@ -9,8 +9,8 @@ stay as they are, and no table is rewritten or scanned; each ALTER TABLE holds i
 
 from alembic import op
 
-revision = "002"
-down_revision = "001"
+revision = "002_server_defaults"
+down_revision = "001_add_requirement_exports"
 branch_labels = None
 depends_on = None
 

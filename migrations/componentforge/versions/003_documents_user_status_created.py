@@ -1,15 +1,15 @@
 """Index for a user's documents of one status by date (CF-14, CF-23)
 
-Revision: 003
-Revises: 002
+Revision: 003_documents_user_status_created
+Revises: 002_server_defaults
 
 The first of the document's two indexes for large scale.
 """
 
 from migrations.concurrently import create_index, drop_index
 
-revision = "003"
-down_revision = "002"
+revision = "003_documents_user_status_created"
+down_revision = "002_server_defaults"
 branch_labels = None
 depends_on = None
 

@@ -1,15 +1,15 @@
 """Index for the tokens of a conversation's messages (CF-14, CF-23)
 
-Revision: 004
-Revises: 003
+Revision: 004_messages_conversation_tokens
+Revises: 003_documents_user_status_created
 
 The second of the document's two indexes for large scale.
 """
 
 from migrations.concurrently import create_index, drop_index
 
-revision = "004"
-down_revision = "003"
+revision = "004_messages_conversation_tokens"
+down_revision = "003_documents_user_status_created"
 branch_labels = None
 depends_on = None
 

@@ -1,15 +1,15 @@
 """Index for a conversation's messages in order (CF-15)
 
-Revision: 005
-Revises: 004
+Revision: 005_messages_conversation_created
+Revises: 004_messages_conversation_tokens
 
 The document's remedy for slow queries on messages.
 """
 
 from migrations.concurrently import create_index, drop_index
 
-revision = "005"
-down_revision = "004"
+revision = "005_messages_conversation_created"
+down_revision = "004_messages_conversation_tokens"
 branch_labels = None
 depends_on = None
 

@@ -1,6 +1,6 @@
 """Users, projects and document versions (JEEX-27, first step)
 
-Revision: 001
+Revision: 001_users_projects_document_versions
 Revises: nothing
 
 Rows of users: row-level security is on before the first row can exist. Without the policies of
@@ -9,7 +9,7 @@ db/jeex_idea/policies.sql nobody but the migrator sees a row.
 
 from alembic import op
 
-revision = "001"
+revision = "001_users_projects_document_versions"
 down_revision = None
 branch_labels = None
 depends_on = None

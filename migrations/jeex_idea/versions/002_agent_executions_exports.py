@@ -1,13 +1,13 @@
 """Agent executions and exports (JEEX-27, second step)
 
-Revision: 002
-Revises: 001
+Revision: 002_agent_executions_exports
+Revises: 001_users_projects_document_versions
 """
 
 from alembic import op
 
-revision = "002"
-down_revision = "001"
+revision = "002_agent_executions_exports"
+down_revision = "001_users_projects_document_versions"
 branch_labels = None
 depends_on = None
 

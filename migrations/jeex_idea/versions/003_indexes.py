@@ -1,15 +1,15 @@
 """Indexes and the unique ones among them (JEEX-27, third step)
 
-Revision: 003
-Revises: 002
+Revision: 003_indexes
+Revises: 002_agent_executions_exports
 
 Lock: in one transaction and not CONCURRENTLY, for the tables are as old as this history and still empty.
 """
 
 from alembic import op
 
-revision = "003"
-down_revision = "002"
+revision = "003_indexes"
+down_revision = "002_agent_executions_exports"
 branch_labels = None
 depends_on = None
 

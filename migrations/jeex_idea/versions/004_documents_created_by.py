@@ -2,14 +2,14 @@
 
 Deleting a user asks document_versions for rows of his, and read it whole.
 
-Revision: 004
-Revises: 003
+Revision: 004_documents_created_by
+Revises: 003_indexes
 """
 
 from migrations import concurrently
 
-revision = "004"
-down_revision = "003"
+revision = "004_documents_created_by"
+down_revision = "003_indexes"
 branch_labels = None
 depends_on = None
 

@@ -1,6 +1,6 @@
 """Basic table structure: users and business profiles (RIQ-22, RIQ-04, RIQ-05)
 
-Revision: 001
+Revision: 001_initial_migration
 Revises: nothing
 
 As the document has it: six columns of business_profiles carry the names that a tool cut at 15 characters (X-32), until
@@ -9,7 +9,7 @@ As the document has it: six columns of business_profiles carry the names that a 
 
 from alembic import op
 
-revision = "001"
+revision = "001_initial_migration"
 down_revision = None
 branch_labels = None
 depends_on = None

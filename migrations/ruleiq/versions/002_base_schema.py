@@ -1,7 +1,7 @@
 """Core entity relationships: frameworks, what is planned and checked by them, conversations, policies (RIQ-08, RIQ-09)
 
-Revision: 002
-Revises: 001
+Revision: 002_base_schema
+Revises: 001_initial_migration
 
 The document names these tables without DDL: they have what their relations need and little more (X-33, Q-21).
 generated_policies names its profile by a column that was cut, and without a foreign key, as assessment_sessions does.
@@ -9,8 +9,8 @@ generated_policies names its profile by a column that was cut, and without a for
 
 from alembic import op
 
-revision = "002"
-down_revision = "001"
+revision = "002_base_schema"
+down_revision = "001_initial_migration"
 branch_labels = None
 depends_on = None
 

@@ -1,7 +1,7 @@
 """Assessment and evidence tables (RIQ-06, RIQ-07)
 
-Revision: 003
-Revises: 002
+Revision: 003_core_tables
+Revises: 002_base_schema
 
 As the document has it: two columns of assessment_sessions are cut, its profile is no foreign key, and that of
 evidence_items has no ON DELETE. 008 and 009 put that right.
@@ -9,8 +9,8 @@ evidence_items has no ON DELETE. 008 and 009 put that right.
 
 from alembic import op
 
-revision = "003"
-down_revision = "002"
+revision = "003_core_tables"
+down_revision = "002_base_schema"
 branch_labels = None
 depends_on = None
 

@@ -1,7 +1,7 @@
 """Third-party integrations and reports by schedule (RIQ-09)
 
-Revision: 004
-Revises: 003
+Revision: 004_add_integration_configs
+Revises: 003_core_tables
 
 Named by the document without DDL (X-33). Credentials of an integration do not belong into settings: they stay with the
 secret store, and settings names them.
@@ -9,8 +9,8 @@ secret store, and settings names them.
 
 from alembic import op
 
-revision = "004"
-down_revision = "003"
+revision = "004_add_integration_configs"
+down_revision = "003_core_tables"
 branch_labels = None
 depends_on = None
 

@@ -1,15 +1,15 @@
 """Data classification of business profiles (RIQ-05)
 
-Revision: 005
-Revises: 004
+Revision: 005_add_business_profile_data_sensitivity
+Revises: 004_add_integration_configs
 
 Existing rows get the default without being rewritten: it is a constant.
 """
 
 from alembic import op
 
-revision = "005"
-down_revision = "004"
+revision = "005_add_business_profile_data_sensitivity"
+down_revision = "004_add_integration_configs"
 branch_labels = None
 depends_on = None
 

@@ -1,7 +1,7 @@
 """Query optimization: the document's indexes (RIQ-10)
 
-Revision: 006
-Revises: 005
+Revision: 006_add_performance_indexes
+Revises: 005_add_business_profile_data_sensitivity
 
 The tables have rows by now: built CONCURRENTLY, one after the other, so that reading and writing go on. The document
 has them in one file, so they are one revision. It can be killed and run again: it starts with the first index, dropping
@@ -11,8 +11,8 @@ pg_trgm before any revision (RIQ-02, Q-23).
 
 from alembic import op
 
-revision = "006"
-down_revision = "005"
+revision = "006_add_performance_indexes"
+down_revision = "005_add_business_profile_data_sensitivity"
 branch_labels = None
 depends_on = None
 

@@ -1,7 +1,7 @@
 """AI metadata of evidence, with its GIN index (RIQ-07, RIQ-10)
 
-Revision: 007
-Revises: 006
+Revision: 007_add_evidence_metadata
+Revises: 006_add_performance_indexes
 
 The index is built CONCURRENTLY, which ends the transaction that adds the column. So the revision can be killed between
 the two, and run again: IF NOT EXISTS is for that.
@@ -9,8 +9,8 @@ the two, and run again: IF NOT EXISTS is for that.
 
 from alembic import op
 
-revision = "007"
-down_revision = "006"
+revision = "007_add_evidence_metadata"
+down_revision = "006_add_performance_indexes"
 branch_labels = None
 depends_on = None
 

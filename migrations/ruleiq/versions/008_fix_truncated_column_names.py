@@ -1,7 +1,7 @@
 """The nine column names that were cut, in full (RIQ-23, RIQ-24, Q-20, Q-22, X-31)
 
-Revision: 008
-Revises: 007
+Revision: 008_fix_truncated_column_names
+Revises: 007_add_evidence_metadata
 
 Only names change: no row is touched, and indexes, foreign keys, policies and views follow a rename by themselves.
 Each table is locked for the moment of its renames, all in one transaction, so nobody sees half of them.
@@ -11,8 +11,8 @@ The names are written out here, not read from product.yaml: a revision stays wha
 
 from alembic import op
 
-revision = "008"
-down_revision = "007"
+revision = "008_fix_truncated_column_names"
+down_revision = "007_add_evidence_metadata"
 branch_labels = None
 depends_on = None
 

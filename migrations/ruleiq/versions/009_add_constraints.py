@@ -1,7 +1,7 @@
 """Business rules and references, on rows that break them (RIQ-11, RIQ-12, RIQ-13, RIQ-16, RIQ-25, X-33, X-48, Q-29)
 
-Revision: 009
-Revises: 008
+Revision: 009_add_constraints
+Revises: 008_fix_truncated_column_names
 
 The first transaction shuts out writers, cleans the existing rows of all tenants as the migrator, and adds the constraints
 NOT VALID: to everybody else both happen at once. In this order readers wait only for the moment of the ALTER TABLEs at
@@ -27,8 +27,8 @@ from alembic import op
 from migrations.ruleiq import cleaning
 from migrations.ruleiq.cleaning import Rule
 
-revision = "009"
-down_revision = "008"
+revision = "009_add_constraints"
+down_revision = "008_fix_truncated_column_names"
 branch_labels = None
 depends_on = None
 
@@ -153,4 +153,4 @@ def downgrade() -> None:
         "ALTER TABLE evidence_items ADD CONSTRAINT evidence_items_business_profile_id_fkey"
         " FOREIGN KEY (business_profile_id) REFERENCES business_profiles (id)"
     )
-    op.execute(f"DROP TABLE alembic.cleaned_by_{revision}")
+    op.execute(f"DROP TABLE {cleaning.kept(revision)}")

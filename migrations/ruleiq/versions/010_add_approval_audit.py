@@ -1,7 +1,7 @@
 """Who approved evidence, and when (RIQ-14, RIQ-29, X-05, Q-25)
 
-Revision: 010
-Revises: 009
+Revision: 010_add_approval_audit
+Revises: 009_add_constraints
 
 Approvals so far have no name and no date. Inventing them would be a false audit trail, so such evidence becomes
 `collected` again, the state before approval, and is to be approved anew; alembic.cleaned_by_010 keeps what it was, and
@@ -18,8 +18,8 @@ from alembic import op
 from migrations.ruleiq import cleaning
 from migrations.ruleiq.cleaning import Rule
 
-revision = "010"
-down_revision = "009"
+revision = "010_add_approval_audit"
+down_revision = "009_add_constraints"
 branch_labels = None
 depends_on = None
 
@@ -89,7 +89,7 @@ def downgrade() -> None:
     op.execute(cleaning.AS_OWNER)
     cleaning.triggers(RULES, "ENABLE")
     op.execute("ALTER TABLE evidence_items DROP COLUMN approved_at, DROP COLUMN approved_by")
-    op.execute(f"DROP TABLE alembic.cleaned_by_{revision}")
+    op.execute(f"DROP TABLE {cleaning.kept(revision)}")
 
 
 def _make_kept() -> None:

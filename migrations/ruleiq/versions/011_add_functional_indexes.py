@@ -1,7 +1,7 @@
 """Indexes for common queries, and for foreign keys that have none (RIQ-15, RIQ-16)
 
-Revision: 011
-Revises: 010
+Revision: 011_add_functional_indexes
+Revises: 010_add_approval_audit
 
 Built CONCURRENTLY, one after the other, as in 006. RIQ-25 has them as one revision; killed, it leaves at most one
 INVALID index, and running again starts with the first one, dropping what it finds.
@@ -9,8 +9,8 @@ INVALID index, and running again starts with the first one, dropping what it fin
 
 from alembic import op
 
-revision = "011"
-down_revision = "010"
+revision = "011_add_functional_indexes"
+down_revision = "010_add_approval_audit"
 branch_labels = None
 depends_on = None
 

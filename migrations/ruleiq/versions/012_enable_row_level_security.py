@@ -1,7 +1,7 @@
 """Row-level security for every tenant's table (RIQ-17, PLAT-15)
 
-Revision: 012
-Revises: 011
+Revision: 012_enable_row_level_security
+Revises: 011_add_functional_indexes
 
 Enabled and forced: the owner is subject to it too. From here on nobody but the migrator and the backup role sees a row
 without a policy; db/ruleiq/policies.sql, which is applied right after this revision, has the policies.
@@ -9,8 +9,8 @@ without a policy; db/ruleiq/policies.sql, which is applied right after this revi
 
 from alembic import op
 
-revision = "012"
-down_revision = "011"
+revision = "012_enable_row_level_security"
+down_revision = "011_add_functional_indexes"
 branch_labels = None
 depends_on = None
 

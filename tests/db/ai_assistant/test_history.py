@@ -8,23 +8,22 @@ import pytest
 from alembic import command
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from alembic.script import ScriptDirectory
 from sqlalchemy import NullPool, create_engine, text
 
 from db import migrate
-from environment.products import Product
+from environment.products import Product, short
 from migrations.ai_assistant import sql_files
 from tests.db.conftest import only
 from tests.db.server import Server
+from tests.db.steps import revisions
 
 product = only("ai_assistant")
 
 
 def test_every_revision_has_its_two_files(product: Product) -> None:
     """ADA-19, X-14: numbered in order, a script and a rollback script of the same name, and no other file."""
-    revisions = list(ScriptDirectory.from_config(migrate.config(product)).walk_revisions())[::-1]
-    assert [revision.revision for revision in revisions] == [f"{n:03}" for n in range(1, len(revisions) + 1)]
-    names = [Path(revision.path).stem for revision in revisions]
+    names = [revision.revision for revision in revisions(product)]
+    assert [short(name) for name in names] == [f"{n:03}" for n in range(1, len(names) + 1)]
     assert names[:2] == ["001_initial", "002_add_templates"]
     assert {path.name for path in sql_files.FOLDER.iterdir()} == {
         f"{name}.{way}.sql" for name in names for way in ("up", "down")

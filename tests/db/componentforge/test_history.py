@@ -7,6 +7,7 @@ from db import migrate
 from environment.products import Product
 from tests.db.conftest import only
 from tests.db.server import Server
+from tests.db.steps import revisions
 
 product = only("componentforge")
 
@@ -30,13 +31,15 @@ def test_rows_stay_on_every_step_down_and_up(server: Server, product: Product, e
     assert set(rows) == set(product.tables)
 
     config = migrate.config(product, empty)
-    for revision in ("005", "004", "003", "002", "001"):
+    ids = [revision.revision for revision in revisions(product)]
+    assert ids[1] == "001_add_requirement_exports"
+    for revision in ids[-2:0:-1]:
         command.downgrade(config, "-1")
         assert (migrate.current(product, empty), contents(server, product)) == (revision, rows)
     command.downgrade(config, "-1")
     kept = {table: content for table, content in rows.items() if table != EXPORTS}
-    assert (migrate.current(product, empty), contents(server, product)) == ("000", kept)
-    for revision in ("001", "002", "003", "004", "005", "006"):
+    assert (migrate.current(product, empty), contents(server, product)) == (ids[0], kept)
+    for revision in ids[1:]:
         command.upgrade(config, "+1")
         assert (migrate.current(product, empty), contents(server, product)) == (revision, kept | {EXPORTS: None})
     assert migrate.differences(product, empty) == []
@@ -49,7 +52,7 @@ def test_the_example_migration_is_the_second_step(server: Server, product: Produ
     config = migrate.config(product, empty)
     command.upgrade(config, "000")
     assert EXPORTS not in contents(server, product)
-    command.upgrade(config, "001")
+    command.upgrade(config, "001_add_requirement_exports")
     indexes = server.execute(f"SELECT indexname FROM pg_indexes WHERE tablename = '{EXPORTS}' ORDER BY 1", product.name)
     assert [name for (name,) in indexes] == [
         "ix_requirement_exports_component_type",

@@ -6,10 +6,11 @@ import pytest
 from alembic import command
 
 from db import migrate
-from environment.products import ROOT, Product
+from environment.products import ROOT, Product, short
 from tests.db.conftest import only
 from tests.db.ruleiq.steps import Query, at, back, columns, contents
 from tests.db.server import Server
+from tests.db.steps import revisions
 
 product = only("ruleiq")
 
@@ -25,9 +26,9 @@ def test_the_document_for_owners_of_the_api_is_the_catalogues(product: Product) 
 
 
 def test_the_revisions_are_the_documents(product: Product) -> None:
-    """RIQ-22, RIQ-25: seven files under the document's names, then names, rules, audit, indexes, row-level security."""
-    files = sorted(path.stem for path in (ROOT / "migrations" / "ruleiq" / "versions").glob("*.py"))
-    assert files[:7] == [
+    """RIQ-22, RIQ-25: seven of the document's names, then names, rules, audit, indexes, row-level security."""
+    ids = [revision.revision for revision in revisions(product)]
+    assert ids[:7] == [
         "001_initial_migration",
         "002_base_schema",
         "003_core_tables",
@@ -36,7 +37,7 @@ def test_the_revisions_are_the_documents(product: Product) -> None:
         "006_add_performance_indexes",
         "007_add_evidence_metadata",
     ]
-    assert [name[:3] for name in files] == [f"{number:03}" for number in range(1, 13)]
+    assert [short(revision) for revision in ids] == [f"{number:03}" for number in range(1, 13)]
 
 
 def test_nine_names_are_cut_until_008_and_again_on_the_way_back(
@@ -82,7 +83,7 @@ def test_the_way_back_and_forth_loses_nothing(server: Server, product: Product, 
     assert any('"approved"' in row for (row,) in before["evidence_items"])
     for _ in range(5):
         command.downgrade(migrate.config(product, empty), "-1")
-    assert migrate.current(product, empty) == "007"
+    assert migrate.current(product, empty) == "007_add_evidence_metadata"
     for _ in range(5):
         command.upgrade(migrate.config(product, empty), "+1")
     assert contents(server, product) == before
