@@ -19,6 +19,7 @@ from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from db.url import conninfo
 from environment.load import ROOT
+from environment.products import catalogue
 from environment.types import Group
 from ops.docker import docker
 from ops.session import Session
@@ -49,7 +50,8 @@ def test_status_of_a_healthy_environment(dev: Ephemeral, environment: Session) -
     assert all(found["etcd"].values())
     assert "jeex_idea" in {pool["database"] for pool in found["pools"]}
     assert found["redis"][0]["limit_bytes"] == environment.manifest.redis.maxmemory * 2**20
-    assert [(head["product"], head["current"] == head["head"]) for head in found["heads"]] == [("jeex_idea", True)]
+    at_head = {head["product"]: head["current"] == head["head"] for head in found["heads"]}
+    assert at_head == dict.fromkeys(catalogue(), True)
     assert found["hosts"][0]["versions"]["postgresql-18"].startswith("18.")
 
 
