@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.cli.console import AsJson, Environment, progress, stdout
+from ops.cli.console import AsJson, Environment, progress, stdout, tell_error
 from ops.cli.populate import populate
 from ops.cli.retire import retire
 
@@ -87,13 +89,23 @@ def seed(
             stdout().print(f"{name}: {which.value} rows are there" if done else f"{name}: has no {which.value} rows")
 
 
-def _next(product: Product) -> str:
-    """The id of the next revision: a number, or the time where the product's document says so (BAC-30)."""
+def _next(product: Product, slug: str) -> str:
+    """The id of the next revision: a number, or the time where its document says so, and what it does (X-14, BAC-30)."""
     from db import migrate
+    from db.alembic_options import ID_LENGTH
+    from environment.products import short
 
     if product.revision_ids == "timestamp":
-        return datetime.now(UTC).strftime("%Y%m%d_%H%M")
-    return f"{int(migrate.head(product)) + 1:03}"
+        front = datetime.now(UTC).strftime("%Y%m%d_%H%M")
+    else:
+        front = f"{int(short(migrate.head(product))) + 1:03}"
+    return f"{front}_{slug}"[:ID_LENGTH].rstrip("_")
+
+
+def _snake(text: str) -> str:
+    """The text's letters and digits in lower snake case, without accents; empty when it has none of them."""
+    plain = unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode()
+    return "_".join(re.findall(r"[a-z0-9]+", plain))
 
 
 @app.command()
@@ -102,7 +114,10 @@ def revision(
     name: Annotated[str, typer.Argument(help="what it does, in a few words")],
     environment: Environment = "dev",
 ) -> None:
-    """Write a new revision of PRODUCT's history: what the models have and the database at head has not (BAC-30)."""
+    """Write a new revision of PRODUCT's history: what the models have and the database at head has not (BAC-30).
+
+    Exit status 1: NAME has nothing to call it by.
+    """
     from alembic import command
 
     from db import migrate
@@ -110,11 +125,16 @@ def revision(
     from ops.context import open_environment
     from ops.migration import migrator
 
+    slug = _snake(name)
+    if not slug:
+        tell_error(
+            f"no revision can be called {name!r}: it has no letter a-z and no digit. Nothing was written. "
+            "Say in a few words what the revision does, such as: add tags"
+        )
+        raise typer.Exit(1)
     with open_environment(environment) as session:
         chosen = product_of(session.manifest, product)
-        number = _next(chosen)
+        made = _next(chosen, slug)
         with migrator(session, chosen) as url:
-            command.revision(migrate.config(chosen, url), message=name, autogenerate=True, rev_id=number)
-    stdout().print(
-        f"{product}: revision {number} written below migrations/{product}/versions; read it before you use it"
-    )
+            command.revision(migrate.config(chosen, url), message=name, autogenerate=True, rev_id=made)
+    stdout().print(f"{product}: migrations/{product}/versions/{made}.py is written; read it before you use it")
