@@ -29,12 +29,13 @@ create policy conversations_user on conversations
     using (user_id = (select nullif(current_setting('app.current_user_id', true), '')::integer))
     with check (user_id = (select nullif(current_setting('app.current_user_id', true), '')::integer));
 
--- A reply is in the conversation of what it replies to.
+-- A reply is in the conversation of what it replies to, which is another message.
 create policy messages_conversation on messages
     using (exists (select from conversations c where c.id = conversation_id))
     with check (
         exists (select from conversations c where c.id = conversation_id)
-        and (parent_message_id is null or message_is_in(parent_message_id, conversation_id))
+        and (parent_message_id is null
+             or (parent_message_id <> id and message_is_in(parent_message_id, conversation_id)))
     );
 
 create policy requirement_exports_user on requirement_exports

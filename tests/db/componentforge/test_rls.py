@@ -81,6 +81,17 @@ def test_a_reply_stays_in_its_conversation(application: "psycopg.Connection[Any]
     application.execute(REPLY, [-1, -1])
 
 
+def test_a_message_is_no_reply_to_itself(application: "psycopg.Connection[Any]") -> None:
+    """CF-10: neither when it is made nor afterwards."""
+    behalf(application, ADA)
+    for statement in (
+        b"UPDATE messages SET parent_message_id = id",
+        b"INSERT INTO messages (id, conversation_id, parent_message_id, role, content) VALUES (-9, -1, -9, 'user', '')",
+    ):
+        with pytest.raises(DENIED, match="row-level security"), application.transaction():
+            application.execute(statement)
+
+
 def test_one_statement_may_bring_a_message_and_its_reply(application: "psycopg.Connection[Any]") -> None:
     """CF-10: as an ORM sends them."""
     behalf(application, ADA)
