@@ -47,10 +47,14 @@ class Table(Model):
         "`keep`: everything but DELETE, for rows that are only marked as deleted (ADA-13).",
     )
 
+    writes: bool = Field(
+        default=True, description="False: only the database writes its rows, by a trigger; the application reads them."
+    )
+
     @property
     def rights(self) -> tuple[str, ...]:
         """The application's privileges, all of them (PLAT-10); grants.sql gives exactly these."""
-        if self.shared == "read":
+        if self.shared == "read" or not self.writes:
             return ("SELECT",)
         return ("SELECT", "INSERT", "UPDATE") if self.shared == "keep" else ("SELECT", "INSERT", "UPDATE", "DELETE")
 

@@ -24,10 +24,10 @@ create trigger diagrams_touch_updated_at before update on public.diagrams
     for each row execute function public.touch_updated_at();
 
 -- X-28, BAC-20: other content is another version, and what the document said before is kept. The number is the
--- database's: whatever an UPDATE gives, it moves with the content and only by one. Runs as whoever changes the
--- document, so that the version passes the same policy as the document.
+-- database's: whatever an UPDATE gives, it moves with the content and only by one. Runs as the owner, for the
+-- application only reads the history (grants.sql); row_security is off in migrations and would be an error here.
 create function public.keep_document_version() returns trigger
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set row_security = on as $$
 begin
     new.version := old.version;
     if new.content is distinct from old.content then

@@ -17,8 +17,8 @@ ROWS = {
         move="user_id = %(other_identity)s",
     ),
     "document_versions": Row(
-        insert="insert into document_versions (document_id, version, content) values (%(documents)s, 1, %(tag)s)"
-        " returning version_id",
+        insert="update documents set content = %(tag)s where document_id = %(documents)s; "
+        "select version_id from document_versions where document_id = %(documents)s",
         key="version_id",
         change="content = content || '!'",
         move="document_id = %(other_documents)s, version = 2",

@@ -16,7 +16,7 @@ class Row:
     """
 
     insert: str
-    """Run as the application; returns the row's key. For the root of identities it is the registration
+    """Run as the application, one statement or more, parted by `; `; the last returns the row's key. For the root of identities it is the registration
     function of PLAT-18, run before there is an identity, and its result is the identity."""
     key: str
     """The primary key's column."""

@@ -30,6 +30,7 @@ class Tenants:
     """The session of the application, and both tenants."""
 
     connection: Connection
+    product: Product
     rows: dict[str, Row]
     ada: Tenant
     grace: Tenant
@@ -58,7 +59,7 @@ class Tenants:
 @contextmanager
 def tenants(connection: Connection, product: Product) -> Iterator[Tenants]:
     """Register both and make their rows as the application does; rolled back in the end."""
-    made = Tenants(connection, rows(product), Tenant(""), Tenant(""))
+    made = Tenants(connection, product, rows(product), Tenant(""), Tenant(""))
     root, *others = made.rows
     try:
         for tenant in (made.ada, made.grace):
@@ -81,7 +82,9 @@ def tenants(connection: Connection, product: Product) -> Iterator[Tenants]:
 
 
 def _one(connection: Connection, query: str | sql.Composed, values: dict[str, Any]) -> Any:
-    given = query.encode() if isinstance(query, str) else query
-    row = connection.execute(given, values or None).fetchone()
+    statements = [part.encode() for part in query.split("; ")] if isinstance(query, str) else [query]
+    for statement in statements:
+        cursor = connection.execute(statement, values or None)
+    row = cursor.fetchone()
     assert row and row[0] is not None, f"{query} gave {row}"
     return row[0]

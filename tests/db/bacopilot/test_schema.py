@@ -88,6 +88,38 @@ def test_what_a_document_said_before_is_kept(ada: Connection) -> None:
     assert [text for _, text in found[2:]] == ["third", "fourth"]
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE document_versions SET content = 'never said'",
+        "DELETE FROM document_versions",
+        f"INSERT INTO document_versions (document_id, version, content) VALUES ('{DOCUMENT}', 2, 'in the way')",
+        "SELECT keep_document_version()",
+    ],
+)
+def test_the_history_is_the_databases(ada: Connection, statement: str) -> None:
+    """X-28: the application does not rewrite what its own documents said, nor keep them from changing."""
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied"), ada.transaction():
+        ada.execute(statement.encode())
+    ada.execute(b"UPDATE documents SET content = 'third'")
+    assert [number for number, _ in versions(ada)] == [1, 2, 3]
+
+
+def test_a_migration_that_changes_documents_keeps_versions(rows: Connection) -> None:
+    """X-28: no identity, and row_security off, as every revision has it."""
+    rows.execute(b"SET LOCAL row_security = off")
+    rows.execute(b"UPDATE documents SET content = 'third'")
+    assert [number for number, _ in versions(rows)] == [1, 2, 3]
+
+
+def test_nobody_keeps_a_version_of_anothers_document(ada: Connection) -> None:
+    """X-28, BAC-23: an update that would give the document away leaves no version behind either."""
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"), ada.transaction():
+        ada.execute(b"UPDATE documents SET content = 'x', user_id = %s", [ADA[:-1] + "2"])
+    assert ada.execute(b"UPDATE documents SET content = 'x' WHERE user_id <> %s", [ADA]).rowcount == 0
+    assert [number for number, _ in versions(ada)] == [1, 2]
+
+
 def test_a_document_that_says_the_same_is_the_same_version(ada: Connection) -> None:
     """X-28: other columns, the same content again, or a number out of the air make no version."""
     before = versions(ada)
