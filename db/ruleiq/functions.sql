@@ -33,24 +33,39 @@ create trigger implementation_plans_touch_updated_at before update on public.imp
 create trigger readiness_assessments_touch_updated_at before update on public.readiness_assessments
     for each row execute function public.touch_updated_at();
 
+-- PLAT-18: an email is one account's in whatever letters: all are kept in lower case, where the unique constraint tells.
+-- Only when the email is written: of two that were made before this rule (revision 012) both can change the rest.
+create function public.lower_email() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    new.email := lower(new.email);
+    return new;
+end
+$$;
+revoke all on function public.lower_email() from public;
+
+create trigger users_lower_email before insert or update of email on public.users
+    for each row execute function public.lower_email();
+
 -- PLAT-18: log-in and registration happen before an identity exists, and without one no row of users is visible.
 -- These two run as ruleiq_auth, which sees users (policies.sql) and nothing else, and only these columns.
 set local role ruleiq_auth;
 
--- Whatever the letters' case, by idx_users_email_lower; should two differ in nothing else, the one as it was written.
+-- Whatever the letters' case, by idx_users_email_lower; should two older accounts differ in nothing else, the one as it
+-- was written, otherwise the one in lower case.
 create function auth.user_by_email(wanted text)
 returns table (id uuid, email varchar, hashed_password varchar, is_active boolean)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select u.id, u.email, u.hashed_password, u.is_active from public.users u
-    where lower(u.email) = lower(wanted) order by u.email = wanted desc, u.id limit 1
+    where lower(u.email) = lower(wanted) order by u.email = wanted desc, u.email = lower(wanted) desc limit 1
 $$;
 
--- Returns the new id, the identity for what follows. Kept in lower case, so that one taken in any case raises
+-- Returns the new id, the identity for what follows. An email that is taken, in whatever letters, raises
 -- unique_violation.
 create function auth.register_user(email text, hashed_password text) returns uuid
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
     insert into public.users (email, hashed_password)
-    values (lower(register_user.email), register_user.hashed_password) returning id
+    values (register_user.email, register_user.hashed_password) returning id
 $$;
 
 revoke all on all functions in schema auth from public;

@@ -31,6 +31,8 @@ class Rule:
     value: str
     """An expression of the column's type."""
     reason: str
+    back: str = "true"
+    """A condition on the kept row `k`: without it the original cannot be put back, and stays kept."""
 
 
 def kept(revision: str) -> str:
@@ -52,20 +54,37 @@ def make_table(revision: str) -> None:
 def keep_private(table: str) -> None:
     """Only the migrator writes and reads it, beside the backup role."""
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
-    op.execute(f"GRANT SELECT, INSERT, UPDATE ON {table} TO ruleiq_migrator")
+    op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO ruleiq_migrator")
+
+
+def drop_if_empty(table: str) -> None:
+    """Of those. As the migrator, who sees whether it is, by the owner, who may."""
+    op.execute(
+        f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM {table}) THEN"
+        f" {AS_OWNER}; DROP TABLE {table}; {AS_MIGRATOR}; END IF; END $$"
+    )
+
+
+def drop_constraint(table: str, name: str) -> None:
+    """If it is there; DROP CONSTRAINT IF EXISTS would lock readers out also for one that is not. As the owner."""
+    op.execute(
+        f"DO $$ BEGIN IF EXISTS (SELECT FROM pg_constraint WHERE conrelid = '{table}'::regclass AND conname = '{name}')"
+        f" THEN ALTER TABLE {table} DROP CONSTRAINT {name}; END IF; END $$"
+    )
 
 
 def clean(revision: str, rules: Sequence[Rule]) -> None:
     """Keep the originals of all rules, then change each row once. As the migrator, with the tables' triggers disabled:
-    nobody edited these rows, so updated_at stays."""
+    nobody edited these rows, so updated_at stays. A run after a killed one finds what users have written since: what fits
+    the rules stays, and of what does not, what they wrote last is the original, for they have replaced the one before."""
     originals = kept(revision)
     for rule in rules:
         op.execute(
             f"INSERT INTO {originals} (table_name, row_id, column_name, original, replacement, reason)"
             f" SELECT '{rule.table}', t.id, '{rule.column}', to_jsonb(t.{rule.column}), to_jsonb({rule.value}),"
             f" '{rule.reason}' FROM {rule.table} t WHERE {rule.wrong}"
-            " ON CONFLICT (table_name, row_id, column_name)"  # after an earlier run was killed: the first is the original
-            " DO UPDATE SET replacement = excluded.replacement, cleaned_at = excluded.cleaned_at"
+            " ON CONFLICT (table_name, row_id, column_name) DO UPDATE SET original = excluded.original,"
+            " replacement = excluded.replacement, reason = excluded.reason, cleaned_at = excluded.cleaned_at"
         )
     for table in tables(rules):
         _set(
@@ -77,14 +96,20 @@ def clean(revision: str, rules: Sequence[Rule]) -> None:
 
 
 def restore(revision: str, rules: Sequence[Rule]) -> None:
-    """Put the originals back where the replacement is still there; what a user wrote since then stays. As `clean`."""
+    """Put the originals back where the replacement is still there; what a user wrote since then stays. Still kept
+    afterwards are those that cannot be put back, and nothing else. As `clean`."""
+    originals = kept(revision)
     for table in tables(rules):
+        possible = " ".join(f"WHEN '{rule.column}' THEN {rule.back}" for rule in rules if rule.table == table)
+        replaced = "x.id = k.row_id::uuid AND to_jsonb(x) -> k.column_name = coalesce(k.replacement, 'null')"
         _set(
             rules,
             table,
-            f"SELECT k.row_id, k.column_name, k.original AS value FROM {kept(revision)} k"
-            f" JOIN {table} x ON x.id = k.row_id::uuid"
-            f" WHERE k.table_name = '{table}' AND to_jsonb(x) -> k.column_name = coalesce(k.replacement, 'null')",
+            f"SELECT k.row_id, k.column_name, k.original AS value FROM {originals} k JOIN {table} x ON {replaced}"
+            f" WHERE k.table_name = '{table}' AND CASE k.column_name {possible} END",
+        )
+        op.execute(
+            f"DELETE FROM {originals} k WHERE k.table_name = '{table}' AND NOT EXISTS (SELECT FROM {table} x WHERE {replaced})"
         )
 
 
@@ -99,21 +124,25 @@ def triggers(rules: Sequence[Rule], state: str) -> None:
         op.execute(f"ALTER TABLE {table} {state} TRIGGER USER")
 
 
-def report(revision: str) -> None:
-    """Say how many rows were changed for which reason: to psql and the server's log, and to Alembic's. As migrator."""
-    counts = (
-        "SELECT format('%s.%s: %s', table_name, column_name, reason) AS what, count(*) AS rows"
-        f" FROM {kept(revision)} GROUP BY what ORDER BY what"
+def report(revision: str, what: str = "rows changed") -> None:
+    """Say of how many rows the originals are kept for which reason. As migrator."""
+    tell(
+        revision,
+        f"SELECT format('%s {what}, %s.%s: %s; originals are kept in {kept(revision)}',"
+        " count(*), table_name, column_name, reason) AS sentence"
+        f" FROM {kept(revision)} GROUP BY table_name, column_name, reason ORDER BY 1",
     )
-    number, originals = short(revision), f"originals are kept in {kept(revision)}"
+
+
+def tell(revision: str, sentences: str) -> None:
+    """Each `sentence` of a query: to psql and the server's log, and to Alembic's."""
     op.execute(
-        f"DO $$ DECLARE item record; BEGIN FOR item IN {counts} LOOP"
-        f" RAISE WARNING 'ruleiq {number}: % rows changed, %; {originals}', item.rows, item.what;"
-        " END LOOP; END $$"
+        f"DO $$ DECLARE item record; BEGIN FOR item IN {sentences} LOOP"
+        f" RAISE WARNING 'ruleiq {short(revision)}: %', item.sentence; END LOOP; END $$"
     )
     if not context.is_offline_mode():
-        for what, rows in op.get_bind().execute(text(counts)):
-            log.warning("ruleiq %s: %s rows changed, %s; %s", number, rows, what, originals)
+        for (sentence,) in op.get_bind().execute(text(sentences)):
+            log.warning("ruleiq %s: %s", short(revision), sentence)
 
 
 def _set(rules: Sequence[Rule], table: str, values: str) -> None:

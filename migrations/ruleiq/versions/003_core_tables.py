@@ -55,7 +55,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop both, and approvals that 010 kept for rows that end here."""
+    """Drop both, and what 009 and 010 kept for rows that end here."""
     op.execute("DROP TABLE evidence_items")
     op.execute("DROP TABLE assessment_sessions")
-    op.execute("DROP TABLE IF EXISTS alembic.approvals_of_010")
+    op.execute("DROP TABLE IF EXISTS alembic.cleaned_by_009, alembic.approvals_of_010")

@@ -144,30 +144,6 @@ def test_what_users_wrote_since_stays(server: Server, product: Product, empty: s
     assert query("SELECT id FROM compliance_frameworks") == [("old",)]
 
 
-def test_009_stopped_while_validating_is_finished_by_the_next_run(
-    server: Server, product: Product, empty: str, query: Query
-) -> None:
-    """RIQ-25: the only thing left behind is NOT VALID constraints, at 008; originals are kept once."""
-    at(product, empty, "008")
-    plant(server, product)
-    query(
-        "CREATE FUNCTION stop() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " IF current_query() LIKE '%generated_policies VALIDATE%' THEN RAISE 'stopped'; END IF; END $$"
-    )
-    query("CREATE EVENT TRIGGER stop ON ddl_command_start EXECUTE FUNCTION stop()")
-    with pytest.raises(migrate.MigrationError, match="stopped"):
-        at(product, empty, "009")
-    query("DROP FUNCTION stop CASCADE")
-    assert migrate.current(product, empty) == "008_fix_truncated_column_names"
-    waiting = "SELECT conrelid::regclass::text FROM pg_constraint WHERE NOT convalidated"
-    assert ("generated_policies",) in query(waiting)
-    with pytest.raises(psycopg.errors.CheckViolation):
-        query("UPDATE evidence_items SET status = 'done'")
-    at(product, empty, "009")
-    assert query(waiting) == []
-    assert query("SELECT count(*) FROM alembic.cleaned_by_009") == [(23,)]
-
-
 def test_009_does_not_wait_for_long(server: Server, product: Product, empty: str) -> None:
     """RIQ-27: behind a writer's transaction 009 gives up after its lock_timeout and changes nothing."""
     at(product, empty, "008")
@@ -202,23 +178,3 @@ def test_approvals_without_a_name_are_to_be_repeated(
     assert query("SELECT original, reason FROM alembic.cleaned_by_010") == [("approved", "approved by nobody")]
     back(product, empty, "009")
     assert contents(server, product) == before
-
-
-def test_010_stopped_while_validating_takes_no_approval_back(product: Product, empty: str, query: Query) -> None:
-    """RIQ-29: what was approved with a name between two runs of 010 stays approved."""
-    at(product, empty, "009")
-    query(f"INSERT INTO users (id, email, hashed_password) VALUES ('{ADA}', 'a@keel.invalid', '!')")
-    query(f"INSERT INTO evidence_items (user_id, evidence_name, status) VALUES ('{ADA}', 'e', 'approved')")
-    query(
-        "CREATE FUNCTION stop() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " IF current_query() LIKE '%VALIDATE CONSTRAINT chk_approval%' THEN RAISE 'stopped'; END IF; END $$"
-    )
-    query("CREATE EVENT TRIGGER stop ON ddl_command_start EXECUTE FUNCTION stop()")
-    with pytest.raises(migrate.MigrationError, match="stopped"):
-        at(product, empty, "010")
-    query("DROP FUNCTION stop CASCADE")
-    query("UPDATE evidence_items SET status = 'approved', approved_at = now(), approved_by = user_id")
-    at(product, empty, "010")
-    assert query("SELECT status, approved_by = user_id FROM evidence_items") == [("approved", True)]
-    back(product, empty, "009")
-    assert query("SELECT status FROM evidence_items") == [("approved",)]

@@ -3,9 +3,11 @@
 import psycopg
 import pytest
 
+from db import migrate
 from environment.products import Product
 from tests.db.conftest import only
 from tests.db.ruleiq.sessions import Session, become, plan
+from tests.db.ruleiq.steps import Query, at, back
 from tests.db.server import Server
 
 product = only("ruleiq")
@@ -84,6 +86,42 @@ def test_a_user_is_found_and_registered_before_the_identity_is_known(product: Pr
     become(program, product.app_role, str(made[0]))
     account = "SELECT email, hashed_password, is_active, is_superuser FROM users"
     assert program.execute(account.encode()).fetchall() == [("new@example.com", "hash", True, False)]
+
+
+def test_nobody_takes_anothers_email_in_other_letters(product: Product, program: Session) -> None:
+    """PLAT-18: neither who changes his own nor who registers; whatever the letters, an email finds one account."""
+    become(program, product.app_role, ADA)
+    for taken in ("Grace@Example.com", "grace@example.com"):
+        with pytest.raises(psycopg.errors.UniqueViolation), program.transaction():
+            program.execute("UPDATE users SET email = %s", [taken])
+        with pytest.raises(psycopg.errors.UniqueViolation), program.transaction():
+            program.execute("SELECT auth.register_user(%s, '!')", [taken])
+    found = program.execute("SELECT id::text FROM auth.user_by_email('GRACE@EXAMPLE.COM')").fetchall()
+    assert found == [(GRACE,)]
+    program.execute("UPDATE users SET email = 'Countess@Example.com'")
+    assert program.execute("SELECT email FROM users").fetchall() == [("countess@example.com",)]
+
+
+def test_emails_from_before_are_in_lower_case(product: Product, empty: str, query: Query) -> None:
+    """PLAT-18, RIQ-27: 012 changes them, so that nobody joins; where two accounts differ in nothing else the older one
+    gets the lower case, both stay, can change everything else, and are found by their letters; back as they were."""
+    at(product, empty, "011")
+    emails = ["Ada@x.org", "old@x.org", "Old@x.org", "NEW@x.org", "New@x.org"]
+    for number, email in enumerate(emails):
+        query(
+            "INSERT INTO users (id, email, hashed_password, created_at) VALUES"
+            f" ('0a000000-0000-4000-8000-00000000000{number}', '{email}', '!', '2026-01-{9 - number:02}')"
+        )
+    migrate.upgrade(product, empty)
+    now = [email for (email,) in query("SELECT email FROM users ORDER BY id")]
+    assert now == ["ada@x.org", "old@x.org", "Old@x.org", "NEW@x.org", "new@x.org"]
+    for wanted, number in (("ADA@x.org", 0), ("OLD@X.ORG", 1), ("Old@x.org", 2), ("NEW@x.org", 3), ("New@x.org", 4)):
+        ((key,),) = query(f"SELECT right(id::text, 1)::int FROM auth.user_by_email('{wanted}')")
+        assert key == number, wanted
+    query("UPDATE users SET hashed_password = 'changed'")
+    assert [email for (email,) in query("SELECT email FROM users ORDER BY id")] == now
+    back(product, empty, "011")
+    assert [email for (email,) in query("SELECT email FROM users ORDER BY id")] == emails
 
 
 def test_others_do_not_look_up(server: Server, product: Product, at_head: str) -> None:
