@@ -59,11 +59,13 @@ def stopped(query: Query, statement: str) -> Iterator[None]:
 
 def test_a_second_run_of_009_leaves_what_users_wrote(product: Product, empty: str, query: Query) -> None:
     """RIQ-25, RIQ-27: a run stopped while validating leaves NOT VALID constraints at 008; what was written until the
-    next run stays, on the way back too, and a profile of another user is cleaned as always, with what it was kept."""
+    next run stays, on the way back too, and a profile of another user is cleaned as always, the last one kept."""
     at(product, empty, "008")
     accounts(query)
-    for name in ("same", "new", "stranger"):
-        evidence(query, name, "done")
+    other = "0b000000-0000-4000-8000-000000000003"
+    query(f"INSERT INTO business_profiles (id, user_id, company_name) VALUES ('{other}', '{GRACE}', 'H')")
+    for name, profile in (("same", ADAS), ("new", ADAS), ("stranger", other)):
+        evidence(query, name, "done", profile=profile)
     with stopped(query, "generated_policies VALIDATE"):
         at(product, empty, "009")
     assert migrate.current(product, empty) == "008_fix_truncated_column_names"
@@ -83,10 +85,10 @@ def test_a_second_run_of_009_leaves_what_users_wrote(product: Product, empty: st
         ("stranger", "not_started", None),
     ]
     profiles = "SELECT company_name, employee_count, data_sensitivity FROM business_profiles ORDER BY 1"
-    assert query(profiles) == [("A", 7, "Low"), ("G", None, "Critical")]
+    assert query(profiles) == [("A", 7, "Low"), ("G", None, "Critical"), ("H", None, "Medium")]
     back(product, empty, "008")
     assert query(items) == [("new", "collected", ADAS), ("same", "done", ADAS), ("stranger", "done", GRACES)]
-    assert query(profiles) == [("A", 7, "Low"), ("G", -1, "much")]
+    assert query(profiles) == [("A", 7, "Low"), ("G", -1, "much"), ("H", None, "Medium")]
 
 
 def test_the_way_back_from_009_passes_by_a_profile_that_is_gone(
