@@ -28,8 +28,12 @@ class Pooler:
     def connect(
         self, role: str, database: str, edge: HostEntry | None = None, password: str | None = None, **options: Any
     ) -> psycopg.Connection[Any]:
-        """A psycopg connection through ``edge``, by default the first; with the role's own password unless given."""
+        """A psycopg connection through ``edge``, by default the first; with the role's own password unless given.
+
+        It prepares nothing unless asked to, so that only the tests of prepared statements depend on them.
+        """
         at, port = self._port(edge)
+        options = {"prepare_threshold": None} | options
         return psycopg.connect(
             host=at.name, hostaddr=LOOPBACK, port=port, user=role, dbname=database,
             password=password or self.session.roots.password(role),
