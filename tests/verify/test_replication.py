@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from environment.manifest import HostEntry, Manifest, ProductEntry
 from environment.types import Group
@@ -100,10 +101,27 @@ def test_synchronous(replicas: tuple[HostEntry, ...], primary: ServerFacts, mani
     assert bool(synchronous) == manifest.postgres.synchronous, f"synchronous states are {states}"
 
 
+@retry(
+    retry=retry_if_exception_type((AssertionError, psycopg.OperationalError)),
+    stop=stop_after_delay(5), wait=wait_fixed(0.5), reraise=True,
+)  # fmt: skip
+def connected_to_a_replica(pooler: Pooler, role: str, database: str) -> psycopg.Connection[Any]:
+    """Through the pooler to a replica. One that has just come back is taken up when the proxy has seen it, and the
+    pooler repeats a log-in that was cut off by that only after server_login_retry."""
+    connection = pooler.connect(role, database)
+    try:
+        assert connection.execute("select pg_is_in_recovery()").fetchone() == (True,), "the primary answers"
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def test_replicas_refuse_writes(replicas: tuple[HostEntry, ...], pooler: Pooler, product: ProductEntry) -> None:
     """PLAT-37: `<database>_ro` leads to a replica, which refuses a write of the role that may write on the primary."""
     table = next(iter(product.product.tables))
-    with pooler.connect(product.product.app_role, f"{product.product.name}_ro") as connection:
-        assert connection.execute("select pg_is_in_recovery()").fetchone() == (True,), "the primary answers"
-        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
-            connection.execute(f"delete from {table}")
+    with (
+        connected_to_a_replica(pooler, product.product.app_role, f"{product.product.name}_ro") as connection,
+        pytest.raises(psycopg.errors.ReadOnlySqlTransaction),
+    ):
+        connection.execute(f"delete from {table}")
