@@ -74,12 +74,11 @@ def run(connection: "psycopg.Connection[Any]", statement: str, parameters: Mappi
 def used_indexes(connection: "psycopg.Connection[Any]", query: Query, parameters: Mapping[str, Any]) -> set[str]:
     """The indexes in the query's plan, policies included; the connection is the application's."""
     found = run(connection, f"explain (format json) {query.sql}", parameters).fetchone()
-    return set(_indexes(found[0])) if found else set()
+    return {node["Index Name"] for node in plan_nodes(found[0][0]["Plan"]) if "Index Name" in node} if found else set()
 
 
-def _indexes(plan: Any) -> Iterator[str]:
-    children = plan.values() if isinstance(plan, dict) else plan if isinstance(plan, list) else ()
-    if isinstance(plan, dict) and "Index Name" in plan:
-        yield plan["Index Name"]
-    for child in children:
-        yield from _indexes(child)
+def plan_nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A node of EXPLAIN (FORMAT JSON) and all below it, sub-selects of policies included."""
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from plan_nodes(below)

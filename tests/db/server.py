@@ -3,7 +3,6 @@
 import os
 import secrets
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from sqlalchemy import URL
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from environment.products import Product
 from tests.db import images
@@ -42,13 +42,13 @@ def password_of(role: str) -> str:
 
 def wait_for(what: str, probe: Callable[[], T | None], *, timeout: float = 30) -> T:
     """Call `probe` until it returns something true; fail with `what` after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
-    while True:
-        found = probe()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"waited {timeout} s for {what}"
-        time.sleep(0.05)
+    until = Retrying(
+        retry=retry_if_result(lambda found: not found), stop=stop_after_delay(timeout), wait=wait_fixed(0.05),
+        retry_error_callback=lambda _: None,
+    )  # fmt: skip
+    found = until(probe)
+    assert found, f"waited {timeout} s for {what}"
+    return found
 
 
 @dataclass(frozen=True)

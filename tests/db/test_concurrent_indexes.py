@@ -6,7 +6,7 @@ from db import migrate
 from db.indexes import invalid_indexes
 from db.spec import MONITOR
 from environment.products import Product
-from tests.db.conftest import only
+from tests.db.fixtures import only
 from tests.db.history import History
 from tests.db.server import Server
 

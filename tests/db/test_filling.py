@@ -12,7 +12,7 @@ from db import filling, migrate
 from db.filling import PopulateError, populate
 from db.populate import NoRows, Rows, Size, key, rows, text
 from environment.products import Product
-from tests.db.conftest import only
+from tests.db.fixtures import only
 from tests.db.server import Server
 
 product = only("jeex_idea")

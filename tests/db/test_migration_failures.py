@@ -6,7 +6,7 @@ import pytest
 from db import migrate
 from environment.products import Product
 from migrations import session
-from tests.db.conftest import only
+from tests.db.fixtures import only
 from tests.db.history import MIGRATORS, History
 from tests.db.server import Server
 

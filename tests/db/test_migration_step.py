@@ -13,7 +13,7 @@ from environment.products import Product
 from environment.program import load
 from ops import migration
 from ops.session import Session
-from tests.db.conftest import only
+from tests.db.fixtures import only
 from tests.db.server import Server
 from tests.unit.stacks import ROOTS, config
 

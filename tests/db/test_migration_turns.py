@@ -8,7 +8,7 @@ from db import migrate
 from db.indexes import invalid_indexes
 from environment.products import Product
 from migrations import session
-from tests.db.conftest import only
+from tests.db.fixtures import only
 from tests.db.history import MIGRATORS, History
 from tests.db.server import Server, wait_for
 

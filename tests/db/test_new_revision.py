@@ -14,7 +14,7 @@ from db import migrate
 from db.alembic_options import ID_LENGTH
 from environment.products import ROOT, Product, short
 from ops.cli.app import app
-from tests.db.conftest import only
+from tests.db.fixtures import only
 from tests.unit.cli_fakes import opened, session
 
 TEXTS = {

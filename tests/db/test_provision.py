@@ -4,7 +4,7 @@ import pytest
 
 from db import provision
 from db.spec import Migrated
-from tests.db.conftest import only, spec_of
+from tests.db.fixtures import only, spec_of
 from tests.db.server import Server
 
 product = only("jeex_idea")

@@ -14,7 +14,7 @@ from db import provision
 from environment.products import Product
 from ops import retire
 from ops.session import Session, Superuser
-from tests.db.conftest import only
+from tests.db.fixtures import only
 from tests.db.server import SUPERUSER_PASSWORD, Server
 from tests.db.test_provision import HEAD
 from tests.db.test_removal import LATER, PARKED, with_later

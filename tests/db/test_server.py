@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.db.conftest import chosen_major
+from tests.db.fixtures import chosen_major
 from tests.db.server import Server
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
+from db.queries import plan_nodes
 from environment.products import Product
 from tests.rls.tenants import Connection, Tenant, Tenants
 from tests.rls.tenants import tenants as tenants_of
@@ -99,7 +100,7 @@ def identity_per_row(tenants: Tenants) -> Iterator[str]:
         row = tenants.connection.execute(f"explain (verbose, format json) select * from {table}".encode()).fetchone()
         assert row
         plan = row[0] if isinstance(row[0], list) else json.loads(row[0])
-        for node in _nodes(plan[0]["Plan"]):
+        for node in plan_nodes(plan[0]["Plan"]):
             conditions = [text for name, text in node.items() if name.endswith(("Filter", "Cond"))]
             if any("current_setting" in str(text) for text in conditions):
                 yield f"{table}: {node['Node Type']} reads the identity for each row: {conditions}"
@@ -232,9 +233,3 @@ def _allowed(tenants: Tenants, statement: str, values: dict[str, Any] | None = N
     except REFUSED:
         return False
     return True
-
-
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for below in plan.get("Plans", []):
-        yield from _nodes(below)

@@ -6,7 +6,6 @@ import os
 import random
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from environment.load import ROOT, read_stack_file, stack_file
 from environment.program import Environment, load
 from ops.docker import docker
 from ops.session import Session, open_session
+from tests.ports import free_range
 
 PASSPHRASE = "keel-published"
 
@@ -156,23 +156,6 @@ def _moved(config: dict[str, Any]) -> dict[str, Any]:
     old = config["keel:network"]["cidr"].rpartition(".")[0]
     text = yaml.safe_dump(config).replace(f"{old}.", f"10.91.{third}.")
     moved: dict[str, Any] = yaml.safe_load(text)
-    base = _free_range(16)
+    base = free_range(16)
     moved["keel:network"]["published"] = {"primary": base, "pgbouncer": base + 1, "redis": base + 2, "ssh": base + 4}
     return moved
-
-
-def _free_range(size: int) -> int:
-    for _ in range(100):
-        base = random.randrange(20000, 32000 - size)
-        if all(_free(port) for port in range(base, base + size)):
-            return base
-    raise AssertionError("no free range of ports")
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

@@ -13,6 +13,7 @@ import yaml
 
 from environment.load import ROOT, read_stack_file, stack_file
 from ops.preflight import PortsTaken, main
+from tests.ports import free_range
 
 
 @pytest.fixture
@@ -50,15 +51,9 @@ def test_a_taken_port_is_told_with_its_setting_and_holder(project: Path, taken: 
 
 def test_free_ports_pass(project: Path) -> None:
     """The same stack with free ports is not refused."""
-    free = next(base for base in range(20000, 32000, 16) if all(_free(port) for port in range(base, base + 16)))
+    free = free_range(16)
     write(project, {"primary": free, "pgbouncer": free + 1, "redis": free + 2, "ssh": free + 3})
     main("elsewhere")
-
-
-def _free(port: int) -> bool:
-    """Below the range from which outgoing connections take theirs, nobody binds it by chance."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def test_the_command_ends_with_one_sentence_and_no_traceback() -> None:

@@ -9,7 +9,7 @@ what it finds. The one on ai_metadata comes with its column, in 007. gin_trgm_op
 pg_trgm before any revision (RIQ-02, Q-23).
 """
 
-from alembic import op
+from migrations.concurrently import create_index, drop_index
 
 revision = "006_add_performance_indexes"
 down_revision = "005_add_business_profile_data_sensitivity"
@@ -27,18 +27,11 @@ INDEXES = {
 
 def upgrade() -> None:
     """Build them, each after dropping an INVALID leftover."""
-    with op.get_context().autocommit_block():
-        op.execute("SET lock_timeout = 0")
-        op.execute("SET statement_timeout = '1h'")
-        for name, definition in INDEXES.items():
-            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-            op.execute(f"CREATE INDEX CONCURRENTLY {name} ON {definition}")
+    for name, definition in INDEXES.items():
+        create_index(name, definition)
 
 
 def downgrade() -> None:
     """Drop them."""
-    with op.get_context().autocommit_block():
-        op.execute("SET lock_timeout = 0")
-        op.execute("SET statement_timeout = '1h'")
-        for name in reversed(INDEXES):
-            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+    for name in reversed(INDEXES):
+        drop_index(name)

@@ -9,6 +9,8 @@ the two, and run again: IF NOT EXISTS is for that.
 
 from alembic import op
 
+from migrations.concurrently import create_index, drop_index
+
 revision = "007_add_evidence_metadata"
 down_revision = "006_add_performance_indexes"
 branch_labels = None
@@ -18,18 +20,11 @@ depends_on = None
 def upgrade() -> None:
     """Add the column, then build its index."""
     op.execute("ALTER TABLE evidence_items ADD COLUMN IF NOT EXISTS ai_metadata jsonb")
-    with op.get_context().autocommit_block():
-        op.execute("SET lock_timeout = 0")
-        op.execute("SET statement_timeout = '1h'")
-        op.execute("DROP INDEX CONCURRENTLY IF EXISTS idx_evidence_ai_metadata_gin")
-        op.execute("CREATE INDEX CONCURRENTLY idx_evidence_ai_metadata_gin ON evidence_items USING gin (ai_metadata)")
+    create_index("idx_evidence_ai_metadata_gin", "evidence_items USING gin (ai_metadata)")
 
 
 def downgrade() -> None:
     """Drop index and column."""
-    with op.get_context().autocommit_block():
-        op.execute("SET lock_timeout = 0")
-        op.execute("SET statement_timeout = '1h'")
-        op.execute("DROP INDEX CONCURRENTLY IF EXISTS idx_evidence_ai_metadata_gin")
+    drop_index("idx_evidence_ai_metadata_gin")
     op.execute("SET lock_timeout = '5s'")
     op.execute("ALTER TABLE evidence_items DROP COLUMN ai_metadata")

@@ -7,7 +7,7 @@ Built CONCURRENTLY, one after the other, as in 006. RIQ-25 has them as one revis
 INVALID index, and running again starts with the first one, dropping what it finds.
 """
 
-from alembic import op
+from migrations.concurrently import create_index, drop_index
 
 revision = "011_add_functional_indexes"
 down_revision = "010_add_approval_audit"
@@ -29,18 +29,11 @@ INDEXES = {
 
 def upgrade() -> None:
     """Build them, each after dropping an INVALID leftover."""
-    with op.get_context().autocommit_block():
-        op.execute("SET lock_timeout = 0")
-        op.execute("SET statement_timeout = '1h'")
-        for name, definition in INDEXES.items():
-            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-            op.execute(f"CREATE INDEX CONCURRENTLY {name} ON {definition}")
+    for name, definition in INDEXES.items():
+        create_index(name, definition)
 
 
 def downgrade() -> None:
     """Drop them."""
-    with op.get_context().autocommit_block():
-        op.execute("SET lock_timeout = 0")
-        op.execute("SET statement_timeout = '1h'")
-        for name in reversed(INDEXES):
-            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+    for name in reversed(INDEXES):
+        drop_index(name)

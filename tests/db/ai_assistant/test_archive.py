@@ -8,7 +8,7 @@ import pytest
 from psycopg import errors
 
 from environment.products import Product
-from tests.db.conftest import only
+from tests.db.fixtures import only
 from tests.db.server import Server
 
 product = only("ai_assistant")

@@ -13,7 +13,7 @@ from sqlalchemy import NullPool, create_engine, text
 from db import migrate
 from environment.products import Product, short
 from migrations.ai_assistant import sql_files
-from tests.db.conftest import only
+from tests.db.fixtures import only
 from tests.db.server import Server
 from tests.db.steps import revisions
 

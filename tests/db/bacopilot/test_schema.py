@@ -9,7 +9,7 @@ import pytest
 from db import migrate, provision
 from db.spec import Migrated
 from environment.products import Product
-from tests.db.conftest import only, spec_of
+from tests.db.fixtures import only, spec_of
 from tests.db.server import Server
 
 product = only("bacopilot")

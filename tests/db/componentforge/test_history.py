@@ -5,7 +5,7 @@ from alembic import command
 
 from db import migrate
 from environment.products import Product
-from tests.db.conftest import only
+from tests.db.fixtures import only
 from tests.db.server import Server
 from tests.db.steps import revisions
 

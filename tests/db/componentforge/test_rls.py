@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from environment.products import Product
-from tests.db.conftest import only
+from tests.db.fixtures import only
 from tests.db.server import Server
 
 product = only("componentforge")

@@ -5,7 +5,7 @@ import pytest
 
 from db import migrate
 from environment.products import Product
-from tests.db.conftest import only
+from tests.db.fixtures import only
 from tests.db.server import Server
 
 product = only("jeex_idea")

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, create_engine, pool, text
 from db import migrate
 from db.describe import describe
 from environment.products import ROOT, Product
-from tests.db.conftest import only
+from tests.db.fixtures import only
 from tests.db.server import Server
 
 product = only("jeex_idea")

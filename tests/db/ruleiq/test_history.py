@@ -7,7 +7,7 @@ from alembic import command
 
 from db import migrate
 from environment.products import ROOT, Product, short
-from tests.db.conftest import only
+from tests.db.fixtures import only
 from tests.db.ruleiq.steps import Query, at, back, columns, contents
 from tests.db.server import Server
 from tests.db.steps import revisions

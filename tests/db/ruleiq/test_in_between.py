@@ -10,7 +10,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from db import migrate
 from environment.products import Product
-from tests.db.conftest import only
+from tests.db.fixtures import only
 from tests.db.ruleiq.steps import Query, at, back
 from tests.db.server import Server
 

@@ -5,7 +5,7 @@ import pytest
 
 from db import migrate
 from environment.products import Product
-from tests.db.conftest import only
+from tests.db.fixtures import only
 from tests.db.ruleiq.sessions import Session, become, plan
 from tests.db.ruleiq.steps import Query, at, back
 from tests.db.server import Server
