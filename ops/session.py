@@ -112,8 +112,7 @@ class Session:
             _await_socket(local, process)
             yield directory
         finally:
-            process.terminate()
-            process.wait()
+            _end(process)
 
     @contextmanager
     def direct(self) -> Iterator[tuple[str, int]]:
@@ -138,8 +137,7 @@ class Session:
             _await_port(port, process)
             yield port
         finally:
-            process.terminate()
-            process.wait()
+            _end(process)
 
     def url(self, role: str, database: str, address: str, port: int, driver: str = "postgresql") -> str:
         """A URL for ``role``, with its password and the authority to verify the server by. Secret."""
@@ -231,6 +229,16 @@ def _ssh_config(session: Session) -> str:
             f"  ControlMaster auto\n  ControlPath {session.folder}/mux-%n\n  ControlPersist 600\n"
         )
     return "\n".join(blocks)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a tunnel. ssh may miss a signal that comes just before it begins to wait, so it is told twice."""
+    process.terminate()
+    try:
+        process.wait(timeout=3)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 class _NotYet(Exception):
