@@ -104,15 +104,9 @@ class Session:
     def _forward(self, host: str, remote: str) -> Iterator[Path]:
         directory = Path(tempfile.mkdtemp(prefix="socket-", dir=self.folder))
         local = directory / ".s.PGSQL.5432"
-        arguments = ["-N", "-o", "ControlPath=none", "-o", "ExitOnForwardFailure=yes", "-L", f"{local}:{remote}"]
-        process = subprocess.Popen(
-            ["ssh", "-F", str(self.ssh_config), *arguments, host], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
-        try:
+        with self._forwarding(host, f"{local}:{remote}", stderr=subprocess.PIPE) as process:
             _await_socket(local, process)
             yield directory
-        finally:
-            _end(process)
 
     @contextmanager
     def direct(self) -> Iterator[tuple[str, int]]:
@@ -130,14 +124,27 @@ class Session:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = int(probe.getsockname()[1])
-        forward = f"127.0.0.1:{port}:{host.address}:{remote}"
-        arguments = ["-N", "-o", "ControlPath=none", "-o", "ExitOnForwardFailure=yes", "-L", forward]
-        process = subprocess.Popen(["ssh", "-F", str(self.ssh_config), *arguments, host.name], stdin=subprocess.DEVNULL)
-        try:
+        with self._forwarding(host.name, f"127.0.0.1:{port}:{host.address}:{remote}") as process:
             _await_port(port, process)
             yield port
+
+    @contextmanager
+    def _forwarding(self, host: str, what: str, stderr: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
+        """An SSH connection of its own that forwards ``what`` (local:remote) for as long as it is needed."""
+        options = ("-N", "-o", "ControlPath=none", "-o", "ExitOnForwardFailure=yes", "-L", what)
+        process = subprocess.Popen(
+            ["ssh", "-F", str(self.ssh_config), *options, host], stdin=subprocess.DEVNULL, stderr=stderr
+        )
+        try:
+            yield process
         finally:
-            _end(process)
+            process.terminate()
+            try:
+                process.wait(timeout=3)
+            except subprocess.TimeoutExpired:
+                # ssh may miss a signal that comes just before it begins to wait.
+                process.kill()
+                process.wait()
 
     def url(self, role: str, database: str, address: str, port: int, driver: str = "postgresql") -> str:
         """A URL for ``role``, with its password and the authority to verify the server by. Secret."""
@@ -229,16 +236,6 @@ def _ssh_config(session: Session) -> str:
             f"  ControlMaster auto\n  ControlPath {session.folder}/mux-%n\n  ControlPersist 600\n"
         )
     return "\n".join(blocks)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a tunnel. ssh may miss a signal that comes just before it begins to wait, so it is told twice."""
-    process.terminate()
-    try:
-        process.wait(timeout=3)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 class _NotYet(Exception):
