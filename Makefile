@@ -10,7 +10,7 @@ DOWN_FLAGS ?= --yes
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help check up preview down shell setup verify status drift test test-fast lint bench bench-databases reference \
+.PHONY: help check up preview down shell setup verify status drift test test-fast lint bench bench-databases bench-backups campaign reference \
         catalogue verify-schema dev-setup docker-up migrate migration test-db test-majors
 
 help:  ## this list
@@ -72,6 +72,12 @@ bench:  ## cold start, no-op, one setting, drift check
 
 bench-databases:  ## populate rate, migrations and the products' queries on large data
 	@$(RUN) python -m tools.bench_databases
+
+bench-backups:  ## backup, restore, archive beside the raw tools; the way back, the rebuild, what could be lost
+	@$(RUN) python -m tools.bench_backups
+
+campaign:  ## hours: disasters at random moments, round after round; results below docs/evidence
+	@$(RUN) python -m tests.campaign $(rounds:%=--rounds %)
 
 dev-setup: up  ## BAC-47: environment, services, migrations, test data
 	@./keel --env $(ENV) db seed --set demo

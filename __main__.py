@@ -5,11 +5,13 @@ import pulumi
 from components.hosts import Hosts
 from components.outputs import outputs
 from components.platform import Platform
+from components.volumes import refuse_lost_data
 from environment.program import load
 
 # The stack's settings, checked as a whole before anything is made, and what follows from them.
 try:
     environment = load(pulumi.get_stack(), pulumi.runtime.config.CONFIG.get())
+    refuse_lost_data(environment.manifest)
 except Exception as refused:
     raise pulumi.RunError(str(refused)) from None
 

@@ -9,18 +9,11 @@ import pulumi
 import pulumi_docker as docker
 
 from components.steps import Drain, Ready
+from components.volumes import full_name, of_host
 from environment.derive import Roots, private_openssh, public_openssh
 from environment.manifest import HostEntry, Manifest
 from environment.settings import Host as HostSettings
 from environment.types import Group
-
-VOLUMES = {
-    Group.POSTGRES: ("postgresql", "/var/lib/postgresql"),
-    Group.ETCD: ("etcd", "/var/lib/etcd"),
-    Group.REDIS: ("redis", "/var/lib/redis"),
-    Group.BACKUP: ("pgbackrest", "/var/lib/pgbackrest"),
-}
-"""What outlives a container, by group: volume name and path."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +43,21 @@ class Host(pulumi.ComponentResource):
         cluster = args.manifest.slice({"patroni", "postgres"})
         specification = _specification(args)
 
-        volumes = [
-            docker.Volume(
-                f"{name}-{volume}",
-                name=f"keel-{environment}-{name}-{volume}",
-                labels=[docker.VolumeLabelArgs(label="keel.environment", value=environment)],
-                opts=pulumi.ResourceOptions(parent=self, retain_on_delete=args.manifest.identity.kind.guarded),
+        volumes: list[docker.Volume] = []
+        for volume, _ in of_host(args.entry):
+            volumes.append(
+                docker.Volume(
+                    f"{name}-{volume}",
+                    name=full_name(args.manifest, args.entry, volume),
+                    labels=[docker.VolumeLabelArgs(label="keel.environment", value=environment)],
+                    opts=pulumi.ResourceOptions(
+                        parent=self,
+                        # In the order of the chain: a repository without any database means loss, not a killed start.
+                        depends_on=[*(opts.depends_on or []), *volumes],  # type: ignore[misc]
+                        retain_on_delete=args.manifest.identity.kind.guarded,
+                    ),
+                )
             )
-            for volume, _ in _volumes(args.entry)
-        ]
         drain = Drain(
             "drain",
             f"{name}-drain",
@@ -104,10 +103,6 @@ class Host(pulumi.ComponentResource):
         self.register_outputs({"container": container.id})
 
 
-def _volumes(entry: HostEntry) -> list[tuple[str, str]]:
-    return [VOLUMES[group] for group in entry.groups if group in VOLUMES]
-
-
 def _published(manifest: Manifest, entry: HostEntry) -> dict[int, int]:
     """Port inside → port on 127.0.0.1. Services of the edge are published from the first edge."""
     ports, endpoints = manifest.ports, manifest.endpoints
@@ -147,7 +142,7 @@ def _mounts(args: HostArgs, volumes: list[docker.Volume]) -> list[docker.Contain
         docker.ContainerMountArgs(type="bind", source=args.cgroup, target="/sys/fs/cgroup"),
         *(
             docker.ContainerMountArgs(type="volume", source=volume.name, target=path)
-            for volume, (_, path) in zip(volumes, _volumes(args.entry), strict=True)
+            for volume, (_, path) in zip(volumes, of_host(args.entry), strict=True)
         ),
     ]
 

@@ -8,18 +8,12 @@ from typing import Any
 from environment.manifest import COMMON
 from environment.roles import entry, stages
 
-RESTART = "restarts"
-RELOAD = "reloads"
-
 POSTMASTER_SETTINGS = frozenset(
     {
         "shared_buffers", "max_connections", "superuser_reserved_connections", "io_method",
     }
 )  # fmt: skip
 """Fields of `keel:postgres` that PostgreSQL reads only when it starts (pg_settings.context = postmaster)."""
-
-EFFECTS = {"etcd": RESTART, "redis": RESTART, "haproxy": RELOAD, "pgbouncer": RELOAD, "patroni": RELOAD}
-SERVICES = {"postgres": "PostgreSQL", "etcd": "etcd", "redis": "Redis", "haproxy": "HAProxy", "pgbouncer": "PgBouncer"}
 
 
 def impact(olds: dict[str, Any], news: dict[str, Any]) -> list[str]:
@@ -35,25 +29,23 @@ def impact(olds: dict[str, Any], news: dict[str, Any]) -> list[str]:
             if section in COMMON:
                 lines.append(f"{path}: {before} => {after}: every service of the stage {news['stage']} may restart")
             for role in stages()[news["stage"]]:
-                if section in entry(role).sections:
+                if section in entry(role).sections and entry(role).service:
                     lines.append(_sentence(role, path, before, after, new["hosts"]))
     return lines
 
 
 def _sentence(role: str, path: str, before: object, after: object, hosts: list[dict[str, Any]]) -> str:
     section, _, name = path.partition(".")
-    effect = EFFECTS.get(section if section in EFFECTS else role, RELOAD)
-    groups = {group.value for group in entry(role).groups}
+    facts = entry(role)
+    groups = {group.value for group in facts.groups}
     names = [host["name"] for host in hosts if groups & set(host["groups"])]
     where = ", ".join(names)
-    if section == "postgres":
-        if name in POSTMASTER_SETTINGS:
-            order = "replicas first, then a switchover, the old primary last" if len(names) > 1 else "the only member"
-            if name == "max_connections" and len(names) > 1 and int(str(after)) < int(str(before)):
-                order = "to lower it, the primary first, without a switchover"
-            return f"{path}: {before} => {after}: {SERVICES[role]} restarts on {where} ({order})"
-        effect = RELOAD
-    return f"{path}: {before} => {after}: {SERVICES.get(role, role)} {effect} on {where}"
+    if section == "postgres" and name in POSTMASTER_SETTINGS:
+        order = "replicas first, then a switchover, the old primary last" if len(names) > 1 else "the only member"
+        if name == "max_connections" and len(names) > 1 and int(str(after)) < int(str(before)):
+            order = "to lower it, the primary first, without a switchover"
+        return f"{path}: {before} => {after}: {facts.service} restarts on {where} ({order})"
+    return f"{path}: {before} => {after}: {facts.service} {facts.effect} on {where}"
 
 
 def _differences(old: Any, new: Any, path: str) -> Iterator[tuple[str, object, object]]:

@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 
 from components.hosts import Hosts
-from components.steps import Converge, Databases, Migration, Verification
+from components.steps import Converge, Databases, Migration, Recovery, Verification
 from environment import roles
 from environment.manifest import Manifest
 
@@ -28,7 +28,7 @@ class Platform(pulumi.ComponentResource):
             return pulumi.ResourceOptions(parent=self, depends_on=list(resources))
 
         previous: list[pulumi.Resource] = list(hosts.ready)
-        stages: list[pulumi.Resource] = []
+        stages: dict[str, pulumi.Resource] = {}
         for stage in roles.stages():
             inputs = {
                 "stage": stage,
@@ -36,8 +36,10 @@ class Platform(pulumi.ComponentResource):
                 "identities": hosts.identities,
                 "roles": roles.digest(stage),
             }
-            stages.append(Converge("converge", stage, inputs, after(*previous)))
-            previous = stages[-1:]
+            stages[stage] = Converge("converge", stage, inputs, after(*previous))
+            previous = [stages[stage]]
+            if stage == "store":
+                previous = [Recovery("recovery", "recovery", _recovery_inputs(manifest, hosts), after(*previous))]
         databases = Databases(
             "databases",
             "databases",
@@ -45,7 +47,7 @@ class Platform(pulumi.ComponentResource):
                 "manifest": manifest.slice({"products", "postgres", "databases"}),
                 "files": _digest("db/*.py", "db/*.sql"),
             },
-            after(stages[1]),
+            after(stages["data"]),
         )
         migrations = [
             Migration(
@@ -56,7 +58,8 @@ class Platform(pulumi.ComponentResource):
                     "product": product,
                     "files": _digest(f"db/{product}/**/*", f"migrations/{product}/**/*", "migrations/*.py"),
                 },
-                after(databases),
+                # A backup that comes before a migration needs what the last stage brings.
+                after(databases, *([stages["backup"]] if manifest.databases.backup_before_migration else [])),
             )
             for product in manifest.products
         ]
@@ -70,14 +73,19 @@ class Platform(pulumi.ComponentResource):
                 "upstream": {stage: roles.digest(stage) for stage in roles.stages()},
                 "migrations": {m: _digest(f"db/{m}/**/*", f"migrations/{m}/**/*") for m in manifest.products},
             },
-            after(*stages, *migrations),
+            after(*stages.values(), *migrations),
         )
         self.register_outputs({})
 
 
+def _recovery_inputs(manifest: Manifest, hosts: Hosts) -> dict[str, Any]:
+    """A host that was made anew, or a new order, makes it look again."""
+    return {"manifest": manifest.slice({"recovery"}), "identities": hosts.identities}
+
+
 def _of_product(manifest: Manifest, product: str) -> dict[str, Any]:
     """What a migration reads: its own product, and not how many connections that may have."""
-    sliced = manifest.slice({"products", "endpoints"})
+    sliced = manifest.slice({"databases", "endpoints", "products"})
     entry = sliced["products"][product]
     held = {"revision": entry["limits"]["revision"]}
     return sliced | {"products": {product: entry | {"limits": held}}}

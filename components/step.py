@@ -40,7 +40,7 @@ COMPARED = {
 }
 """Actions that carry the manifest only to find their way: these inputs run them."""
 OBSERVED = frozenset({"image", "ready", "converge", "databases", "migration", "verification"})
-"""Actions that can tell what is out of place; a drain has nothing to look at."""
+"""Actions that can tell what is out of place; a drain or a recovery has nothing to look at."""
 
 
 class StepFailed(Exception):

@@ -25,6 +25,10 @@ class Converge(Step, name="Converge", module="keel"):
     """One stage of roles on every host."""
 
 
+class Recovery(Step, name="Recovery", module="keel"):
+    """Runs before any database starts: tells a new cluster from a lost one, which it brings back only when ordered."""
+
+
 class Databases(Step, name="Databases", module="keel"):
     """Roles, databases and extensions."""
 

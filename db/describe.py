@@ -5,6 +5,8 @@ Alembic's own comparison leaves out CHECK constraints, predicates of partial ind
 
 from sqlalchemy import Connection, MetaData, text
 
+from db.catalogue import canonical
+
 _LINES = text("""
 select format('column %s.%s %s%s%s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
               case when a.attnotnull then ' not null' else '' end,
@@ -35,7 +37,7 @@ def describe(connection: Connection, schema: str) -> list[str]:
     # public behind it: before PostgreSQL 18 that is where uuidv7() is, which is printed as it is found.
     connection.execute(text(f'set local search_path = "{schema}", public'))
     printed = "pg_temp" if schema.startswith("pg_temp") else schema
-    return [line.replace(f" {printed}.", " ") for line in connection.scalars(_LINES, {"schema": schema})]
+    return [canonical(line.replace(f" {printed}.", " ")) for line in connection.scalars(_LINES, {"schema": schema})]
 
 
 def describe_models(connection: Connection, metadata: MetaData) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from db.spec import PUBLIC, Grant
+from db.spec import BACKUP, PUBLIC, Grant
 
 Connect = Callable[[str], "psycopg.Connection[Any]"]
 """Opens a session as superuser in the named database, on the primary and not through the pooler."""
@@ -86,6 +86,8 @@ class Contents:
     grants: frozenset[Grant] = frozenset({Grant("SCHEMA", "public", PUBLIC, "USAGE")})
     needing: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Extension → objects that are not its own and would go with it."""
+    names_moments: frozenset[str] = frozenset()
+    """The server's own functions that the backup role was given."""
     open_statistics: bool = False
     """PUBLIC may read pg_stat_statements, as it comes."""
 
@@ -155,6 +157,10 @@ select exists (
     where d.refclassid = 'pg_extension'::regclass and d.deptype = 'e' and coalesce(c.oid, p.oid) is not null
       and coalesce(p.proname, '') <> 'pg_stat_statements_reset' and a.grantee = 0)
 """
+_NAMES_MOMENTS = b"""
+select p.oid::regprocedure::text from pg_proc p, aclexplode(proacl) a join pg_roles r on r.oid = a.grantee
+where p.pronamespace = 'pg_catalog'::regnamespace and r.rolname = %s
+"""
 _SCHEMAS = b"""
 select nspname, pg_get_userbyid(nspowner) from pg_namespace where nspname !~ '^(pg_|information_schema$)'
 """
@@ -214,6 +220,7 @@ def read_contents(connection: "psycopg.Connection[Any]") -> Contents:
         schemas=dict(_rows(connection, _SCHEMAS)),
         relations={(schema, name): owner for schema, name, owner in _rows(connection, _RELATIONS)},
         grants=frozenset(Grant(*row) for row in _rows(connection, _SCHEMA_GRANTS)),
+        names_moments=frozenset(name for (name,) in connection.execute(_NAMES_MOMENTS, [BACKUP]).fetchall()),
         open_statistics=_rows(connection, _OPEN_STATISTICS) == [(True,)],
         needing={extension: tuple(objects) for extension, objects in _rows(connection, _NEEDING)},
     )

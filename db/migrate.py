@@ -91,6 +91,15 @@ def upgrade(product: Product, url: str, *, target: str | None = None, wait: floa
         raise _failed(product, url, target, error) from error
 
 
+def downgrade(product: Product, url: str, target: str) -> None:
+    """Take the database back to an older revision; what its later ones added goes, with its rows. Raises MigrationError."""
+    target = resolve(product, target)
+    try:
+        command.downgrade(config(product, url), target)
+    except (SQLAlchemyError, psycopg.Error, CommandError) as error:
+        raise _failed(product, url, target, error) from error
+
+
 def differences(product: Product, url: str) -> list[str]:
     """What the models have and the database has not, or the reverse; changes nothing (PLAT-29)."""
     with _connect(url) as connection:

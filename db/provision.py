@@ -13,7 +13,9 @@ from db import lookup, role_changes, undeclared
 from db.change import Change, ProvisionError, privileges
 from db.found import FRESH_DATABASE, Cluster, Connect, Contents, read_cluster, read_contents
 from db.spec import (
+    BACKUP,
     MAINTENANCE_DATABASE,
+    NAMES_MOMENTS,
     ClusterSpec,
     Grant,
     Migrated,
@@ -190,6 +192,11 @@ def _contents(
         what = f"close {STATISTICS} of {product.name} to everybody but pg_monitor"
         statement = sql.SQL(CLOSE_STATISTICS).format(owner=sql.Identifier(product.owner_role))
         yield Change(what, statement, product.name)
+    for function in sorted(NAMES_MOMENTS - found.names_moments):
+        statement = sql.SQL("GRANT EXECUTE ON FUNCTION pg_catalog.{} TO {}").format(
+            sql.SQL(function), sql.Identifier(BACKUP)
+        )
+        yield Change(f"let {BACKUP} call {function} in {product.name}", statement, product.name)
     yield from undeclared.extensions(product, found)
     for schema, owner in schemas(product).items():
         names = sql.Identifier(schema), sql.Identifier(owner)

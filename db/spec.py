@@ -5,7 +5,7 @@ Roles of the cluster, beside Patroni's own superuser and replication role (PLAT-
 - `keel_admin`: maintenance (JEEX-06). Not a superuser: it can end sessions, make a checkpoint, create a
   scratch database and, from PostgreSQL 17 on, vacuum and reindex, but reads no row of a product. No
   CREATEROLE: roles come from the model, and on PostgreSQL 15 that right is one over every product role.
-- `keel_monitor`: pg_monitor. `keel_backup`: reads every row on purpose (BYPASSRLS, Q-18, PLAT-19).
+- `keel_monitor`: pg_monitor. `keel_backup`: reads every row on purpose (BYPASSRLS, Q-18, PLAT-19), and names restore points.
 - `keel_pgbouncer`: may call `keel.user_lookup` in the database `postgres`, nothing else.
 """
 
@@ -96,7 +96,9 @@ def cluster_roles(version: int) -> Iterator[Role]:
     admin = frozenset({"pg_monitor", "pg_signal_backend", "pg_checkpoint"} | maintain)
     yield Role(ADMIN, login=True, password=True, createdb=True, inherits=admin)
     yield Role(MONITOR, login=True, password=True, inherits=frozenset({"pg_monitor"}))
-    yield Role(BACKUP, login=True, password=True, bypassrls=True, inherits=frozenset({"pg_read_all_data"}))
+    yield Role(
+        BACKUP, login=True, password=True, bypassrls=True, inherits=frozenset({"pg_monitor", "pg_read_all_data"})
+    )
     yield Role(PGBOUNCER, login=True, password=True)
 
 
@@ -121,7 +123,7 @@ def product_roles(product: Product, migrated: Migrated) -> Iterator[Role]:
 
 def maintenance_grants(spec: ClusterSpec) -> set[Grant]:
     """Who may connect to the database `postgres`; PUBLIC may not, or every application could (PLAT-10)."""
-    logins = (ADMIN, MONITOR, PGBOUNCER, *spec.maintenance_logins)
+    logins = (ADMIN, MONITOR, BACKUP, PGBOUNCER, *spec.maintenance_logins)
     return {Grant("DATABASE", MAINTENANCE_DATABASE, role, "CONNECT") for role in logins}
 
 
@@ -143,6 +145,10 @@ def product_grants(product: Product, *, development: bool = False) -> set[Grant]
     future |= {Grant("SCHEMA", "public", readonly, "SELECT", "TABLES")}
     future |= {Grant("SCHEMA", "alembic", role, "SELECT", "TABLES") for role in (migrator, readonly, MONITOR)}
     return connect | usage | future
+
+
+NAMES_MOMENTS = frozenset({"pg_create_restore_point(text)", "pg_switch_wal()"})
+"""Functions that the backup role may call in a product's database: it records known moments."""
 
 
 def schemas(product: Product) -> dict[str, str]:

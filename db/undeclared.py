@@ -6,6 +6,7 @@ privileges; an extension that something needs stays. What stays is told, with th
 
 from collections.abc import Collection, Iterator
 
+import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from db.change import Change
@@ -66,8 +67,11 @@ def drop_role(connect: Connect, cluster: Cluster, name: str, known: Collection[s
     strange = sorted({holding.database for holding in held if holding.database} - set(known))
     identifier = Identifier(name)
     for database in owning:
-        with connect(database or MAINTENANCE_DATABASE) as connection:
-            objects = [row[0] for row in connection.execute(_OWNED, [name]).fetchall()]
+        try:
+            with connect(database or MAINTENANCE_DATABASE) as connection:
+                objects = [row[0] for row in connection.execute(_OWNED, [name]).fetchall()]
+        except psycopg.OperationalError:  # kept aside by a restore, it takes no connections
+            objects = [f"what lies in the closed database {database}"]
         heir = f"{database}_owner" if f"{database}_owner" in cluster.roles else SUPERUSER
         yield Change(
             f"role {name} is not declared and owns {_listed(objects)}: it stays",

@@ -60,6 +60,11 @@ class Roots:
         raw = self._derive(self.pki, "ca", "root", generation, 48)
         return ec.derive_private_key(int.from_bytes(raw, "big") % (_P256_ORDER - 1) + 1, ec.SECP256R1())
 
+    def cipher(self, generation: int) -> str:
+        """Passphrase of the backup repository of that generation: 64 URL-safe characters, 384 bits."""
+        raw = self._derive(self.backup, "cipher", "repository", generation, 48)
+        return base64.urlsafe_b64encode(raw).decode()
+
     def token(self, name: str, generation: int = 1) -> str:
         """Cluster token ``name`` (etcd), 32 hexadecimal characters; not a secret by itself."""
         return self._derive(self.access, "token", name, generation, 16).hex()

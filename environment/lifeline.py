@@ -28,6 +28,12 @@ def end_with_pulumi(*, with_children: bool) -> None:
     threading.Thread(target=_watch, args=(*engine, with_children), daemon=True).start()
 
 
+def engine() -> int | None:
+    """Process id of the Pulumi engine that this process works for, None when there is none."""
+    found = _ancestor("pulumi")
+    return found[0] if found else None
+
+
 def runs(pid: int, name: str) -> bool:
     """True if process ``pid`` is alive (not a zombie) and called ``name``."""
     try:

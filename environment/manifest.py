@@ -24,8 +24,11 @@ from environment.settings import (
     Ports,
     Postgres,
     ProductSettings,
+    Recovery,
     Redis,
     Release,
+    Repository,
+    Schedule,
     Settings,
     SshEndpoint,
 )
@@ -77,6 +80,7 @@ class DatabasesEntry(Model):
     """How the databases converge, resolved."""
 
     undeclared: Undeclared
+    backup_before_migration: bool
 
 
 class Manifest(Model):
@@ -95,6 +99,9 @@ class Manifest(Model):
     haproxy: Haproxy
     pgbouncer: Pgbouncer
     redis: Redis
+    repository: Repository
+    schedule: Schedule
+    recovery: Recovery | None = None
     products: dict[str, ProductEntry]
 
     def slice(self, sections: Iterable[str]) -> dict[str, Any]:
@@ -119,6 +126,16 @@ class Manifest(Model):
             if host.name == name:
                 return host
         raise KeyError(f"no host {name!r} in {self.identity.name}; there are {[h.name for h in self.hosts]}")
+
+    @property
+    def stanza(self) -> str:
+        """pgBackRest's name for this cluster in its repository: the environment's, so that no other is taken for it."""
+        return self.identity.name
+
+    @property
+    def repository_host(self) -> HostEntry:
+        """The host that holds the repository of backups and WAL."""
+        return self.carrying(Group.BACKUP)[0]
 
     @property
     def primary_name(self) -> str:
@@ -176,10 +193,13 @@ def build(name: str, settings: Settings, host_keys: dict[str, str]) -> Manifest:
         etcd=settings.etcd,
         patroni=settings.patroni,
         postgres=settings.postgres,
-        databases=DatabasesEntry(undeclared=settings.databases.undeclared or _undeclared(settings.environment.kind)),
+        databases=_databases(settings),
         haproxy=settings.haproxy,
         pgbouncer=settings.pgbouncer,
         redis=settings.redis,
+        repository=settings.repository,
+        schedule=settings.schedule,
+        recovery=settings.recovery,
         products=_sorted(
             {
                 product: ProductEntry(product=catalogue[product], limits=limits)
@@ -194,6 +214,10 @@ def _sorted(entries: dict[str, ProductEntry]) -> dict[str, ProductEntry]:
     return dict(sorted(entries.items()))
 
 
-def _undeclared(kind: Kind) -> Undeclared:
-    """What applies where the stack file does not say: nothing is taken away unasked where data is guarded."""
-    return Undeclared.REPORT if kind.guarded else Undeclared.REMOVE
+def _databases(settings: Settings) -> DatabasesEntry:
+    """What applies where the stack file does not say: where data is guarded nothing is taken away or risked unasked."""
+    guarded, given = settings.environment.kind.guarded, settings.databases
+    return DatabasesEntry(
+        undeclared=given.undeclared or (Undeclared.REPORT if guarded else Undeclared.REMOVE),
+        backup_before_migration=guarded if given.backup_before_migration is None else given.backup_before_migration,
+    )

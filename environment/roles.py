@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import Field
@@ -23,6 +24,11 @@ class RoleEntry(Model):
     title: str = Field(description="what it is, for people")
     groups: frozenset[Group] = Field(description="groups whose hosts carry it")
     sections: frozenset[str] = Field(frozenset(), description="manifest sections it reads beside the common ones")
+    service: str | None = Field(
+        None, description="what a preview calls what it runs; None: nothing reads its files later"
+    )
+    effect: Literal["reloads", "restarts"] = Field("reloads", description="what a changed setting does to the service")
+    reads: tuple[str, ...] = Field((), description="files outside its folder that it renders from, as patterns")
     packages: tuple[str, ...] = Field(description="Debian packages; {postgres} stands for the server major")
 
     def packages_for(self, postgres: int) -> tuple[str, ...]:
@@ -54,12 +60,13 @@ def packages(postgres: int) -> tuple[str, ...]:
 
 
 def digest(stage: str) -> dict[str, str]:
-    """Role → digest of its files and of the kit, so that a changed role runs again."""
-    return {role: _digest(ROLES / role, ROLES / "kit") for role in stages()[stage]}
+    """Role → digest of its files, of those it reads and of the kit, so that a changed role runs again."""
+    return {role: _digest(entry(role).reads, ROLES / role, ROLES / "kit") for role in stages()[stage]}
 
 
-def _digest(*folders: Path) -> str:
+def _digest(reads: tuple[str, ...], *folders: Path) -> str:
     files = sorted(path for folder in folders for path in folder.rglob("*") if _is_code(path))
+    files += sorted(path for pattern in reads for path in ROLES.parent.glob(pattern))
     files += [ROLES / "paths.py", *(Path(__file__).parent / name for name in ("derive.py", "pki.py"))]
     content = b"".join(path.name.encode() + b"\0" + path.read_bytes() for path in files)
     return hashlib.sha256(content).hexdigest()[:12]

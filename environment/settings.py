@@ -14,6 +14,7 @@ from environment.types import (
     Address,
     Cidr,
     Connections,
+    CronTime,
     Endpoint,
     Group,
     HostKey,
@@ -21,11 +22,14 @@ from environment.types import (
     Kind,
     Megabytes,
     Milliseconds,
+    Minutes,
     Model,
     PackageName,
     Port,
     ProductName,
     Provider,
+    RecoveryEnd,
+    RecoveryToken,
     RevisionId,
     Seconds,
     ServicePort,
@@ -111,6 +115,10 @@ class Postgres(Model):
 
     replicas: int = Field(0, ge=0, le=15, description="replicas beside the primary (PLAT-37, X-22)")
     synchronous: bool = Field(True, description="Patroni's synchronous mode (with at least one replica)")
+    apply_delay: dict[HostName, Minutes] = Field(
+        default_factory=dict,
+        description="host → minutes that its replica stays behind; it is never promoted, never waited for, and serves no reads",
+    )
     locale: Literal["C.UTF-8", "C"] = Field(
         "C.UTF-8", description="collate and ctype of every database (PLAT-02, Q-06)"
     )
@@ -124,6 +132,9 @@ class Postgres(Model):
     max_connections: Connections = Field(100, ge=10, description="connections the server admits (ADA-01)")
     superuser_reserved_connections: Connections = Field(3, description="kept for superusers")
     max_slot_wal_keep_size: Megabytes = Field(2048, description="WAL a slot may hold back, MiB (PLAT-38)")
+    archive_timeout: Seconds = Field(
+        60, ge=1, le=900, description="WAL is archived at least so often, seconds (ADA-25, X-18)"
+    )
     io_method: Literal["worker", "io_uring"] = Field("worker", description="asynchronous I/O, 18 and later (JEEX-02)")
     log_statement: Literal["none", "ddl", "mod", "all"] = Field(
         "mod", description="which statements are logged (BAC-06, X-42)"
@@ -144,6 +155,9 @@ class Databases(Model):
         None,
         description="grants, memberships, settings, extensions and roles that nobody declared: remove or report; "
         "unset: remove in dev and ci, report in staging and production (PLAT-10, X-46)",
+    )
+    backup_before_migration: bool | None = Field(
+        None, description="a backup completes before a migration; unset: in staging and production (JEEX-24)"
     )
 
 
@@ -185,6 +199,42 @@ class Redis(Model):
     )
 
 
+class Repository(Model):
+    """The repository of backups and WAL (PLAT-31, -33)."""
+
+    retention_days: int = Field(
+        30, ge=1, le=3650, description="every point of so many days can be restored (PLAT-31, X-17)"
+    )
+    compress: Literal["zst", "lz4", "gz"] = Field("zst", description="compression of backups and WAL")
+    processes: int = Field(2, ge=1, le=64, description="parallel processes of a backup, restore or archive push")
+    generation: int = Field(
+        1, ge=1, le=1000, description="of the repository's key; a new one begins a new repository beside the old"
+    )
+    archive_limit: Megabytes = Field(
+        4096, ge=64, description="WAL that may wait on the primary for the archive, MiB; alerts at 50 and 80 %"
+    )
+    archive_full: Literal["keep", "drop"] = Field(
+        "keep",
+        description="at that limit: keep, nothing is ever dropped; drop, the primary stays up and what waits is lost to recovery",
+    )
+
+
+class Schedule(Model):
+    """When the backup host does what, UTC (PLAT-45)."""
+
+    full: CronTime = Field("0 2 * * *", description="full backup, then the logical dumps and a known moment (ADA-23)")
+    differential: CronTime = Field("off", description="differential backup; off: none")
+    incremental: CronTime = Field("0 8,14,20 * * *", description="incremental backup; off: none")
+    drill: CronTime = Field("0 4 * * 0", description="the newest backup is restored and examined (ADA-27); off: never")
+
+
+class Recovery(Model):
+    """An order to bring the cluster back from the repository when every database host has lost its data (PLAT-36)."""
+
+    token: RecoveryToken = Field(description="any new word; an order acts once, and one that acted is never repeated")
+    to: RecoveryEnd = Field("latest", description="latest, or a time, LSN, transaction or restore point's name")
+
+
 class ProductSettings(Model):
     """A product's share of the connections; JEEX's values are per-database limits (JEEX-17, X-08)."""
 
@@ -208,6 +258,7 @@ class Ports(Model):
     replica: ServicePort = Field(5001, description="HAProxy: replicas, the primary when there is none")
     pgbouncer: ServicePort = Field(6432, description="PgBouncer (JEEX-03, JEEX-16)")
     redis: ServicePort = Field(6379, description="Redis, TLS")
+    pgbackrest: ServicePort = Field(8432, description="pgBackRest between database and backup hosts")
     etcd_client: ServicePort = Field(2379, description="etcd for its clients")
     etcd_peer: ServicePort = Field(2380, description="etcd between its members")
 
@@ -227,6 +278,9 @@ class Settings(Model):
     haproxy: Haproxy = Field(default_factory=Haproxy, description="the proxy that follows the primary")
     pgbouncer: Pgbouncer = Field(default_factory=Pgbouncer, description="the pooler")
     redis: Redis = Field(default_factory=Redis, description="the cache")
+    repository: Repository = Field(default_factory=Repository, description="the repository of backups and WAL")
+    schedule: Schedule = Field(default_factory=Schedule, description="when backups are made")
+    recovery: Recovery | None = Field(None, description="order to bring a lost cluster back from the repository")
     products: dict[ProductName, ProductSettings] = Field(
         min_length=1, description="product → its share of the connections, its revision; {} takes the defaults"
     )

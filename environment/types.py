@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated
@@ -11,6 +12,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WrapValidator
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidatorFunctionWrapHandler
+
+from environment.recovery import target
 
 
 def _only(allowed: str) -> WrapValidator:
@@ -37,12 +40,41 @@ def _well_formed_key(value: str) -> str:
     return value
 
 
+_CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+_CRON_ITEM = re.compile(r"(\*|\d+(-\d+)?)(/[1-9]\d*)?")
+
+
+def _cron_time(value: str) -> str:
+    """Raise ValueError unless cron takes it: it would drop the whole file."""
+    fields = value.split(" ")
+    if value == "off":
+        return value
+    if len(fields) != len(_CRON):
+        raise ValueError("five fields")
+    for text, (low, high) in zip(fields, _CRON, strict=True):
+        for item in text.split(","):
+            if not _CRON_ITEM.fullmatch(item):
+                raise ValueError(item)
+            numbers = [int(number) for number in re.findall(r"\d+", item.partition("/")[0])]
+            if numbers != sorted(numbers) or any(not low <= number <= high for number in numbers):
+                raise ValueError(item)
+    return value
+
+
+def _recovery_end(value: str) -> str:
+    """Raise ValueError unless a recovery can end there."""
+    target(value)
+    return value
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 ServicePort = Annotated[int, Field(ge=1024, le=65535)]
 """Of a service that does not start as root."""
 Megabytes = Annotated[int, Field(gt=0, le=2_097_151)]
 """At most 2 TiB, the largest that PostgreSQL takes for any of its memory settings."""
 Seconds = Annotated[int, Field(ge=0, le=86_400)]
+Minutes = Annotated[int, Field(ge=1, le=10_080)]
+"""At most a week."""
 Milliseconds = Annotated[int, Field(gt=0, le=50_000)]
 """At most what etcd takes for an election."""
 Connections = Annotated[int, Field(gt=0, le=100_000)]
@@ -62,6 +94,19 @@ RevisionId = Annotated[
     Field(pattern=r"^([0-9]{3,4}|[0-9]{8}_[0-9]{4})(_[a-z0-9]+)*$", max_length=64),
     _only('a revision\'s id, or the number or time in front of it, in quotes, such as "007"'),
 ]
+CronTime = Annotated[
+    str,
+    AfterValidator(_cron_time),
+    _only(
+        'five fields of numbers, such as "0 2 * * *": minute, hour, day of month, month, day of week, in UTC; or off'
+    ),
+]
+RecoveryToken = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9][a-z0-9-]{2,40}$"),
+    _only("lower-case letters, digits and hyphens, 3 to 41 of them"),
+]
+RecoveryEnd = Annotated[str, AfterValidator(_recovery_end)]
 Endpoint = Annotated[
     str,
     Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"),

@@ -24,6 +24,8 @@ class Member:
     timeline: int | None
     lag: int | None
     pending_restart: bool
+    delay: int = 0
+    """Minutes that it stays behind on purpose (keel:postgres.apply_delay)."""
 
     @property
     def leads(self) -> bool:
@@ -32,8 +34,8 @@ class Member:
 
     @property
     def well(self) -> bool:
-        """True if it runs as primary or streams."""
-        return self.state in ("running", "streaming")
+        """True if it runs as primary or streams; one that stays behind may read the archive, which is ahead of it."""
+        return self.state in ("running", "streaming") or (self.delay > 0 and self.state == "in archive recovery")
 
 
 def patroni(session: Session, host: str, path: str, data: dict[str, Any] | None = None) -> str:
@@ -65,6 +67,7 @@ def members(session: Session) -> list[Member]:
                 timeline=item.get("timeline"),
                 lag=item["lag"] if isinstance(item.get("lag"), int) else None,
                 pending_restart=bool(item.get("pending_restart")),
+                delay=session.manifest.postgres.apply_delay.get(item["name"], 0),
             )
             for item in answer["members"]
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -83,9 +84,14 @@ def _listens(host: HostEntry) -> bool:
 
 
 def _decrypted(name: str) -> dict[str, Any]:
+    # Two environments at once (clone) may have different passphrases; Pulumi's variable holds one.
+    own = os.environ.get(f"PULUMI_CONFIG_PASSPHRASE_{name.upper().replace('-', '_')}")
+    variables = os.environ | ({"PULUMI_CONFIG_PASSPHRASE": own} if own else {})
     command = ["pulumi", "config", "--show-secrets", "--json", "--non-interactive", "-s", name]
     try:
-        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command, cwd=PROJECT, env=variables, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
     except FileNotFoundError:
         raise SecretsUnavailable(
             f"the root secrets of {name} are encrypted and `pulumi` is not on PATH. Run tools/setup, then again."
@@ -93,7 +99,8 @@ def _decrypted(name: str) -> dict[str, Any]:
     if done.returncode:
         raise SecretsUnavailable(
             f"the root secrets of {name} cannot be decrypted: {done.stderr.strip()}\n"
-            "Set PULUMI_CONFIG_PASSPHRASE (or PULUMI_CONFIG_PASSPHRASE_FILE) to the stack's passphrase, then run again."
+            "Set PULUMI_CONFIG_PASSPHRASE (or PULUMI_CONFIG_PASSPHRASE_FILE) to the stack's passphrase, then run again; "
+            f"for this environment alone: PULUMI_CONFIG_PASSPHRASE_{name.upper().replace('-', '_')}"
         )
     secrets = {NAMESPACE + key for key in SECRET_KEYS}
     return {key: entry["value"] for key, entry in json.loads(done.stdout).items() if key in secrets}

@@ -6,10 +6,7 @@ work in parallel as greenlets.
 
 from __future__ import annotations
 
-import getpass
 import logging
-import os
-import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,6 +22,7 @@ from pyinfra.context import ctx_host, ctx_state
 
 from environment.manifest import HostEntry, Manifest
 from environment.roles import sections, stages
+from ops import lock
 from ops.connection import connection
 from ops.session import Session
 from roles.kit import engine, journal
@@ -33,9 +31,6 @@ from roles.kit.journal import OperationFailed
 from roles.order import of_stage
 
 Report = Callable[[str], None]
-LOCK = "/run/keel.lock"
-LOCKED = 75
-"""Exit status of flock when somebody else holds the lock (EX_TEMPFAIL)."""
 
 
 class ConvergeFailed(Exception):
@@ -108,18 +103,11 @@ def _connected(session: Session, hosts: list[HostEntry], outcome: Outcome, dry: 
 
 def _lock(host: Host) -> None:
     """Keep other controllers off the host while this connection lives: the lock ends with it, however it ends."""
-    owner = f"{getpass.getuser()}@{socket.gethostname()} (process {os.getpid()})"
     channel = host.connector.client.get_transport().open_session()  # type: ignore[attr-defined]
-    channel.exec_command(
-        f"exec 9>>{LOCK}; flock -n 9 || {{ cat {LOCK}.owner; exit {LOCKED}; }}; "
-        f"echo '{owner}' > {LOCK}.owner; echo held; exec cat >/dev/null"
-    )
+    channel.exec_command(lock.command())
     answer = channel.makefile().readline().strip()
-    if answer != "held":
-        raise ConvergeFailed(
-            f"{host.name} is being changed by another controller: {answer}. Nothing was changed; "
-            "run again when it is done."
-        )
+    if answer != lock.HELD:
+        raise ConvergeFailed(lock.refusal(host.name, answer))
     host.data.keel_lock = channel
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable
+from typing import Any
 
 
 class DockerFailed(Exception):
@@ -22,6 +24,15 @@ def image_id(name: str) -> str | None:
     """Id of the image called ``name``, None when there is none."""
     done = subprocess.run(["docker", "image", "inspect", "-f", "{{.Id}}", name], capture_output=True, text=True)
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def inspect(kind: str, name: str) -> dict[str, Any] | None:
+    """What ``docker <kind> inspect`` tells of ``name``; None when there is no such thing."""
+    done = subprocess.run(["docker", kind, "inspect", name], capture_output=True, text=True)
+    if done.returncode:
+        return None
+    (found,) = json.loads(done.stdout)
+    return dict(found)
 
 
 def build(folder: str, tag: str, labels: dict[str, str], report: Callable[[str], None]) -> str:

@@ -60,7 +60,10 @@ def _move_leader(session: Session, host: str, report: Any) -> None:
         )
     if not any(member.name == host and member.leads for member in found):
         return
-    candidate = _await_candidate(session) if session.manifest.postgres.synchronous else others[0].name
+    able = [member.name for member in others if not member.delay]
+    if not able:
+        return  # nor has one whose replicas all stay behind
+    candidate = _await_candidate(session) if session.manifest.postgres.synchronous else able[0]
     report(f"switchover from {host} to {candidate}")
     answer = patroni(session, host, "/switchover", {"leader": host, "candidate": candidate})
     if not _await_leader(session, candidate):

@@ -14,14 +14,15 @@ from db.difference import Difference
 from db.url import conninfo
 from environment.manifest import ProductEntry
 from environment.products import Product, short
+from ops import backup
 from ops.session import Session
 
 
 def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, Any]:
     """Upgrade to head, or to where the stack holds it; at head the product's programs may log in.
 
-    A restore point is set before the first revision runs, and an error names it. Where data is guarded the release
-    gate comes before admission.
+    A restore point is set before the first revision runs, and an error names it. Where data is guarded a backup comes
+    before it (JEEX-24), and the release gate before admission.
     """
     entry = session.manifest.products[inputs["product"]]
     product, guarded = entry.product, session.manifest.identity.kind.guarded
@@ -66,6 +67,9 @@ def _upgrade(session: Session, entry: ProductEntry, url: str, report: Any) -> st
     if at == target:
         migrate.upgrade(product, url, target=target)  # functions, policies and grants
         return target
+    if session.manifest.databases.backup_before_migration:
+        report(f"{product.name}: a backup comes first")
+        backup.run(session, backup.Job.INCREMENTAL, report)
     point = _restore_point(session, product, at, target)
     report(f"{product.name}: restore point {point}")
     try:
@@ -79,6 +83,5 @@ def _restore_point(session: Session, product: Product, at: str | None, target: s
     """Name this moment in the WAL, for a recovery that ends just before the migration; at most 63 bytes."""
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     name = f"{product.name}-{short(at) if at else 'empty'}-{short(target)}-{moment}"
-    with session.superuser() as superuser, superuser.connect(product.name) as connection:
-        connection.execute("select pg_create_restore_point(%s)", [name])
+    backup.restore_point(session, product.name, name)
     return name

@@ -25,6 +25,7 @@ from db.found import Cluster, read_cluster
 from db.spec import MAINTENANCE_DATABASE, Migrated, product_roles
 from environment.products import Product, catalogue
 from environment.types import Model
+from ops import lock
 
 if TYPE_CHECKING:
     import psycopg
@@ -162,7 +163,13 @@ def dump(session: Session, superuser: Superuser, product: Product, target: Path,
 
 
 def drop(session: Session, superuser: Superuser, product: Product, report: Report) -> list[str]:
-    """Drop the database and the product's roles; returns what was left and why, one sentence each."""
+    """Drop the database and the product's roles, with other controllers kept off the primary's host; returns what was left
+    and why, one sentence each. Raises Locked."""
+    with lock.held(session, [session.leader().name]):
+        return _drop(superuser, product, report)
+
+
+def _drop(superuser: Superuser, product: Product, report: Report) -> list[str]:
     with superuser.connect(MAINTENANCE_DATABASE) as connection:
         connection.autocommit = True
         connection.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(product.name)))

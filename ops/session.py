@@ -97,11 +97,11 @@ class Session:
     def superuser(self) -> Iterator[Superuser]:
         """Connections as ``postgres``, through SSH to the primary's socket: no superuser crosses the network."""
         leader = self.leader()
-        with self._forward(leader.name, "/run/postgresql/.s.PGSQL.5432") as directory:
+        with self.forward(leader.name, "/run/postgresql/.s.PGSQL.5432") as directory:
             yield Superuser(directory)
 
     @contextmanager
-    def _forward(self, host: str, remote: str) -> Iterator[Path]:
+    def forward(self, host: str, remote: str) -> Iterator[Path]:
         directory = Path(tempfile.mkdtemp(prefix="socket-", dir=self.folder))
         local = directory / ".s.PGSQL.5432"
         with self._forwarding(host, f"{local}:{remote}", stderr=subprocess.PIPE) as process:
@@ -246,8 +246,12 @@ class _NotYet(Exception):
 def _await_socket(path: Path, process: subprocess.Popen[bytes]) -> None:
     if process.poll() is not None:
         raise Unreachable(f"the SSH tunnel ended: {process.stderr.read().decode() if process.stderr else ''}")
-    if not path.exists():
-        raise _NotYet(f"{path} did not appear")
+    try:
+        # The file alone is not enough: it is there before anybody listens.
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(str(path))
+    except OSError as error:
+        raise _NotYet(f"{path}: {error}") from error
 
 
 @retry(retry=retry_if_exception_type(_NotYet), stop=stop_after_delay(10), wait=wait_fixed(0.05), reraise=True)

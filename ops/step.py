@@ -21,6 +21,7 @@ from typing import Any, TextIO
 from environment import lifeline
 from environment.derive import Roots
 from environment.manifest import Manifest
+from ops import lock
 from ops.session import open_session
 
 ACTIONS = {
@@ -28,12 +29,16 @@ ACTIONS = {
     "drain": "ops.drain",
     "ready": "ops.ready",
     "converge": "ops.stage",
+    "recovery": "ops.recovery",
     "databases": "ops.databases",
     "migration": "ops.migration",
     "verification": "ops.verification",
 }
 """Action → module with ``apply(session, inputs, report) -> outputs`` and, where there is something to look at,
 ``observe(session, inputs) -> drift``."""
+
+UNLOCKED = frozenset({"image", "ready", "converge"})
+"""Actions that need not ask who holds the hosts' lock: no host is concerned, or they take it themselves."""
 
 
 def main(request: dict[str, Any], answer: TextIO) -> int:
@@ -50,6 +55,8 @@ def main(request: dict[str, Any], answer: TextIO) -> int:
     try:
         with open_session(manifest, roots) as session:
             if request["phase"] == "apply":
+                if request["action"] not in UNLOCKED:
+                    lock.refuse_others(session)
                 say("result", module.apply(session, inputs, lambda text: say("progress", text)))
             else:
                 say("result", module.observe(session, inputs))

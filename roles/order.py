@@ -6,14 +6,17 @@ from environment.roles import stages
 from roles.base.role import Base
 from roles.etcd.role import Etcd
 from roles.haproxy.role import Haproxy
+from roles.jobs.role import Jobs
 from roles.kit.declare import Role
+from roles.pgbackrest.role import Pgbackrest
 from roles.pgbouncer.role import Pgbouncer
 from roles.pki.role import Pki
 from roles.postgres.role import Postgres
 from roles.redis.role import Redis
 
 ROLES: dict[str, Role] = {
-    role.name: role for role in (Base(), Pki(), Etcd(), Postgres(), Haproxy(), Pgbouncer(), Redis())
+    role.name: role
+    for role in (Base(), Pki(), Etcd(), Pgbackrest(), Postgres(), Haproxy(), Pgbouncer(), Redis(), Jobs())
 }
 
 

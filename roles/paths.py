@@ -1,12 +1,62 @@
-"""Paths on the hosts that more than one role uses."""
+"""Names on the hosts that more than one role, or the controller too, uses."""
+
+from __future__ import annotations
+
+from environment import recovery
+from environment.manifest import Manifest
 
 KEEL = "/etc/keel"
 CA = f"{KEEL}/ca.crt"
 TLS = f"{KEEL}/tls"
 LIBRARY = "/usr/local/lib/keel"
 """Keel's own programs on a host."""
+JOB = f"{LIBRARY}/job"
+"""Runs a scheduled job by its name."""
+
+REPOSITORY = "/var/lib/pgbackrest"
+"""The backup volume."""
+DUMPS = f"{REPOSITORY}/dumps"
+RECOVERIES = f"{REPOSITORY}/{recovery.RECOVERIES}"
+POINTS = f"{REPOSITORY}/restore-points.jsonl"
+"""A line per restore point: name, LSN, time, database."""
+KNOWN = f"{REPOSITORY}/known-moments"
+"""A file per known moment: a restore point, and what every table held there."""
+DRILLS = f"{REPOSITORY}/drills"
+"""Two files per drill: its report for programs and for people."""
+ISOLATED_SERVER = f"{LIBRARY}/isolated.py"
+"""Restores a server beside the cluster, on the backup host, and keeps it while somebody listens."""
+HOLES = f"{REPOSITORY}/holes.jsonl"
+"""What is known of WAL that the archive lacks: see roles/jobs/continuity.py."""
+ALERTS = "/run/keel-alerts.json"
+"""What stands on the backup host: {"looked": time, "alerts": [{alert, severity, text, subject, since}]}. Not on its volume, which
+may be what is full."""
+ISOLATED = "/etc/pgbackrest/isolated.conf"
+"""pgBackRest's configuration for servers that are restored beside the cluster, on the backup host."""
+BACKUP_ROLE = "keel_backup"
+"""The login that the logical dumps are made with; it reads every row (PLAT-19)."""
+
+RESTORING = ".restoring"
+"""Suffix of a data directory that a recovery takes over: what is right in it is not fetched again."""
+RECOVERY_ORDER = "/run/postgresql/keel-recovery.json"
+"""A recovery that was ordered on a host: {"token": …, "options": [pgBackRest's]}."""
 
 
 def dropin(unit: str) -> str:
     """Path of Keel's drop-in for a systemd unit."""
     return f"/etc/systemd/system/{unit}.d/keel.conf"
+
+
+def data_directory(manifest: Manifest) -> str:
+    """PostgreSQL's data directory on every member."""
+    return f"/var/lib/postgresql/{manifest.release.postgres}/main"
+
+
+def pgbackrest(manifest: Manifest, command: str) -> str:
+    """Shell: pgBackRest's ``command`` on this environment's stanza, as the user that owns everything it touches."""
+    return f"runuser -u postgres -- pgbackrest --stanza={manifest.stanza} {command}"
+
+
+def restore_command(manifest: Manifest, options: str = "") -> str:
+    """PostgreSQL's restore_command. Each segment is sought in every repository, not only in the backup's: what was written
+    under a key and not archived before the next one lies in the next one's."""
+    return f'pgbackrest --stanza={manifest.stanza} {options}archive-get %f "%p"'

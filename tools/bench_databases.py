@@ -8,9 +8,6 @@ dev or ci, whose rows are lost. Queries run as the application through PgBouncer
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,12 +19,12 @@ from rich.table import Table
 
 from db import filling, migrate
 from db.populate import Size
-from environment.load import ROOT
 from environment.products import Product, catalogue
 from ops.context import open_environment
 from ops.migration import migrator
 from ops.session import Session
 from tests.system.environments import discard, prepare
+from tools import evidence
 from tools.bench_migrations import on_empty, on_filled, staying
 from tools.bench_queries import measure, ways
 
@@ -58,9 +55,9 @@ def main(
             found[product.name] = bench(session, product, size)
             show(product, found[product.name])
     if as_json:
-        path = ROOT / "docs" / "evidence" / f"bench-databases-{datetime.now(UTC).date()}.json"
-        path.write_text(json.dumps(_circumstances(size) | {"products": found}, indent=1) + "\n")
-        print(f"written: {path.relative_to(ROOT)}")
+        command = f"python -m tools.bench_databases --size {size} --json"
+        content = evidence.circumstances(command) | {"seed": SEED, "products": found}
+        evidence.keep(evidence.FOLDER / f"bench-databases-{datetime.now(UTC).date()}.json", content)
 
 
 def bench(session: Session, product: Product, size: Size) -> dict[str, Any]:
@@ -154,17 +151,6 @@ def _environment(name: str | None, products: list[str]) -> Iterator[Session]:
             yield session
     finally:
         discard(own)
-
-
-def _circumstances(size: Size) -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    return {
-        "command": f"python -m tools.bench_databases --size {size} --json",
-        "commit": commit.stdout.strip(),
-        "date": str(datetime.now(UTC).date()),
-        "processors": os.cpu_count(),
-        "seed": SEED,
-    }
 
 
 if __name__ == "__main__":

@@ -17,14 +17,15 @@ RESERVED_NAMES = frozenset({"localhost", "primary", "replica", "pgbouncer", "red
 @rule("hosts")
 def groups_are_placed(hosts: Mapping[str, Host]) -> Iterator[Problem]:
     """Every group that the platform needs is on some host; etcd in an odd number, Redis on one or three."""
-    for group in (Group.POSTGRES, Group.ETCD, Group.EDGE, Group.REDIS):
+    for group in (Group.POSTGRES, Group.ETCD, Group.EDGE, Group.REDIS, Group.BACKUP):
         if not carrying(hosts, group):
             yield Problem("hosts", sorted(hosts), f"at least one host carries the group {group.value!r}")
     members = carrying(hosts, Group.ETCD)
     if members and len(members) % 2 == 0:
         yield Problem("hosts", members, "the number of etcd members is odd: an even one tolerates no more failures")
-    if len(carrying(hosts, Group.REDIS)) not in (0, 1):
-        yield Problem("hosts", carrying(hosts, Group.REDIS), "exactly one host carries the group 'redis'")
+    for group in (Group.REDIS, Group.BACKUP):
+        if len(carrying(hosts, group)) > 1:
+            yield Problem("hosts", carrying(hosts, group), f"exactly one host carries the group {group.value!r}")
     for name in sorted(RESERVED_NAMES & hosts.keys()):
         yield Problem(f"hosts.{name}", name, f"a name that no service has; {sorted(RESERVED_NAMES)} are taken")
 
@@ -36,6 +37,24 @@ def replicas_have_hosts(postgres: Any, hosts: Mapping[str, Host]) -> Iterator[Pr
     if members and len(members) != postgres.replicas + 1:
         yield Problem(
             "postgres.replicas", postgres.replicas, f"{len(members) - 1}, one less than the postgres hosts {members}"
+        )
+
+
+@rule("postgres", "hosts")
+def delayed_replicas_are_spare(postgres: Any, hosts: Mapping[str, Host]) -> Iterator[Problem]:
+    """A replica that stays behind neither leads nor confirms commits: enough others do (PLAT-37)."""
+    members = carrying(hosts, Group.POSTGRES)
+    for name in postgres.apply_delay:
+        if name not in members:
+            yield Problem(f"postgres.apply_delay.{name}", name, f"one of the postgres hosts {members}")
+    others = [name for name in members if name not in postgres.apply_delay]
+    needed = 2 if postgres.synchronous else 1
+    if postgres.apply_delay and len(others) < needed:
+        yield Problem(
+            "postgres.apply_delay",
+            sorted(postgres.apply_delay),
+            f"at least {needed} of {members} without a delay: a primary"
+            + (", and a replica that confirms its commits (postgres.synchronous)" if postgres.synchronous else ""),
         )
 
 

@@ -8,13 +8,19 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from ops.cli.adopt import adopt
+from ops.cli.backup import app as backup
+from ops.cli.clone import clone
 from ops.cli.console import UNREADABLE, explained, tell_error
 from ops.cli.converge import converge
 from ops.cli.db import app as db
 from ops.cli.doctor import doctor
 from ops.cli.drift import drift
+from ops.cli.drill import drill
 from ops.cli.env import env
+from ops.cli.escrow import app as escrow
 from ops.cli.psql import psql
+from ops.cli.restore import restore
 from ops.cli.status import status
 from ops.cli.verify import verify
 
@@ -48,6 +54,8 @@ def keel(
     os.environ["ENV"] = environment
 
 
-for command in (status, doctor, psql, verify, converge, drift, env):
+for command in (status, restore, clone, drill, doctor, psql, verify, converge, drift, adopt, env):
     app.command()(command)
+app.add_typer(backup, name="backup")
 app.add_typer(db, name="db")
+app.add_typer(escrow, name="escrow")

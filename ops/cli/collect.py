@@ -15,9 +15,10 @@ from typing import TypeVar
 from environment.manifest import HostEntry
 from environment.types import Group
 from environment.urls import REDIS_ACCOUNT
-from ops.cli.facts import Facts, HeadFacts, HostFacts, PoolFacts, RedisFacts, ServerFacts
+from ops.cli.facts import Facts, HeadFacts, HostFacts, PoolFacts, RedisFacts, ServerFacts, WatchFacts
 from ops.cluster import CA, Member, etcd_health, members, patroni
 from ops.session import Session, Unreachable
+from roles import paths
 
 SERVER_SQL = Path(__file__).with_name("server.sql").read_text()
 REVISION_SQL = "select version_num from alembic.alembic_version"
@@ -48,6 +49,7 @@ def collect(session: Session) -> Facts:
             return [host for host in manifest.carrying(group) if host.name in up]
 
         heads = pool.submit(_checkout_heads, session)
+        watch = pool.submit(_answer, partial(_watch, session), manifest.repository_host)
         found = pool.submit(members, session)
         etcd = pool.submit(etcd_health, session)
         pools = pool.map(partial(_answer, partial(_pools, session)), asked(Group.EDGE))
@@ -73,6 +75,7 @@ def collect(session: Session) -> Facts:
             heads=tuple(
                 HeadFacts(product=name, current=revisions.get(name), head=head) for name, head in heads.result().items()
             ),
+            watch=watch.result(),
         )
 
 
@@ -165,6 +168,13 @@ def _pools(session: Session, host: HostEntry) -> tuple[PoolFacts, ...]:
         for row in rows
         if row["database"] != "pgbouncer"
     )
+
+
+def _watch(session: Session, host: HostEntry) -> WatchFacts:
+    """The alerts that stand on the backup host, and how long ago it looked, by its own clock."""
+    ago = f"echo $(( $(date +%s) - $(stat -c %Y {paths.ALERTS}) ))"
+    said, _, seconds = session.run(host.name, f"cat {paths.ALERTS} && {ago}", timeout=TIMEOUT).rpartition("}\n")
+    return WatchFacts(**json.loads(said + "}"), seconds_ago=int(seconds))
 
 
 def _redis(session: Session, host: HostEntry) -> RedisFacts:

@@ -14,6 +14,7 @@ import typer
 from ops.cli.console import AsJson, Environment, progress, stdout, tell_error
 from ops.cli.populate import populate
 from ops.cli.retire import retire
+from ops.cli.rollback import rollback
 
 if TYPE_CHECKING:
     from environment.products import Product
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Compare, seed, populate, extend and retire the products' databases.")
 app.command()(populate)
 app.command()(retire)
+app.command()(rollback)
 DIFFERENT = 3
 
 ProductArgument = Annotated[str, typer.Argument(help="product, by its database's name")]

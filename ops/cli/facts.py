@@ -70,6 +70,24 @@ class HeadFacts(Model):
     head: str
 
 
+class AlertFacts(Model):
+    """What stands on the backup host (roles/jobs/templates/watch-archive)."""
+
+    alert: str
+    severity: str
+    text: str
+    subject: str = ""
+    since: str
+
+
+class WatchFacts(Model):
+    """What the backup host found at its last look at archive and jobs."""
+
+    looked: str
+    seconds_ago: int
+    alerts: tuple[AlertFacts, ...]
+
+
 class Facts(Model):
     """An environment at one moment."""
 
@@ -90,6 +108,8 @@ class Facts(Model):
     """Edges whose PgBouncer did not answer."""
     redis: tuple[RedisFacts, ...]
     heads: tuple[HeadFacts, ...]
+    watch: WatchFacts | None = None
+    """None when the backup host does not answer, or has not looked since it started."""
 
     @property
     def writable(self) -> tuple[ServerFacts, ...]:

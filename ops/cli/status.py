@@ -20,7 +20,7 @@ MIB = 2**20
 
 
 def status(environment: Environment = "dev", as_json: AsJson = False) -> None:
-    """Hosts, PostgreSQL members, protection, etcd, pools, Redis, versions, migration heads.
+    """Hosts, PostgreSQL members, protection, etcd, pools, Redis, versions, migration heads, alerts of archive and jobs.
 
     Exit status: 0 well, 1 degraded or unprotected, 2 not up or unreadable.
     """
@@ -41,7 +41,7 @@ def status(environment: Environment = "dev", as_json: AsJson = False) -> None:
 
 def show(facts: Facts, verdict: Verdict, console: Console) -> None:
     """The tables and, last, the verdict."""
-    for made in (_hosts(facts), _members(facts), _pools(facts), _services(facts)):
+    for made in (_hosts(facts), _members(facts), _pools(facts), _services(facts), _alerts(facts)):
         if made.row_count:
             console.print(made)
     for problem in verdict.problems:
@@ -65,6 +65,8 @@ def _members(facts: Facts) -> Table:
     versions = {server.host: server.version for server in facts.servers}
     for member in facts.members:
         lag = "-" if member.leads else "unknown" if member.lag is None else str(member.lag)
+        if member.delay and not member.leads:
+            lag = f"delayed by {member.delay} min"
         made.add_row(
             member.name,
             member.role,
@@ -96,4 +98,13 @@ def _services(facts: Facts) -> Table:
     for head in facts.heads:
         state = "at head" if head.current == head.head else f"head is {head.head}"
         made.add_row("revision", head.product, f"{head.current or 'none'}, {state}")
+    return made
+
+
+def _alerts(facts: Facts) -> Table:
+    made = table("Alerts of the backup host", "severity", "alert", "since", "what")
+    if facts.watch is None:
+        made.add_row("warning", "archive_unwatched", "-", "the archive was not looked at since the backup host started")
+    for alert in facts.watch.alerts if facts.watch else ():
+        made.add_row(alert.severity, alert.alert, alert.since, alert.text)
     return made

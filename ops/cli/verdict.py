@@ -10,6 +10,8 @@ from ops.cli.facts import Facts
 WAITING_COMMITS = frozenset({"on", "remote_apply", "remote_write"})
 """Values of synchronous_commit with which a commit waits for the standby."""
 SYNCHRONOUS = frozenset({"sync", "quorum"})
+UNWATCHED = 300
+"""Seconds without a look at the archive that mean that nobody looks: it is done each minute."""
 
 
 class Verdict(Model):
@@ -74,6 +76,10 @@ def _problems(facts: Facts) -> Iterator[str]:
             yield f"{name}: etcd does not answer"
     for name in facts.silent_poolers:
         yield f"{name}: PgBouncer does not answer"
+    if facts.watch:
+        if facts.watch.seconds_ago > UNWATCHED:
+            yield f"the backup host has not looked at the archive since {facts.watch.looked}"
+        yield from (alert.text for alert in facts.watch.alerts if alert.severity == "critical")
     for redis in facts.redis:
         if redis.fault:
             yield f"{redis.host}: Redis: {redis.fault}"
@@ -96,7 +102,7 @@ def _cluster(facts: Facts) -> Iterator[str]:
     for member in facts.members:
         if member.well and member.name not in answering:
             yield f"{member.name}: PostgreSQL does not answer on its own host"
-    if len({member.timeline for member in facts.members if member.well}) > 1:
+    if len({member.timeline for member in facts.members if member.well and not member.delay}) > 1:
         yield "the members are on different timelines"
     if len(facts.writable) != 1:
         yield protection(facts)[1]

@@ -23,6 +23,7 @@ class Base(Role):
             Directory(paths.LIBRARY),
             Directory("/root/.ssh", mode="700"),
             Directory("/etc/systemd/journald.conf.d"),
+            Directory("/etc/postgresql-common"),
         )
 
     def files(self, target: Target) -> tuple[File, ...]:
@@ -34,6 +35,8 @@ class Base(Role):
             File("/root/.ssh/authorized_keys", f"{controller} keel-{target.manifest.identity.name}\n", mode="600"),
             File(SSHD, self.render("sshd.conf", target), mode="600", check="sshd -t -f {}"),
             File("/etc/systemd/journald.conf.d/keel.conf", self.render("journald.conf", target)),
+            # Patroni makes the cluster, not the package: one that lay there already would be taken for ours.
+            File("/etc/postgresql-common/createcluster.conf", "create_main_cluster = false\n"),
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:

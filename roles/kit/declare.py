@@ -56,14 +56,15 @@ class Unit:
     """A systemd unit that is enabled and running.
 
     A change of a path in ``restart`` restarts it, one in ``reload`` reloads it. ``ready`` is a shell command that
-    succeeds once the service serves; it is awaited after every start. A ``serial`` unit is never restarted on two
-    hosts at once.
+    succeeds once the service serves; it is awaited after every start, beyond a minute only while ``working`` succeeds
+    (a restore takes as long as it takes). A ``serial`` unit is never restarted on two hosts at once.
     """
 
     name: str
     restart: tuple[str, ...] = ()
     reload: tuple[str, ...] = ()
     ready: str | None = None
+    working: str = "false"
     serial: bool = False
 
     @property

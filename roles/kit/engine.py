@@ -88,4 +88,4 @@ def _apply_unit(unit: Unit, state: HostState, changed: frozenset[str], run: Call
 
 def _await(unit: Unit, run: Callable[..., None]) -> None:
     if unit.ready:
-        run(None, f"unit {unit.name} serves", operations.awaited, unit.ready)
+        run(None, f"unit {unit.name} serves", operations.unit_ready, unit)

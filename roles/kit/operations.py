@@ -140,7 +140,16 @@ def command(run: str) -> Commands:
     yield run
 
 
+PATIENCE = 60
+"""Seconds a unit may take to serve after it last was seen at work."""
+
+
 @operation()
-def awaited(condition: str, seconds: int = 60) -> Commands:
-    """Wait until a shell condition holds, at most ``seconds``; called only after a start."""
-    yield f"timeout {seconds} sh -c {shlex.quote(f'until {condition}; do sleep 0.2; done')}"
+def unit_ready(wanted: Unit) -> Commands:
+    """Wait until a unit serves; called only after a start. Fails with what the unit itself said."""
+    last = f"journalctl -u {wanted.name} -n 12 --no-pager -o cat >&2"
+    yield (
+        f"end=$(($(date +%s) + {PATIENCE})); until {wanted.ready}; do "
+        f"if {wanted.working}; then end=$(($(date +%s) + {PATIENCE})); fi; "
+        f"[ $(date +%s) -lt $end ] || {{ {last}; exit 1; }}; sleep 0.2; done"
+    )

@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Generator, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import gevent
@@ -21,6 +22,8 @@ CURL = f"curl -sS --max-time 20 --cacert {paths.CA} --cert {TLS}/cert.pem --key 
 HBA_FILE = "psql -U postgres -d postgres -XAtc 'show hba_file'"
 """Shell: where the server reads pg_hba.conf."""
 ENDED = ("running", "streaming")
+BEHIND = "in archive recovery"
+"""Where a delayed replica is well too: after a restart it reads what it still has to wait for from the archive."""
 Commands = Generator[str | FunctionCommand, None, None]
 
 
@@ -34,9 +37,39 @@ def url(target: Target, path: str, address: object | None = None) -> str:
 
 
 def member_is_ready(target: Target) -> str:
-    """Shell condition: this member runs as primary, or streams from it."""
-    serves = '.state == "running" and (.role == "primary" or .replication_state == "streaming")'
-    return f"{CURL} -f {url(target, '/patroni')} | jq -e {shlex.quote(serves)} >/dev/null 2>&1"
+    """Shell condition: this member leads (it runs as primary and holds the lease), or streams from the one that does. A
+    delayed one may read the archive instead, which is ahead of it."""
+    states = '.replication_state == "streaming"'
+    if target.host.name in target.manifest.postgres.apply_delay:
+        states = f'({states} or .replication_state == "in archive recovery")'
+    streams = f'.state == "running" and {states}'
+    return (
+        f"{{ {CURL} -f {url(target, '/primary')} >/dev/null 2>&1 || "
+        f"{CURL} -f {url(target, '/patroni')} 2>/dev/null | jq -e {shlex.quote(streams)} >/dev/null 2>&1; }}"
+    )
+
+
+def member_is_being_made(target: Target) -> str:
+    """Shell condition: this member, or one that it waits for, is restored or copied, or replays what it has."""
+    own = '(.state | test("bootstrap|creating|starting")) or .replication_state == "in archive recovery"'
+    other = '.members[] | select((.state | test("bootstrap|creating|starting|archive recovery")) and .name != "NAME")'
+    other = other.replace("NAME", target.host.name)
+    return (
+        f"{{ {CURL} {url(target, '/patroni')} | jq -e {shlex.quote(own)} >/dev/null 2>&1 || "
+        f"{CURL} {url(target, '/cluster')} | jq -e {shlex.quote(other)} >/dev/null 2>&1; }}"
+    )
+
+
+class WaitingOrder(FactBase[bool]):
+    """Whether an order to recover still lies on this host."""
+
+    default = bool
+
+    def command(self) -> str:
+        return f"test -e {paths.RECOVERY_ORDER} && echo yes || true"
+
+    def process(self, output: Iterable[str]) -> bool:
+        return "yes" in output
 
 
 class Configuration(FactBase[dict[str, Any]]):
@@ -78,6 +111,19 @@ class HandMadeSettings(FactBase[list[str]]):
         return [line for line in output if line]
 
 
+class RecoverySettings(FactBase[list[str]]):
+    """Names of what a recovery set and that waits for a restart to be as it should again."""
+
+    default = list
+
+    def command(self) -> str:
+        query = "select name from pg_settings where pending_restart and (name = 'hot_standby' or name like 'recovery_target%')"
+        return f"psql -U postgres -d postgres -XAtc {shlex.quote(query)} 2>/dev/null || true"
+
+    def process(self, output: Iterable[str]) -> list[str]:
+        return [line for line in output if line]
+
+
 class AccessLines(FactBase[list[str]]):
     """The lines of pg_hba.conf, without comments; none before the server runs."""
 
@@ -104,6 +150,9 @@ def forget_hand_made_settings(target: Target) -> None:
     """Undo ALTER SYSTEM on this member."""
     names = host.get_fact(HandMadeSettings)
     perform(f"postgres: no ALTER SYSTEM ({', '.join(names) or 'none'})", _reset_settings, names)
+    # What belongs to a recovery stays in force until the server starts again.
+    recovered = host.get_fact(RecoverySettings) or any(name.startswith("recovery_target") for name in names)
+    perform("postgres: restart after a recovery", _restart_here, target if recovered else None)
 
 
 def forget_hand_made_access(wanted: list[str]) -> None:
@@ -113,6 +162,12 @@ def forget_hand_made_access(wanted: list[str]) -> None:
     more = ", ".join(" ".join(line.split()[:4]) for line in found if line not in wanted)
     lines = wanted if found and found != wanted else []
     perform(f"postgres: pg_hba.conf ({more or ('changed' if lines else 'current')})", _write_access, lines)
+
+
+def forget_order() -> None:
+    """Take away an order to recover: this member runs, so it was carried out, and it acts once."""
+    waits = host.get_fact(WaitingOrder)
+    perform("postgres: no order to recover waits", _remove, [paths.RECOVERY_ORDER] if waits else [])
 
 
 def carry_out_restarts(target: Target) -> None:
@@ -163,10 +218,25 @@ def _reset_settings(names: list[str]) -> Commands:
 
 
 @operation()
+def _restart_here(target: Target | None) -> Commands:
+    if target:
+        # A checkpoint first, so that the restart itself is short; replicas that are being made begin anew.
+        yield "psql -U postgres -d postgres -Xqc checkpoint"
+        yield f"{CURL} --max-time 600 -f -X POST -d '{{}}' {url(target, '/restart')} >/dev/null"
+        yield f"timeout 300 sh -c {shlex.quote(f'until {member_is_ready(target)}; do sleep 0.3; done')}"
+
+
+@operation()
 def _write_access(lines: list[str]) -> Commands:
     if lines:
         yield f'printf "%s\\n" {shlex.join(lines)} > "$({HBA_FILE})"'
         yield "psql -U postgres -d postgres -Xqc 'select pg_reload_conf()'"
+
+
+@operation()
+def _remove(paths_: list[str]) -> Commands:
+    for path in paths_:
+        yield f"rm -f {shlex.quote(path)}"
 
 
 @operation()
@@ -198,8 +268,10 @@ def _await_new_configuration(address: str) -> None:
     gevent.sleep(loop_wait + 1)
 
 
-def _healthy(members: list[dict[str, Any]]) -> bool:
-    return all(m["state"] in ENDED for m in members) and any(m["role"] == "leader" for m in members)
+def _healthy(target: Target, members: list[dict[str, Any]]) -> bool:
+    delayed = target.manifest.postgres.apply_delay
+    runs = all(m["state"] in ENDED or (m["state"] == BEHIND and m["name"] in delayed) for m in members)
+    return runs and any(m["role"] == "leader" for m in members)
 
 
 def _restart_all(target: Target) -> None:
@@ -208,7 +280,7 @@ def _restart_all(target: Target) -> None:
     Each round looks anew; raises Refused when members still wait after five.
     """
     for _ in range(5):
-        members = _await(target, _healthy, "every member running before the restarts")
+        members = _await(target, partial(_healthy, target), "every member running before the restarts")
         replicas = [m for m in members if m["role"] != "leader" and m.get("pending_restart")]
         leader = next(m for m in members if m["role"] == "leader")
         if not replicas and not leader.get("pending_restart"):
@@ -254,14 +326,16 @@ def _lowered(leader: dict[str, Any]) -> bool:
 def _candidate(target: Target) -> str | None:
     """The member to switch over to, awaited: a standby that has just restarted is synchronous again a loop later.
 
-    None where there is no replica; then the primary restarts in its place.
+    None where there is no replica but delayed ones; then the primary restarts in its place.
     """
-    if target.manifest.postgres.replicas == 0:
+    settings = target.manifest.postgres
+    if settings.replicas == len(settings.apply_delay):
         return None
-    role = "sync_standby" if target.manifest.postgres.synchronous else "replica"
+    role = "sync_standby" if settings.synchronous else "replica"
 
     def fit(members: list[dict[str, Any]]) -> list[str]:
-        return [m["name"] for m in members if m["role"] == role and m["state"] == "streaming"]
+        able = [m for m in members if m["role"] == role and m["state"] == "streaming"]
+        return [m["name"] for m in able if m["name"] not in settings.apply_delay]
 
     return fit(_await(target, lambda now: bool(fit(now)), f"a {role} to switch over to", 30))[0]
 
@@ -271,7 +345,7 @@ def _switchover(target: Target, leader: dict[str, Any], candidate: str) -> None:
     _shell(f"{CURL} -f -X POST -d {shlex.quote(body)} {url(target, '/switchover', leader['host'])}")
     _await(
         target,
-        lambda now: _healthy(now) and any(m["name"] == candidate and m["role"] == "leader" for m in now),
+        lambda now: _healthy(target, now) and any(m["name"] == candidate and m["role"] == "leader" for m in now),
         f"switchover from {leader['name']} to {candidate}",
     )
 
@@ -280,6 +354,6 @@ def _restart(target: Target, name: str, address: str) -> None:
     """Restart one member and wait until it runs, for a while also until it no longer asks for a restart: a replica
     that started before it had replayed its primary's lower value asks again, and the next round sees it."""
     _shell(f"{CURL} -f -X POST -d '{{}}' {url(target, '/restart', address)}")
-    _await(target, _healthy, f"{name} running after its restart")
+    _await(target, partial(_healthy, target), f"{name} running after its restart")
     with suppress(Refused):
         _await(target, lambda now: not any(m["name"] == name and m.get("pending_restart") for m in now), name, 10)

@@ -27,6 +27,10 @@ def parameters(manifest: Manifest) -> dict[str, str]:
         "max_replication_slots": "10",
         "max_slot_wal_keep_size": f"{settings.max_slot_wal_keep_size}MB",
         "wal_log_hints": "on",
+        # PLAT-04, ADA-24, ADA-25
+        "archive_mode": "on",
+        "archive_command": f"pgbackrest --stanza={manifest.stanza} archive-push %p",
+        "archive_timeout": f"{settings.archive_timeout}s",
         # BAC-05
         "log_destination": "stderr",
         "logging_collector": "on",

@@ -15,6 +15,8 @@ from roles.postgres.parameters import LOGS, TLS, dynamic_configuration
 
 CONFIG = "/etc/patroni/config.yml"
 DROPIN = paths.dropin("patroni.service")
+BOOTSTRAP = f"{paths.LIBRARY}/bootstrap"
+BEFORE = f"{paths.LIBRARY}/before-patroni"
 TMPFILES = "/etc/tmpfiles.d/postgresql-common.conf"
 """Takes the place of the package's own file, which gives the log directory to root at every boot (BAC-05)."""
 
@@ -41,6 +43,7 @@ class Postgres(Role):
         return (Certificate(TLS, names, "postgres", "postgres"),)
 
     def files(self, target: Target) -> tuple[File, ...]:
+        data = paths.data_directory(target.manifest)
         passwords = {name: target.roots.password(name) for name in ("postgres", REPLICATION, REWIND)}
         config = self.render(
             "patroni.yml.j2",
@@ -54,20 +57,40 @@ class Postgres(Role):
             passwords=passwords,
             replication=REPLICATION,
             rewind=REWIND,
+            bootstrap=BOOTSTRAP,
+            data=data,
+            # A promotion asks for WAL that is not there, several times: a repository that is away must not hold it up.
+            restore_command=paths.restore_command(target.manifest, "--io-timeout=5 --no-archive-async "),
+            backup_role=paths.BACKUP_ROLE,
+            delay=target.manifest.postgres.apply_delay.get(target.host.name),
         )
         return (
             File(
                 CONFIG, config, "postgres", "postgres", "600", check="patroni --validate-config {} --ignore-listen-port"
             ),
-            File(DROPIN, self.render("patroni.service.conf", target)),
+            File(
+                BOOTSTRAP,
+                self.render(
+                    "bootstrap",
+                    target,
+                    order=paths.RECOVERY_ORDER,
+                    restoring=paths.RESTORING,
+                    restore_command=paths.restore_command(target.manifest),
+                ),
+                mode="755",
+            ),
+            File(BEFORE, self.render("before-patroni", target, data=data, restoring=paths.RESTORING), mode="755"),
+            File(DROPIN, self.render("patroni.service.conf", target, before=BEFORE)),
             File(TMPFILES, self.render("tmpfiles.conf.j2", target, logs=LOGS)),
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:
-        ready = cluster.member_is_ready(target)
-        return (Unit("patroni.service", restart=(DROPIN,), reload=(CONFIG, TLS, paths.CA), ready=ready, serial=True),)
+        ready, working = cluster.member_is_ready(target), cluster.member_is_being_made(target)
+        reload = (CONFIG, TLS, paths.CA)
+        return (Unit("patroni.service", (DROPIN,), reload, ready=ready, working=working, serial=True),)
 
     def activate(self, target: Target, changed: frozenset[str]) -> None:
+        cluster.forget_order()
         cluster.forget_hand_made_settings(target)
         config = next(file.content for file in self.files(target) if file.path == CONFIG)
         cluster.forget_hand_made_access(yaml.safe_load(config)["postgresql"]["pg_hba"])

@@ -25,7 +25,9 @@ SENTENCES: list[tuple[str, dict[str, Any], str]] = [
     ("data", {"postgres.shared_buffers": 512},
      "postgres.shared_buffers: 256 => 512: PostgreSQL restarts on db1, db2 (replicas first, then a switchover, the old "
      "primary last)"),
-    ("data", {"etcd.election_ms": 2000}, "etcd.election_ms: 1000 => 2000: etcd restarts on db1, db2, edge1"),
+    ("store", {"etcd.election_ms": 2000}, "etcd.election_ms: 1000 => 2000: etcd restarts on db1, db2, edge1"),
+    ("store", {"repository.processes": 4},
+     "repository.processes: 2 => 4: pgBackRest's server restarts on db1, db2, ops1"),
     ("edge", {"redis.maxmemory": 128}, "redis.maxmemory: 256 => 128: Redis restarts on edge1"),
     ("edge", {"pgbouncer.default_pool_size": 10},
      "pgbouncer.default_pool_size: 20 => 10: PgBouncer reloads on edge1"),
@@ -46,8 +48,18 @@ def test_a_single_server_is_told_as_such() -> None:
 
 
 def test_several_changes_are_all_told() -> None:
-    told = impact(step("data"), step("data", patch={"postgres.work_mem": 4, "etcd.heartbeat_ms": 50}))
-    assert [line.split(":")[0] for line in told] == ["etcd.heartbeat_ms", "postgres.work_mem"]
+    told = impact(step("edge"), step("edge", patch={"redis.maxmemory": 128, "haproxy.fall": 3}))
+    assert [line.split(":")[0] for line in told] == ["haproxy.fall", "redis.maxmemory"]
+
+
+def test_a_new_schedule_touches_no_service() -> None:
+    """PLAT-45: cron reads its files by itself."""
+    assert (
+        impact(
+            step("backup"), step("backup", patch={"schedule.full": "0 3 * * *", "products.ruleiq.max_client_conn": 50})
+        )
+        == []
+    )
 
 
 def test_no_change_is_told_as_nothing() -> None:

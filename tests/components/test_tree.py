@@ -26,7 +26,7 @@ def test_the_tree_reads_as_the_environment_is(dev: Program) -> None:
     tree = [(r.kind, r.name, r.parent) for r in dev.resources]
     assert {kind for kind, _, parent in tree if parent == "keel-dev"} == {"Hosts", "Platform"}
     assert [name for kind, name, _ in tree if kind == "Host"] == HOSTS
-    assert [name for kind, name, _ in tree if kind == "Converge"] == ["base", "data", "edge"]
+    assert [name for kind, name, _ in tree if kind == "Converge"] == ["base", "store", "data", "edge", "backup"]
     for host in HOSTS:
         kinds = sorted(kind for kind, _, parent in tree if parent == host and kind != "Volume")
         assert kinds == ["Container", "Drain", "Ready"]
@@ -47,11 +47,16 @@ def test_hosts_form_a_chain_of_drain_container_and_gate(dev: Program) -> None:
 def test_the_platform_comes_in_order(dev: Program) -> None:
     """PLAT-28: hosts, roles, databases, migrations, verification."""
     assert {f"{host}-ready" for host in HOSTS} <= dev.one("Converge", "base").dependencies
-    assert "base" in dev.one("Converge", "data").dependencies
+    assert "base" in dev.one("Converge", "store").dependencies
+    assert "store" in dev.one("Recovery", "recovery").dependencies
+    assert "recovery" in dev.one("Converge", "data").dependencies
     assert "data" in dev.one("Converge", "edge").dependencies
+    assert "edge" in dev.one("Converge", "backup").dependencies
     assert "data" in dev.one("Databases", "databases").dependencies
     assert "databases" in dev.one("Migration", "jeex_idea").dependencies
-    assert {"base", "data", "edge", "jeex_idea"} <= dev.one("Verification", "verification").dependencies
+    assert {"base", "store", "data", "edge", "backup", "jeex_idea"} <= dev.one(
+        "Verification", "verification"
+    ).dependencies
     assert not any("verification" in resource.dependencies for resource in dev.resources)
 
 
@@ -141,7 +146,7 @@ def test_machines_that_exist_get_no_container(staging: Program) -> None:
     assert staging.of("Container", "Volume", "Network", "HostImage", "Drain") == []
     identities = staging.one("Converge", "base").inputs["identities"]
     assert identities["db1"] == "db1.staging.example:22"
-    assert len(staging.of("Converge", "Databases", "Migration", "Verification")) == 5 + len(catalogue())
+    assert len(staging.of("Converge", "Databases", "Migration", "Verification")) == 7 + len(catalogue())
 
 
 def test_ci_is_one_container(ci: Program) -> None:

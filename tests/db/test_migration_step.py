@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
@@ -12,6 +12,7 @@ from environment.manifest import Manifest
 from environment.products import Product
 from environment.program import load
 from ops import migration
+from ops.repository import RepositoryFailed
 from ops.session import Session
 from tests.db.fixtures import only
 from tests.db.server import Server
@@ -26,6 +27,20 @@ class Direct:
 
     server: Server
     manifest: Manifest
+    written: list[str] = field(default_factory=list)
+    """What the backup host was told."""
+    backup: str = "true"
+    """Shell that stands for a backup on it."""
+
+    def run(self, host: str, command: str) -> str:
+        """A short command on a host."""
+        self.written.append(command)
+        return ""
+
+    def ssh(self, host: str, command: str) -> list[str]:
+        """A long one, as the argv that runs it."""
+        self.written.append(command)
+        return ["sh", "-c", self.backup]
 
     @contextmanager
     def direct(self) -> Iterator[tuple[str, int]]:
@@ -85,6 +100,30 @@ def test_the_restore_point_is_in_the_wal(server: Server, product: Product, empty
     name = line.rpartition(" ")[2]
     assert len(name) < 64
     assert f'restore point "{name}" created' in server.log()
+
+
+def test_the_restore_point_is_written_down_in_the_repository(server: Server, product: Product, empty: str) -> None:
+    """PLAT-34: a recovery to it must know which backup is older."""
+    direct = session(server, product)
+    (line,) = (line for line in apply(direct, product) if "restore point" in line)
+    (entry,) = direct.written
+    assert line.rpartition(" ")[2] in entry and "restore-points.jsonl" in entry
+
+
+def test_where_data_is_guarded_a_backup_comes_first(server: Server, product: Product, empty: str) -> None:
+    """JEEX-24: in staging and production, and where the stack file asks for it."""
+    direct = session(server, product, "staging")
+    apply(direct, product)
+    assert "job --follow incremental" in direct.written[0] and "restore-points" in direct.written[1]
+
+
+def test_a_failed_backup_stops_the_migration(server: Server, product: Product, empty: str) -> None:
+    """JEEX-24."""
+    direct = replace(session(server, product, "staging"), backup="echo no space left; exit 82")
+    with pytest.raises(RepositoryFailed, match="no space left"):
+        apply(direct, product)
+    with server.superuser(product.name) as connection:
+        assert connection.execute("select to_regclass('alembic.alembic_version')").fetchone() == (None,)
 
 
 def test_held_it_stays_behind_and_closed(server: Server, product: Product, empty: str) -> None:

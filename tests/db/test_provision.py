@@ -42,6 +42,11 @@ REPAIRED = [
         "grant USAGE on schema public to jeex_user",
     ),
     ("DROP EXTENSION pg_stat_statements", "jeex_idea", "create extension pg_stat_statements in jeex_idea"),
+    (
+        "REVOKE EXECUTE ON FUNCTION pg_create_restore_point(text) FROM keel_backup",
+        "jeex_idea",
+        "let keel_backup call pg_create_restore_point(text) in jeex_idea",
+    ),
     ("ALTER SCHEMA auth OWNER TO postgres", "jeex_idea", "give schema auth in jeex_idea to jeex_idea_auth"),
     (
         "ALTER TABLE projects OWNER TO jeex_user",

@@ -42,7 +42,7 @@ def session(server: Server) -> Session:
     )
 
     def ssh(_host: str, command: str) -> list[str]:
-        return ["docker", "exec", "-i", server.container, "sh", "-c", access + command]
+        return ["docker", "exec", "-i", "-u", "root", server.container, "sh", "-c", access + command]
 
     faked: Any = SimpleNamespace(manifest=manifest, ssh=ssh, leader=lambda: SimpleNamespace(name="db1"))
     return cast(Session, faked)

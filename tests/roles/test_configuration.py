@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from environment.settings import ProductSettings, Release
+from environment.settings import ProductSettings, Release, Repository
 from environment.types import Kind
 from roles.postgres.parameters import parameters
 from tests.roles.targets import files, manifest_of
@@ -21,6 +21,9 @@ PARAMETERS = {
     },
     "JEEX-02": {"io_method": "worker"},
     "PLAT-04, PLAT-37": {"wal_level": "replica", "hot_standby": "on"},
+    "PLAT-04, ADA-24, ADA-25": {
+        "archive_mode": "on", "archive_command": "pgbackrest --stanza=dev archive-push %p", "archive_timeout": "60s",
+    },
     "PLAT-38": {"max_slot_wal_keep_size": "2048MB"},
     "BAC-05": {
         "log_destination": "stderr", "logging_collector": "on", "log_directory": "/var/log/postgresql",
@@ -73,7 +76,9 @@ def test_older_servers_get_no_parameter_they_do_not_know() -> None:
 
 def test_new_clusters_have_checksums_and_an_explicit_locale() -> None:
     """PLAT-02: encoding UTF8, collate and ctype from the stack, not from an image."""
-    assert patroni()["bootstrap"]["initdb"] == [{"encoding": "UTF8"}, {"locale": "C.UTF-8"}, "data-checksums"]
+    made = files("postgres")["/usr/local/lib/keel/bootstrap"].content
+    for option in ("--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums"):
+        assert f'"{option}"' in made
 
 
 @pytest.mark.parametrize(("stack", "synchronous"), [("dev", True), ("ci", False), ("staging", True)])
@@ -255,3 +260,17 @@ def test_bootstrap_configuration_is_what_the_role_keeps_current() -> None:
         if line.strip().startswith("dcs:")
     )
     assert json.loads(line.partition("dcs:")[2])["postgresql"]["parameters"] == parameters(manifest_of("dev"))
+
+
+def test_wal_is_dropped_only_where_a_stack_says_so() -> None:
+    """PLAT-38: by default nothing is; where it is, at the limit of which the alerts tell, and on database hosts alone."""
+
+    def lines(host: str, full: str) -> list[str]:
+        settings = Repository(archive_limit=512, archive_full=full)
+        content = files("pgbackrest", host=host, repository=settings)["/etc/pgbackrest/pgbackrest.conf"].content
+        return [line for line in content.splitlines() if "queue-max" in line]
+
+    assert lines("db1", "keep") == [] and lines("ops1", "drop") == []
+    assert lines("db1", "drop") == [f"archive-push-queue-max={512 * 2**20}"]
+    watch = files("jobs", repository=Repository(archive_limit=512))["/usr/local/lib/keel/watch-archive"].content
+    assert "LIMIT = 512 * alerts.MIB" in watch

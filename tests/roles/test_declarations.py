@@ -132,6 +132,8 @@ WITHOUT_FILES = {
 def other(model: Model, name: str) -> Any:
     """A value of the field other than the present one."""
     value = getattr(model, name)
+    if isinstance(value, dict):
+        return {**value, "db2": 60}
     choices = get_args(type(model).model_fields[name].annotation)
     if choices:
         return next(choice for choice in choices if choice != value)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -166,6 +168,21 @@ def test_a_unit_that_drifted_is_enabled_and_started(found: UnitState | None) -> 
     assert "systemctl start etcd.service || { journalctl -u etcd.service" in start
 
 
-def test_waiting_has_an_end() -> None:
-    (wait,) = commands(operations.awaited, "curl -f 'https://x'", 5)
-    assert wait.startswith("timeout 5 sh -c ")
+@pytest.mark.parametrize(("ready", "working", "ends_well"), [("true", "false", True), ("false", "false", False)])
+def test_waiting_has_an_end(ready: str, working: str, ends_well: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A unit that neither serves nor works is given up with its own words."""
+    monkeypatch.setattr(operations, "PATIENCE", 1)
+    (wait,) = commands(operations.unit_ready, Unit("etcd.service", ready=ready, working=working))
+    done = subprocess.run(["sh", "-c", f"journalctl() {{ echo said; }}; {wait}"], capture_output=True, text=True)
+    assert (done.returncode == 0) is ends_well
+    assert ("said" in done.stderr) is not ends_well
+
+
+def test_a_unit_at_work_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restore may take longer than a start."""
+    monkeypatch.setattr(operations, "PATIENCE", 2)
+    looks = tmp_path / "looks"
+    ready = f"[ $(wc -l < {looks}) -ge 20 ]"
+    unit = Unit("patroni.service", ready=f"{{ echo >> {looks}; {ready}; }}", working="true")
+    (wait,) = commands(operations.unit_ready, unit)
+    assert subprocess.run(["sh", "-c", wait], timeout=30).returncode == 0

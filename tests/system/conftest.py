@@ -1,6 +1,7 @@
 """Environments shared by the system tests: one like dev, one like ci, brought up once and removed at the end.
 
-The files carry numbers because order matters: what is brought up first is broken and repaired next and destroyed last.
+The files carry numbers because order matters: what is brought up first is broken and repaired next and destroyed last. The two
+environments have nothing to do with each other, so that two runs, `--like dev` and `--like ci`, can go on side by side (tools/test).
 """
 
 from __future__ import annotations
@@ -11,23 +12,47 @@ import pytest
 
 from ops.session import Session
 from tests.system.environments import Ephemeral, discard, prepare
-from tests.system.inventory import Inventory, take_inventory
+from tests.system.inventory import images
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--like ci`: the environment like ci and what is of its size; `--like dev`: all others; without it everything."""
+    parser.addoption("--like", choices=("dev", "ci"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests that `--like` asks for."""
+    wanted = config.getoption("--like")
+    if wanted:
+        left_out = [item for item in items if _like(item) != wanted]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if _like(item) == wanted]
+
+
+def _like(item: pytest.Item) -> str:
+    params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    small = "ci" in getattr(item, "fixturenames", ()) or params.get("like") == "ci" or item.path.stem in SMALL
+    return "ci" if small else "dev"
+
+
+SMALL = frozenset({"test_45_products"})
+"""Files whose tests make environments of their own, like ci."""
 
 
 @pytest.fixture(scope="session")
-def before() -> Inventory:
-    """What was on the machine before the first environment."""
-    return take_inventory()
+def before() -> frozenset[str]:
+    """The images on the machine before the first environment."""
+    return images()
 
 
 @pytest.fixture(scope="session")
-def dev(before: Inventory) -> Iterator[Ephemeral]:
+def dev(before: frozenset[str]) -> Iterator[Ephemeral]:
     """An environment with dev's topology."""
     yield from _environment("dev")
 
 
 @pytest.fixture(scope="session")
-def ci(before: Inventory) -> Iterator[Ephemeral]:
+def ci(before: frozenset[str]) -> Iterator[Ephemeral]:
     """An environment with ci's topology."""
     yield from _environment("ci")
 

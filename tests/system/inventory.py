@@ -1,41 +1,33 @@
-"""What is on the machine, to compare before and after."""
+"""What an environment could leave behind on the machine."""
 
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, fields
 from pathlib import Path
 
 from ops.docker import docker
+from ops.session import PREFIX
+
+LISTINGS = {
+    "containers": ("ps", "-a", "--format", "{{.Names}}"),
+    "volumes": ("volume", "ls", "--format", "{{.Name}}"),
+    "networks": ("network", "ls", "--format", "{{.Name}}"),
+}
+FOLDERS = (Path(tempfile.gettempdir()), Path("/dev/shm"))
 
 
-@dataclass(frozen=True)
-class Inventory:
-    """Names of everything an environment could leave behind."""
-
-    containers: frozenset[str]
-    volumes: frozenset[str]
-    networks: frozenset[str]
-    images: frozenset[str]
-    files: frozenset[str]
-
-    def added(self, before: Inventory) -> dict[str, set[str]]:
-        """Kind → what is here and was not there before; empty when nothing was left."""
-        found = {item.name: set(getattr(self, item.name) - getattr(before, item.name)) for item in fields(self)}
-        return {kind: names for kind, names in found.items() if names}
+def leftovers(environment: str) -> dict[str, list[str]]:
+    """Kind → what bears the environment's name, and the sessions of processes that are gone; empty when nothing is left."""
+    found = {kind: [n for n in docker(*listing).splitlines() if environment in n] for kind, listing in LISTINGS.items()}
+    files = [path for folder in FOLDERS for path in folder.glob("keel-*")]
+    found["files"] = [str(path) for path in files if environment in path.name or _abandoned(path)]
+    return {kind: names for kind, names in found.items() if names}
 
 
-def take_inventory() -> Inventory:
-    """Everything there is now."""
-    folders = (Path(tempfile.gettempdir()), Path("/dev/shm"))
-    return Inventory(
-        containers=_listed("ps", "-a", "--format", "{{.Names}}"),
-        volumes=_listed("volume", "ls", "--format", "{{.Name}}"),
-        networks=_listed("network", "ls", "--format", "{{.Name}}"),
-        images=_listed("images", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"),
-        files=frozenset(str(p) for folder in folders for p in folder.glob("keel-*")),
-    )
+def images() -> frozenset[str]:
+    """Every image there is, by its id."""
+    return frozenset(docker("images", "-q", "--no-trunc").split())
 
 
-def _listed(*arguments: str) -> frozenset[str]:
-    return frozenset(docker(*arguments).splitlines())
+def _abandoned(path: Path) -> bool:
+    return path.name.startswith(PREFIX) and not Path("/proc", path.name.removeprefix(PREFIX).partition("-")[0]).exists()

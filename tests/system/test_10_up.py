@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from environment.products import catalogue
 from ops.session import Session
 from tests.system.environments import Ephemeral
@@ -43,11 +45,12 @@ def test_the_same_for_ci(ci: Ephemeral) -> None:
     ci.pulumi("preview", "--refresh", "--expect-no-changes")
 
 
-def test_every_operation_is_idempotent(dev: Ephemeral, ci: Ephemeral) -> None:
+@pytest.mark.parametrize("like", ["dev", "ci"])
+def test_every_operation_is_idempotent(like: str, request: pytest.FixtureRequest) -> None:
     """PLAT-48: all roles again, digests ignored, change nothing at all."""
-    for ephemeral in (dev, ci):
-        outcome = json.loads(ephemeral.keel("converge", "--all", "--json").stdout)
-        assert outcome["operations"] > 50 and outcome["changes"] == []
+    ephemeral: Ephemeral = request.getfixturevalue(like)
+    outcome = json.loads(ephemeral.keel("converge", "--all", "--json").stdout)
+    assert outcome["operations"] > 50 and outcome["changes"] == []
 
 
 def test_outputs_name_drivers_and_hide_passwords(dev: Ephemeral) -> None:

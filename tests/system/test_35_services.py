@@ -11,9 +11,10 @@ from roles.kit.declare import Target
 from roles.order import of_stage
 
 LONG_RUNNING = {
-    "db1": ["etcd.service", "patroni.service", "cron.service"],
-    "db2": ["etcd.service", "patroni.service"],
+    "db1": ["etcd.service", "patroni.service", "keel-pgbackrest.service", "cron.service"],
+    "db2": ["etcd.service", "patroni.service", "keel-pgbackrest.service"],
     "edge1": ["etcd.service", "haproxy.service", "pgbouncer.service", "redis-server.service", "ssh.service"],
+    "ops1": ["keel-pgbackrest.service", "cron.service"],
 }
 
 

@@ -10,7 +10,7 @@ from ops.cluster import etcd_health
 from ops.docker import docker
 from ops.session import Session
 from tests.system.environments import Ephemeral
-from tests.system.writer import Writer
+from tests.system.writer import Writer, forget_writes, written
 
 
 @contextmanager
@@ -52,9 +52,7 @@ def test_hosts_are_replaced_one_at_a_time(dev: Ephemeral) -> None:
         after = {host: docker("inspect", "-f", "{{.Id}}", dev.container(host)) for host in before}
         assert not [host for host in before if before[host] == after[host]]
         assert lost == []
-        with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
-            found = {row[0] for row in connection.execute("select email from users where email like 'writer-%'")}
-            connection.execute("delete from users where email like 'writer-%'")
-            connection.commit()
+        found = written(session)
+        forget_writes(session)
         assert len(writer.acknowledged) > 20
         assert set(writer.acknowledged) - found == set()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import TracebackType
 
 import psycopg
@@ -10,14 +13,30 @@ import psycopg
 from environment.derive import Roots
 from environment.manifest import Manifest
 from environment.urls import product_urls
+from ops.session import Session
+
+EVERY = "select email from users where email like 'writer-%'"
+
+
+@dataclass(frozen=True)
+class Write:
+    """One committed row: its commit lies between the two times."""
+
+    began: datetime
+    acknowledged: datetime
 
 
 class Writer:
-    """Inserts users one by one, as a product would; ``acknowledged`` holds the e-mail of every committed one."""
+    """Inserts users one by one, as a product would; ``acknowledged`` holds the e-mail of every committed one, in order.
 
-    def __init__(self, manifest: Manifest, roots: Roots) -> None:
+    ``pause``: seconds between two rows.
+    """
+
+    def __init__(self, manifest: Manifest, roots: Roots, pause: float = 0.02) -> None:
         self.url = product_urls(manifest, roots, manifest.products["jeex_idea"].product)["application"]
-        self.acknowledged: list[str] = []
+        self.acknowledged: dict[str, Write] = {}
+        self._pause = pause
+        self._name = secrets.token_hex(4)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._write, daemon=True)
 
@@ -38,10 +57,24 @@ class Writer:
                 with psycopg.connect(self.url, connect_timeout=5, autocommit=True) as connection:
                     while not self._stop.is_set():
                         number += 1
-                        email = f"writer-{number}@test.example"
+                        email = f"writer-{self._name}-{number}@test.example"
+                        began = datetime.now(UTC)
                         with connection.transaction():
                             connection.execute("select auth.register_user(%s, %s)", (email, "Writer"))
-                        self.acknowledged.append(email)
-                        self._stop.wait(0.02)
+                        self.acknowledged[email] = Write(began, datetime.now(UTC))
+                        self._stop.wait(self._pause)
             except psycopg.Error:
                 self._stop.wait(0.2)  # a switchover: connect again, as a product does
+
+
+def written(session: Session) -> set[str]:
+    """The e-mails of all writers' rows that are there."""
+    with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
+        return {str(row[0]) for row in connection.execute(EVERY)}
+
+
+def forget_writes(session: Session) -> None:
+    """Remove all writers' rows."""
+    with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
+        connection.execute("delete from users where email like 'writer-%'")
+        connection.commit()

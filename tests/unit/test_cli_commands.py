@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,14 @@ from typer.testing import CliRunner, Result
 
 from db.difference import Difference
 from environment.load import ROOT
+from ops import repository
 from ops.cli.app import app
 from ops.cli.converging import Outcome, run
-from ops.session import Unreachable
+from ops.cli.facts import AlertFacts, WatchFacts
+from ops.repository import RepositoryFailed, Stanza
+from ops.session import Session, Unreachable
+from roles import paths
+from roles.jobs.continuity import COVERED, OPEN, Hole
 from tests.unit.cli_fakes import CLOSED_PORT, facts, opened, program, project, session, stack_file
 
 
@@ -47,6 +53,83 @@ def test_status_tells_by_its_exit_status(
     result = keel("status")
     assert result.exit_code == status
     assert ("unprotected" if changes.get("synchronous_mode") is False else "protected") in result.stdout
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize(("result", "status"), [("passed", 0), ("failed", 3)])
+def test_a_drill_tells_its_result(monkeypatch: pytest.MonkeyPatch, result: str, status: int) -> None:
+    """ADA-27: by its exit status; the report stays to be shown again."""
+    report = {"result": result, "text": f"drill of dev: {result}\n", "checks": [{"name": "a", "objections": []}]}
+    report |= dict.fromkeys(("began", "backup", "known", "rto_seconds", "rpo_seconds"), "-")
+    monkeypatch.setattr("ops.drill.run", lambda *_: report)
+    monkeypatch.setattr("ops.drill.reports", lambda _: [report])
+    for shown in (keel("drill"), keel("drill", "--last")):
+        assert (shown.exit_code, shown.stdout) == (status, report["text"])
+    assert json.loads(keel("drill", "--last", "--json").stdout) == report
+    assert result in keel("drill", "--list").stdout and keel("drill", "--list").exit_code == 0
+
+
+@pytest.mark.usefixtures("fake")
+def test_without_a_drill_there_is_no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ops.drill.reports", lambda _: [])
+    told = keel("drill", "--last")
+    assert told.exit_code == 2 and "there was no drill yet" in told.stderr
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_drill_that_left_no_report_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an earlier one found is not taken for its result."""
+
+    def follow(*_: object) -> None:
+        raise RepositoryFailed("ops1: ended with status 255")
+
+    monkeypatch.setattr("ops.repository.follow", follow)
+    monkeypatch.setattr("ops.drill.reports", lambda _: [{"began": "last week", "result": "passed"}])
+    told = keel("drill")
+    assert told.exit_code == 2 and "ended with status 255" in told.stderr
+
+
+@pytest.mark.usefixtures("fake")
+def test_status_shows_the_alerts_of_the_backup_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAT-38: in both forms; a host that has not looked yet is said."""
+    alert = AlertFacts(alert="archive_waiting", severity="warning", text="WAL waits", since="then")
+    watch = WatchFacts(looked="then", seconds_ago=3, alerts=(alert,))
+    monkeypatch.setattr("ops.cli.collect.collect", lambda _: facts(watch=watch))
+    shown = keel("status")
+    assert shown.exit_code == 0 and "archive_waiting" in shown.stdout and "WAL waits" in shown.stdout
+    assert json.loads(keel("status", "--json").stdout)["watch"]["alerts"][0]["alert"] == "archive_waiting"
+    monkeypatch.setattr("ops.cli.collect.collect", lambda _: facts())
+    assert "archive_unwatched" in keel("status").stdout
+
+
+HOLE = Hole(
+    "000000010000000000000008", "00000001000000000000000D", 6, "0/8000000", "0/E000000", "2026-11-22T09:00:00Z",
+    "2026-11-22T10:00:00Z", "2026-11-22T09:30:00Z", COVERED,
+)  # fmt: skip
+
+
+@pytest.mark.usefixtures("fake")
+def test_holes_are_listed_and_acknowledged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAT-33: `backup list` names what cannot be reached; what nobody made a backup after cannot be acknowledged."""
+    held = Stanza.model_validate({"name": "dev", "status": {"code": 0, "message": "ok"}})
+    monkeypatch.setattr(repository, "stanza", lambda _: held)
+    files = {paths.HOLES: [HOLE.line, replace(HOLE, first="A" * 24, until="", state=OPEN).line]}
+
+    def run_there(_session: object, _host: str, command: str, **_: object) -> str:
+        if command.startswith("echo"):
+            files[paths.HOLES] += shlex.split(command)[1].splitlines()
+        return "\n".join(files.get(command.split()[1], []))
+
+    monkeypatch.setattr(Session, "run", run_there)
+    shown = keel("backup", "list")
+    assert "cannot be reached" in shown.stdout and "the next full backup" in " ".join(shown.stdout.split())
+    assert [hole["state"] for hole in json.loads(keel("backup", "list", "--json").stdout)["holes"]] == [COVERED, OPEN]
+    told = keel("backup", "acknowledge").stdout
+    assert "no moment between 2026-11-22T09:00:00Z and 2026-11-22T10:00:00Z can be restored" in told
+    assert "AAAA" not in told
+    assert "no hole waits" in keel("backup", "acknowledge").stdout
+    found = json.loads(keel("backup", "list", "--json").stdout)["holes"]
+    assert [hole["acknowledged"] for hole in found] == [True, False], "it stays listed"
 
 
 @pytest.mark.usefixtures("fake")
@@ -129,7 +212,7 @@ def test_converge_ends_with_its_figures(monkeypatch: pytest.MonkeyPatch, outcome
 
 
 @pytest.mark.usefixtures("fake")
-@pytest.mark.parametrize(("option", "what"), [("--host", "db1, db2"), ("--stage", "base, data, edge")])
+@pytest.mark.parametrize(("option", "what"), [("--host", "db1, db2"), ("--stage", "base, store, data, edge, backup")])
 def test_converge_refuses_an_unknown_place_before_it_asks_a_host(option: str, what: str) -> None:
     result = keel("converge", option, "nope")
     assert result.exit_code == 2

@@ -48,6 +48,16 @@ def test_a_wrong_passphrase_is_told_with_what_to_do(folder: Path) -> None:
         context.load_environment("staging")
 
 
+def test_an_environment_may_have_a_passphrase_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clone opens two environments at once; Pulumi's variable holds one."""
+    stack_file(folder, "staging", ENCRYPTED)
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "production's")
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE_STAGING", "staging's")
+    program(folder / "bin", "pulumi", 'echo "with $PULUMI_CONFIG_PASSPHRASE" >&2; exit 255')
+    with pytest.raises(context.SecretsUnavailable, match="with staging's"):
+        context.load_environment("staging")
+
+
 def test_no_pulumi_is_told_with_what_to_do(folder: Path) -> None:
     stack_file(folder, "staging", ENCRYPTED)
     with pytest.raises(context.SecretsUnavailable, match="tools/setup"):

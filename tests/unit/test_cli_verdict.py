@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from ops.cli.facts import HostFacts, RedisFacts, ServerFacts, Standby
+from ops.cli.facts import AlertFacts, HostFacts, RedisFacts, ServerFacts, Standby, WatchFacts
 from ops.cli.verdict import judge
+from ops.cluster import Member
 from tests.unit.cli_fakes import LEADER, PRIMARY, REPLICA, SYNC_STANDBY, facts
 
 
@@ -94,6 +95,19 @@ def test_every_problem_is_told_and_makes_the_exit_status_1(changes: dict[str, ob
     assert verdict.exit_status == 1
 
 
+def _watch(severity: str, seconds_ago: int = 30) -> WatchFacts:
+    alert = AlertFacts(alert="archive_waiting", severity=severity, text="WAL waits", since="then")
+    return WatchFacts(looked="then", seconds_ago=seconds_ago, alerts=(alert,))
+
+
+def test_a_critical_alert_of_the_backup_host_is_a_problem() -> None:
+    """PLAT-38: a warning is shown and changes nothing; that nobody looks is a problem too."""
+    assert judge(facts(watch=_watch("critical"))).problems == ("WAL waits",)
+    assert judge(facts(watch=_watch("warning"))).problems == ()
+    (problem,) = judge(facts(watch=_watch("warning", 301))).problems
+    assert problem == "the backup host has not looked at the archive since then"
+
+
 @pytest.mark.parametrize("current", [None, "002"])
 def test_a_database_behind_this_checkout_is_a_problem(current: str | None) -> None:
     """PLAT-42: migration head."""
@@ -101,3 +115,14 @@ def test_a_database_behind_this_checkout_is_a_problem(current: str | None) -> No
     verdict = judge(facts(heads=(head,)))
     assert verdict.problems == (f"jeex_idea: at revision {current or 'none'}, this checkout has 003",)
     assert verdict.exit_status == 1
+
+
+def test_a_delayed_replica_is_well() -> None:
+    """PLAT-37: behind on purpose, on the archive or still on the timeline before; any other one would be a problem."""
+    behind = Member("db3", "replica", "in archive recovery", 1, 10**9, False, delay=60)
+    members = (replace(LEADER, timeline=2), replace(SYNC_STANDBY, timeline=2), behind)
+    servers = (*facts().servers, REPLICA.model_copy(update={"host": "db3"}))
+    found = facts(members=members, expected_members=("db1", "db2", "db3"), replicas=2, servers=servers)
+    assert judge(found).well
+    late = found.model_copy(update={"members": (*members[:2], replace(behind, delay=0))})
+    assert judge(late).problems == ("db3: PostgreSQL is in archive recovery",)

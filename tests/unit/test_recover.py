@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ops import recover
+from ops import recover, stack
 
 
 class Pulumi:
@@ -20,7 +20,7 @@ class Pulumi:
         self.state, self.imported = state, ""
         self.calls: list[tuple[str, ...]] = []
 
-    def __call__(self, *arguments: str, given: str | None = None) -> str:
+    def __call__(self, *arguments: str, given: str | None = None, backend: Path | None = None) -> str:
         self.calls.append(arguments)
         self.imported = given or self.imported
         return json.dumps(self.state)
@@ -49,22 +49,22 @@ def dead_process() -> int:
 
 def test_a_dead_lock_is_removed(backend: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pulumi = Pulumi({"deployment": {}})
-    monkeypatch.setattr(recover, "_pulumi", pulumi)
+    monkeypatch.setattr(stack, "pulumi", pulumi)
     lock(backend, dead_process(), socket.gethostname())
     recover.main("dev")
     assert ("cancel", "--yes", "-s", "dev") in pulumi.calls
 
 
 def test_a_lock_of_another_machine_is_respected(backend: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recover, "_pulumi", Pulumi({"deployment": {}}))
+    monkeypatch.setattr(stack, "pulumi", Pulumi({"deployment": {}}))
     lock(backend, dead_process(), "elsewhere")
-    with pytest.raises(recover.Busy, match=r"ann@elsewhere .*Nothing was changed"):
+    with pytest.raises(stack.Busy, match=r"ann@elsewhere .*Nothing was changed"):
         recover.main("dev")
 
 
 def test_a_process_number_used_again_by_another_program_is_dead(backend: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pulumi = Pulumi({"deployment": {}})
-    monkeypatch.setattr(recover, "_pulumi", pulumi)
+    monkeypatch.setattr(stack, "pulumi", pulumi)
     lock(backend, os.getpid(), socket.gethostname())
     recover.main("dev")
     assert ("cancel", "--yes", "-s", "dev") in pulumi.calls
@@ -73,20 +73,20 @@ def test_a_process_number_used_again_by_another_program_is_dead(backend: Path, m
 def test_pending_operations_are_dropped_and_nothing_else(backend: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     resources = [{"urn": "a", "id": "1"}]
     pulumi = Pulumi({"deployment": {"resources": resources, "pending_operations": [{"type": "creating"}]}})
-    monkeypatch.setattr(recover, "_pulumi", pulumi)
+    monkeypatch.setattr(stack, "pulumi", pulumi)
     recover.main("dev")
     assert json.loads(pulumi.imported) == {"deployment": {"resources": resources}}
 
 
 def test_a_clean_state_is_not_imported(backend: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pulumi = Pulumi({"deployment": {"resources": []}})
-    monkeypatch.setattr(recover, "_pulumi", pulumi)
+    monkeypatch.setattr(stack, "pulumi", pulumi)
     recover.main("dev")
     assert pulumi.imported == ""
 
 
 def test_containers_of_a_lost_state_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty state beside running containers is another backend or a loss, not what a killed run leaves."""
+    """A state without any of the running containers is another backend or a loss, unless a run was killed on its way to one."""
     removed: list[tuple[str, ...]] = []
 
     def docker(*arguments: str) -> str:
@@ -97,24 +97,41 @@ def test_containers_of_a_lost_state_are_left_alone(monkeypatch: pytest.MonkeyPat
         return ""
 
     monkeypatch.setattr(recover, "docker", docker)
-    with pytest.raises(recover.Unrecorded, match=r"knows nothing of it\. Nothing was changed"):
-        recover._remove_unrecorded("dev", [])
-    recover._remove_unrecorded("dev", [{"urn": "network", "id": "n"}])
+    network = {"urn": "network", "id": "n"}
+    for resources, interrupted in (([], False), ([], True), ([network], False)):
+        with pytest.raises(recover.Unrecorded, match=r"knows none of them\. Nothing was changed.*keel --env dev adopt"):
+            recover._remove_unrecorded("dev", resources, interrupted)
+    recover._remove_unrecorded("dev", [{"urn": "db1", "id": "abc"}], False)
+    assert removed == []
+    recover._remove_unrecorded("dev", [network], True)
     assert removed == [("rm", "-f", "abc")]
 
 
-def test_stopped_containers_are_started_and_lost_ones_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_containers_are_started_and_what_is_lost_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAT-36: also volumes and networks, for a refresh fails where a volume has vanished."""
     started: list[tuple[str, ...]] = []
 
     def docker(*arguments: str) -> str:
         if arguments[0] == "start":
             started.append(arguments)
-        return "a running\nb exited"
+        return {"ps": "a running\nb exited", "volume": "kept", "network": ""}.get(arguments[0], "")
 
     pulumi = Pulumi({})
     monkeypatch.setattr(recover, "docker", docker)
-    monkeypatch.setattr(recover, "_pulumi", pulumi)
-    kind = "docker:index/container:Container"
-    recover._notice_missing("dev", [{"type": kind, "id": i, "urn": f"urn::{i}"} for i in "abc"])
+    monkeypatch.setattr(stack, "pulumi", pulumi)
+    container, volume, network = (
+        f"docker:index/{kind}" for kind in ("container:Container", "volume:Volume", "network:Network")
+    )
+    resources = [
+        {"type": network, "id": "n", "urn": "urn::n"},
+        {"type": volume, "id": "kept", "urn": "urn::kept"},
+        {"type": volume, "id": "lost", "urn": "urn::lost"},
+        *({"type": container, "id": i, "urn": f"urn::{i}", "dependencies": ["urn::kept", "urn::lost"]} for i in "abc"),
+        {"type": "step", "urn": "urn::ready", "propertyDependencies": {"container": ["urn::c"], "image": None}},
+    ]
+    recover._notice_missing("dev", {"version": 3, "deployment": {"resources": resources}})
     assert started == [("start", "b")]
-    assert pulumi.calls == [("refresh", "--yes", "--skip-preview", "-s", "dev", "--target", "urn::c")]
+    left = json.loads(pulumi.imported)["deployment"]["resources"]
+    assert [resource["urn"] for resource in left] == ["urn::kept", "urn::a", "urn::b", "urn::ready"]
+    assert left[1]["dependencies"] == ["urn::kept"]
+    assert left[3]["propertyDependencies"] == {"container": [], "image": []}

@@ -27,6 +27,25 @@ class Bad(NamedTuple):
 
 
 TYPES = [
+    Bad("minute that no hour has", "dev", {"schedule.full": "99 2 * * *"}, "schedule.full", "five fields of numbers"),
+    Bad("four fields", "dev", {"schedule.full": "0 2 * *"}, "schedule.full", "five fields of numbers"),
+    Bad("span backwards", "dev", {"schedule.incremental": "0 20-8 * * *"}, "schedule.incremental", "or off"),
+    Bad(
+        "no end of a recovery",
+        "dev",
+        {"recovery": {"token": "one", "to": "some time"}},
+        "recovery.to",
+        "latest, a time such as",
+    ),
+    Bad("token", "dev", {"recovery": {"token": "A token"}}, "recovery.token", "lower-case letters, digits and hyphens"),
+    Bad("no backup host", "dev", {"hosts.ops1.groups": ["monitor"]}, "hosts", "carries the group 'backup'"),
+    Bad(
+        "two backup hosts",
+        "dev",
+        {"hosts.edge1.groups": ["edge", "redis", "etcd", "backup"]},
+        "hosts",
+        "exactly one host",
+    ),
     Bad("unknown section", "dev", {"postgers": {}}, "postgers", "a known section"),
     Bad("unknown setting", "dev", {"postgres.max_conections": 50}, "postgres.max_conections", "max_connections"),
     Bad("unknown inner setting", "dev", {"network.published.etcd": 2379}, "network.published.etcd", "pgbouncer"),
@@ -51,6 +70,8 @@ VALUES = [
     Bad("unknown provider", "dev", {"environment.provider": "aws"}, "environment.provider", "'docker' or 'ssh'"),
     Bad("unknown release", "dev", {"release.debian": "sid"}, "release.debian", "'forky'"),
     Bad("unknown group", "dev", {"hosts.db1.groups": ["postgres", "etcd", "db"]}, "hosts.db1.groups.2", "'monitor'"),
+    Bad("full archive", "dev", {"repository.archive_full": "stop"}, "repository.archive_full", "'keep' or 'drop'"),
+    Bad("tiny limit", "dev", {"repository.archive_limit": 16}, "repository.archive_limit", "greater than or equal to 64"),
     Bad("no group", "dev", {"hosts.ops1.groups": []}, "hosts.ops1.groups", "at least 1"),
     Bad("no hosts", "dev", {"hosts": {}}, "hosts", "at least 1"),
     Bad("no products", "dev", {"products": {}}, "products", "at least 1"),
@@ -94,6 +115,10 @@ RULES = [
     Bad("no edge", "dev", {"hosts.edge1.groups": ["redis", "etcd"]}, "hosts", "'edge'"),
     Bad("two Redis", "dev", {"hosts.ops1.groups": ["redis"]}, "hosts", "exactly one"),
     Bad("replica without a host", "ci", {"postgres.replicas": 1}, "postgres.replicas", "0, one less"),
+    Bad("a delay of no host", "dev", {"postgres.apply_delay": {"db9": 60}}, "postgres.apply_delay.db9", "['db1', 'db2']"),
+    Bad("a delay of hours", "dev", {"postgres.apply_delay": {"db2": 20_000}}, "postgres.apply_delay.db2", "10080"),
+    Bad("only a delayed standby (PLAT-37)", "dev", {"postgres.apply_delay": {"db2": 60}}, "postgres.apply_delay", "at least 2"),
+    Bad("nobody to lead", "dev", {"postgres.apply_delay": {"db1": 1, "db2": 60}, "postgres.synchronous": False}, "postgres.apply_delay", "at least 1"),
     Bad("host without a replica", "dev", {"postgres.replicas": 0}, "postgres.replicas", "1, one less"),
     Bad("address outside", "dev", {"hosts.db1.address": "10.99.0.11"}, "hosts.db1.address", "inside 10.88.0.0/24"),
     Bad("the gateway's address", "dev", {"hosts.db1.address": "10.88.0.1"}, "hosts.db1.address", "gateway"),
@@ -195,7 +220,7 @@ def test_other_namespaces_are_left_alone() -> None:
 def differing(one: Settings, other: Settings) -> set[str]:
     """Paths of settings that differ, hosts and networks left out."""
     left, right = (settings.model_dump(exclude={"hosts", "network"}) for settings in (one, other))
-    return {f"{s}.{name}" for s in left for name in left[s] if left[s][name] != right[s].get(name)}
+    return {f"{s}.{name}" for s in left for name in left[s] or {} if left[s][name] != right[s].get(name)}
 
 
 def test_staging_equals_production() -> None:
@@ -236,7 +261,26 @@ def test_what_nobody_declared_is_removed_only_where_data_is_not_guarded(
     """X-46: unless the stack file says otherwise; every reader of the manifest finds the answer."""
     patch = {"databases": {"undeclared": given}} if given else {}
     manifest = program.load(stack, {**config(stack, patch), **ROOTS}).manifest
-    assert manifest.slice({"databases"})["databases"] == {"undeclared": resolved}
+    assert manifest.slice({"databases"})["databases"]["undeclared"] == resolved
+
+
+@pytest.mark.parametrize("time", ["0 2 * * *", "*/15 0-6,22 1 1,7 0", "0 8,14,20 * * 1-5", "off"])
+def test_times_that_cron_takes_are_taken(time: str) -> None:
+    """PLAT-45."""
+    assert parse(config("dev", {"schedule.incremental": time}), "test").schedule.incremental == time
+
+
+@pytest.mark.parametrize(
+    ("stack", "given", "resolved"),
+    [("dev", None, False), ("staging", None, True), ("production", None, True), ("dev", True, True)],
+)
+def test_a_backup_comes_before_a_migration_where_data_is_guarded(
+    stack: str, given: bool | None, resolved: bool
+) -> None:
+    """JEEX-24."""
+    patch = {} if given is None else {"databases": {"backup_before_migration": given}}
+    manifest = program.load(stack, {**config(stack, patch), **ROOTS}).manifest
+    assert manifest.databases.backup_before_migration is resolved
 
 
 def test_dev_always_exercises_replication_and_ci_does_not() -> None:

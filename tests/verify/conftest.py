@@ -31,6 +31,7 @@ collect_ignore_glob = [] if CONTEXT else ["test_*.py"]
 EACH: dict[str, Callable[[Manifest], Sequence[HostEntry | ProductEntry]]] = {
     "host": lambda manifest: manifest.hosts,
     "server": lambda manifest: manifest.carrying(Group.POSTGRES),
+    "delayed": lambda manifest: tuple(manifest.host(name) for name in sorted(manifest.postgres.apply_delay)),
     "store": lambda manifest: manifest.carrying(Group.ETCD),
     "edge": lambda manifest: manifest.carrying(Group.EDGE),
     "cache": lambda manifest: manifest.carrying(Group.REDIS),
@@ -45,6 +46,7 @@ EACH: dict[str, Callable[[Manifest], Sequence[HostEntry | ProductEntry]]] = {
 
 ONLY_WITH: dict[str, Callable[[Manifest], bool]] = {
     "replicas": lambda manifest: manifest.postgres.replicas > 0,
+    "readers": lambda manifest: manifest.postgres.replicas > len(manifest.postgres.apply_delay),
     "published": lambda manifest: manifest.identity.provider is Provider.DOCKER and bool(manifest.endpoints.pgbouncer),
     "jeex_idea": lambda manifest: (
         "jeex_idea" in manifest.products and not manifest.products["jeex_idea"].limits.revision
@@ -89,6 +91,7 @@ def _subject(request: pytest.FixtureRequest) -> Any:
 # Named fixtures, so that testinfra's own `host` is not asked for.
 host = pytest.fixture(_subject, name="host")
 server = pytest.fixture(_subject, name="server")
+delayed = pytest.fixture(_subject, name="delayed")
 store = pytest.fixture(_subject, name="store")
 edge = pytest.fixture(_subject, name="edge")
 cache = pytest.fixture(_subject, name="cache")
@@ -134,6 +137,12 @@ def superuser(session: Session) -> Iterator[Superuser]:
 def replicas(look: Look, manifest: Manifest) -> tuple[HostEntry, ...]:
     """The database hosts that replicate now."""
     return tuple(host for host in manifest.carrying(Group.POSTGRES) if look.server(host).recovering)
+
+
+@pytest.fixture(scope="session")
+def readers(replicas: tuple[HostEntry, ...], manifest: Manifest) -> tuple[HostEntry, ...]:
+    """Those that clients are led to, and that know what the primary knows."""
+    return tuple(host for host in replicas if host.name not in manifest.postgres.apply_delay)
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,13 @@ Url = Callable[[Product], str]
 
 
 def test_one_per_product(superuser: Superuser, manifest: Manifest) -> None:
-    """PLAT-05: each product has a database of its own; beside them there are the cluster's, and parked products'."""
+    """PLAT-05: each product has a database of its own; beside them there are the cluster's, and parked products'.
+
+    One that takes no connections was kept aside by a restore until a person drops it."""
     with superuser.connect("postgres") as connection:
-        rows = connection.execute("select datname::text from pg_database where not datistemplate").fetchall()
+        rows = connection.execute(
+            "select datname::text from pg_database where not datistemplate and datallowconn"
+        ).fetchall()
     parked = checkout().keys() - manifest.products.keys()  # nobody logs in there: tests/verify/test_roles.py
     expect.exactly({name for (name,) in rows} - parked, ["postgres", *manifest.products], "database")
 

@@ -55,6 +55,9 @@ def declared_ports(host: HostEntry, manifest: Manifest) -> dict[int, str]:
         Group.REDIS: {ports.redis: "Redis"},
     }  # fmt: skip
     listed: dict[int, str] = {ports.ssh: "sshd"}
+    parties = {manifest.repository_host, *manifest.carrying(Group.POSTGRES)}
+    if host in parties and len(parties) > 1:
+        listed[ports.pgbackrest] = "pgBackRest"
     for group in host.groups:
         listed |= of_group.get(group, {})
     return listed

@@ -40,7 +40,9 @@ def test_members(members: list[cluster.Member], manifest: Manifest) -> None:
     expect.nothing(f"{member.name} is {member.state}" for member in members if not member.well)
     expect.nothing(f"{member.name} waits for a restart" for member in members if member.pending_restart)
     assert len([member for member in members if member.leads]) == 1, f"leaders: {[m.name for m in members if m.leads]}"
-    assert len({member.timeline for member in members}) == 1, f"timelines: { ({m.name: m.timeline for m in members}) }"
+    assert len({member.timeline for member in members if not member.delay}) == 1, (
+        f"timelines: { ({m.name: m.timeline for m in members}) }"
+    )
 
 
 def test_timing(look: Look, session: Session, manifest: Manifest) -> None:
@@ -58,11 +60,11 @@ def test_patroni_asks_for_a_certificate(server: HostEntry, tunnels: Tunnels, man
     assert " 403 " in answer, f"{server.name} answers {answer!r}"
 
 
-def test_replicas_stream(replicas: tuple[HostEntry, ...], primary: ServerFacts) -> None:
-    """PLAT-37: every replica streams over TLS as the replication role, and its lag is visible."""
-    expect.exactly(
-        [s.application_name for s in primary.standbys], [host.name for host in replicas], "replica streaming"
-    )
+def test_replicas_stream(readers: tuple[HostEntry, ...], primary: ServerFacts, manifest: Manifest) -> None:
+    """PLAT-37: every replica streams over TLS as the replication role, and its lag is visible. A delayed one may read the
+    archive instead, which is ahead of it."""
+    found = [standby for standby in primary.standbys if standby.application_name not in manifest.postgres.apply_delay]
+    expect.exactly([s.application_name for s in found], [host.name for host in readers], "replica streaming")
     for standby in primary.standbys:
         wanted = {"state": "streaming", "usename": REPLICATION, "ssl": True}
         expect.same(standby.model_dump(), wanted, standby.application_name)
@@ -76,10 +78,10 @@ def test_number_of_replicas(replicas: tuple[HostEntry, ...], manifest: Manifest)
     )
 
 
-def test_slots(replicas: tuple[HostEntry, ...], primary: ServerFacts) -> None:
+def test_slots(readers: tuple[HostEntry, ...], primary: ServerFacts) -> None:
     """PLAT-37: every replica has its physical slot on the primary, in use and not behind what is kept."""
     found = {slot.slot_name: slot for slot in primary.slots}
-    for host in replicas:
+    for host in readers:
         slot = found.get(host.name.replace("-", "_"))
         assert slot, f"no slot for {host.name}; there are {sorted(found)}"
         expect.same(slot.model_dump(), {"slot_type": "physical", "active": True}, slot.slot_name)
@@ -92,6 +94,14 @@ def test_replicas_apply(replicas: tuple[HostEntry, ...], look: Look) -> None:
         facts = look.server(host)
         expect.same(facts.settings, {"hot_standby": "on"}, host.name)
         assert facts.replay == "not paused", f"{host.name}: replay is {facts.replay}"
+
+
+def test_delayed(delayed: HostEntry, look: Look, session: Session, manifest: Manifest) -> None:
+    """PLAT-37: a replica that is to stay behind does, and is neither promoted nor waited for nor read."""
+    minutes = manifest.postgres.apply_delay[delayed.name]
+    expect.same(look.server(delayed).numbers, {"recovery_min_apply_delay": str(minutes * 60_000)}, delayed.name)
+    answer = json.loads(cluster.patroni(session, delayed.name, "/patroni"))
+    expect.same(answer.get("tags", {}), dict.fromkeys(("nofailover", "nosync", "noloadbalance"), True), delayed.name)
 
 
 def test_synchronous(replicas: tuple[HostEntry, ...], primary: ServerFacts, manifest: Manifest) -> None:
@@ -117,7 +127,7 @@ def connected_to_a_replica(pooler: Pooler, role: str, database: str) -> psycopg.
     return connection
 
 
-def test_replicas_refuse_writes(replicas: tuple[HostEntry, ...], pooler: Pooler, product: ProductEntry) -> None:
+def test_replicas_refuse_writes(readers: object, pooler: Pooler, product: ProductEntry) -> None:
     """PLAT-37: `<database>_ro` leads to a replica, which refuses a write of the role that may write on the primary."""
     table = next(iter(product.product.tables))
     with (

@@ -66,13 +66,14 @@ def test_operational_roles(roles: dict[str, Row], manifest: Manifest) -> None:
 
 
 def test_monitoring_reads_statistics(superuser: Superuser) -> None:
-    """PLAT-09: the monitoring role is a member of pg_monitor, the backup role reads all data."""
+    """PLAT-09: the monitoring role is a member of pg_monitor, the backup role too, which also reads all data."""
     with superuser.connect("postgres") as connection:
         row = connection.execute(
-            "select pg_has_role(%s, 'pg_monitor', 'USAGE'), pg_has_role(%s, 'pg_read_all_data', 'USAGE')",
-            (MONITOR, BACKUP),
+            "select pg_has_role(%s, 'pg_monitor', 'USAGE'), pg_has_role(%s, 'pg_monitor', 'USAGE'), "
+            "pg_has_role(%s, 'pg_read_all_data', 'USAGE')",
+            (MONITOR, BACKUP, BACKUP),
         ).fetchone()
-    assert row == (True, True), f"{MONITOR} in pg_monitor, {BACKUP} in pg_read_all_data: {row}"
+    assert row == (True, True, True), f"{MONITOR} and {BACKUP} in pg_monitor, {BACKUP} in pg_read_all_data: {row}"
 
 
 def test_who_sees_everything(roles: dict[str, Row], manifest: Manifest) -> None:

@@ -1,0 +1,91 @@
+"""`keel adopt`: record what runs, where Pulumi's state was lost."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ops.cli.console import Environment, progress, stderr, stdout, table
+
+if TYPE_CHECKING:
+    from ops.plan import Adoption
+
+LEFT = 1
+
+
+class NobodyToAsk(Exception):
+    """A script did not say that it means it."""
+
+
+def adopt(
+    make_missing: Annotated[
+        bool, typer.Option("--make-missing", help="leave what is not there to the next `up`, which makes it")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    environment: Environment = "dev",
+) -> None:
+    """Write a state for what runs on this machine, where Pulumi's was lost; nothing on the hosts is changed.
+
+    The next `up` then makes only the steps, which find everything as it should be, and replaces and restarts nothing.
+    What is not as the stack file wants it is shown here, and stays a difference that the next `up` acts on.
+    Exit status: 0 recorded, 1 not wanted, 2 refused.
+    """
+    from environment.types import Provider
+    from ops import adopt as adopting
+    from ops import lock
+    from ops.context import load_environment
+    from ops.session import open_session
+
+    loaded = load_environment(environment)
+    if loaded.manifest.identity.provider is Provider.SSH:
+        stdout().print(f"{environment}: its machines are not in Pulumi's state; `make up ENV={environment}` is enough")
+        return
+    with open_session(loaded.manifest, loaded.roots) as session:
+        with progress(f"{environment}: adopt") as report:
+            adoption = adopting.look(session, report, make_missing=make_missing)
+        with lock.held(session, adopting.hosts(adoption)):
+            with progress(f"{environment}: adopt") as report:
+                state, ahead = adopting.rehearse(session, adoption, report)
+            _show(environment, adoption, ahead)
+            if not yes:
+                _ask(environment)
+            adopting.write(session, state)
+    stdout().print(f"{environment}: recorded. Go on with: make up ENV={environment}")
+
+
+def _show(environment: str, adoption: Adoption, ahead: list[str]) -> None:
+    from ops.adopt import rows
+
+    console = stdout()
+    console.print(f"{environment}: {len(adoption.found)} resources of Docker run here and are not in Pulumi's state")
+    shown = table("Not as the stack file wants it", "resource", "property", "runs", "the stack file wants")
+    for row in rows(adoption):
+        shown.add_row(*row)
+    if shown.row_count:
+        console.print(shown)
+    for line in ahead:
+        console.print(f"the next `up` would {line}", style="yellow")
+    if ahead:
+        console.print(
+            "Everything is recorded as it runs. Where the next `up` shall not do that, leave this, write into the stack file "
+            "what runs, and run this again",
+            soft_wrap=True,
+        )
+    else:
+        console.print("the next `up` replaces and restarts nothing: it makes the steps, which find everything in place")
+
+
+def _ask(environment: str) -> None:
+    if not _terminal():
+        raise NobodyToAsk(
+            f"there is no terminal to ask whether {environment} may be recorded. Nothing was changed. Add --yes"
+        )
+    if typer.prompt(f"Type {environment} to write its state", err=True) != environment:
+        stderr().print("nothing was changed")
+        raise typer.Exit(LEFT)
+
+
+def _terminal() -> bool:
+    return sys.stdin.isatty()

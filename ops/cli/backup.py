@@ -1,0 +1,158 @@
+"""`keel backup`: run, list, verify and expire backups."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ops.cli.console import AsJson, Environment, progress, stdout, table
+
+if TYPE_CHECKING:
+    from ops.repository import Backup, Stanza
+    from roles.jobs.continuity import Hole
+
+app = typer.Typer(no_args_is_help=True, help="Run, list, verify and expire backups.")
+DAMAGED = 3
+LEFT = 1
+
+
+@app.command()
+def run(
+    job: Annotated[
+        str, typer.Option("--type", help="full, differential, incremental, dumps (logical), or known (a known moment)")
+    ] = "incremental",
+    environment: Environment = "dev",
+) -> None:
+    """Make a backup now, as cron would: it waits for one that runs, has the same log and the same metrics.
+
+    Exit status: 0 made, 2 failed.
+    """
+    from ops import backup
+    from ops.context import open_environment
+
+    try:
+        chosen = backup.Job(job)
+    except ValueError:
+        raise typer.BadParameter(f"{job!r}; allowed: {', '.join(backup.Job)}", param_hint="--type") from None
+    with open_environment(environment) as session, progress(f"{environment}: {job}") as report:
+        backup.run(session, chosen, report)
+    stdout().print(f"{environment}: {job} made")
+
+
+@app.command("list")
+def list_(environment: Environment = "dev", as_json: AsJson = False) -> None:
+    """Backups, logical dumps and restore points, and what can be restored (PLAT-33)."""
+    from ops import backup, holes, repository
+    from ops.context import open_environment
+
+    with open_environment(environment) as session:
+        held, dumps, points = repository.stanza(session), backup.dumps(session), backup.restore_points(session)
+        lost = holes.standing(session)
+    if as_json:
+        document = {
+            "stanza": held.model_dump(mode="json", by_alias=True), "dumps": dumps, "restore_points": points,
+            "holes": [asdict(hole) for hole in lost],
+        }  # fmt: skip
+        print(json.dumps(document, indent=2))
+        return
+    stdout().print(_backups(held))
+    if lost:
+        stdout().print(_holes(lost))
+    shown = table("Logical dumps", "database", "file", "made (UTC)", "MiB", "server", "sha256")
+    for dump in dumps:
+        made = datetime.fromtimestamp(int(str(dump["started"])), UTC)
+        shown.add_row(
+            str(dump["database"]), str(dump["file"]), f"{made:%F %T}", f"{int(str(dump['bytes'])) / 2**20:.1f}",
+            str(dump["server_version"]), str(dump["sha256"])[:16],
+        )  # fmt: skip
+    stdout().print(shown)
+    named = table("Restore points", "name", "time", "LSN")
+    for point in points:
+        named.add_row(point["name"], point["time"], point["lsn"])
+    stdout().print(named)
+
+
+def _backups(held: Stanza) -> object:
+    reach = f"any moment from {held.backups[0].stopped:%F %T} UTC" if held.backups else held.status.message
+    shown = table(
+        f"Backups of {held.name}: {reach}",
+        "label", "type", "started (UTC)", "took", "cluster MiB", "stored MiB", "server", "WAL from", "WAL to", "state",
+    )  # fmt: skip
+    for made in held.backups:
+        shown.add_row(*_row(held, made))
+    return shown
+
+
+def _holes(lost: list[Hole]) -> object:
+    shown = table("Moments that cannot be reached", "after", "until", "WAL that is missing", "segments", "state")
+    for hole in lost:
+        state = "acknowledged" if hole.acknowledged else hole.state
+        until = hole.until or "the next full backup"
+        shown.add_row(hole.since, until, f"{hole.first} to {hole.last}", str(hole.segments), state)
+    return shown
+
+
+def _row(held: Stanza, made: Backup) -> tuple[str, ...]:
+    took = (made.stopped - made.started).total_seconds()
+    return (
+        made.label, made.type, f"{made.started:%F %T}", f"{took:.0f} s", f"{made.info.size / 2**20:.1f}",
+        f"{made.bytes_stored / 2**20:.1f}", held.version(made), str(made.archive.start), str(made.archive.stop),
+        "damaged pages" if made.error else "ok",
+    )  # fmt: skip
+
+
+@app.command()
+def verify(environment: Environment = "dev") -> None:
+    """Read every backup and every archived segment and compare checksums. Exit status: 0 whole, 3 damaged."""
+    from ops import backup
+    from ops.context import open_environment
+    from ops.repository import RepositoryFailed
+
+    try:
+        with open_environment(environment) as session, progress(f"{environment}: verify") as report:
+            account = backup.verify(session, report)
+    except RepositoryFailed as error:
+        stdout().print(str(error), style="red", soft_wrap=True)
+        raise typer.Exit(DAMAGED) from None
+    stdout().print(account, soft_wrap=True)
+
+
+@app.command()
+def expire(
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    environment: Environment = "dev",
+) -> None:
+    """Remove what retention no longer keeps, after showing it; cron's backups do the same each time."""
+    from ops import backup
+    from ops.context import open_environment
+
+    with open_environment(environment) as session:
+        labels = backup.expirable(session)
+        if not labels:
+            stdout().print(f"{environment}: retention keeps every backup; WAL that none of them needs goes")
+        else:
+            stdout().print(f"{environment}: {len(labels)} backup(s) go: {', '.join(labels)}", soft_wrap=True)
+            if not yes and not typer.confirm("Remove them?", err=True):
+                stdout().print("nothing was removed")
+                raise typer.Exit(LEFT)
+        with progress(f"{environment}: expire") as report:
+            backup.expire(session, report)
+    stdout().print(f"{environment}: done")
+
+
+@app.command()
+def acknowledge(environment: Environment = "dev") -> None:
+    """End the alerts of holes in the archive after which a backup was made. The moments in them stay out of reach."""
+    from ops import holes
+    from ops.context import open_environment
+
+    with open_environment(environment) as session:
+        known = holes.acknowledge(session)
+    for hole in known:
+        stdout().print(f"{environment}: acknowledged: {hole.sentence}", soft_wrap=True)
+    if not known:
+        stdout().print(f"{environment}: no hole waits to be acknowledged")

@@ -1,0 +1,108 @@
+"""`keel escrow`: the roots of an environment, kept in a second place under a passphrase of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ops.cli.console import Environment, stdout
+
+app = typer.Typer(no_args_is_help=True, help="Keep the three roots in a second place, and bring them back.")
+LEFT = 1
+DIFFERENT = 3
+
+
+class NotPossible(Exception):
+    """A sheet that cannot be read or written, or nobody to ask."""
+
+
+Sheet = Annotated[Path, typer.Argument(help="the sheet: JSON, a few hundred bytes")]
+PassphraseFile = Annotated[
+    Path | None, typer.Option(help="file whose first line is the sheet's passphrase; else it is asked for")
+]
+
+
+@app.command()
+def write(sheet: Sheet, passphrase_file: PassphraseFile = None, environment: Environment = "dev") -> None:
+    """Write the roots into a new SHEET, sealed under a passphrase that is not the stack's."""
+    from environment import escrow
+    from ops.context import load_environment
+
+    roots = load_environment(environment).roots
+    text = escrow.seal(roots, _passphrase(passphrase_file, twice=True))
+    try:
+        with os.fdopen(os.open(sheet, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+    except FileExistsError:
+        raise NotPossible(f"{sheet} exists: it may be the only one. Nothing was changed; choose another name") from None
+    stdout().print(f"{sheet}: the roots of {environment}. Keep it apart from its passphrase and from the repository")
+
+
+@app.command()
+def check(sheet: Sheet, passphrase_file: PassphraseFile = None, environment: Environment = "dev") -> None:
+    """Open SHEET and compare it with the stack's roots; nothing secret is printed.
+
+    Exit status: 0 the same, 2 the sheet does not open, 3 other roots.
+    """
+    from environment import escrow
+    from ops.context import load_environment
+
+    held = escrow.unseal(_read(sheet), environment, _passphrase(passphrase_file))
+    present = load_environment(environment).roots
+    others = [name for name in ("access", "pki", "backup") if getattr(held, name) != getattr(present, name)]
+    if others:
+        stdout().print(f"{sheet}: other than the stack's: {', '.join(others)}. Write a new sheet: keel escrow write")
+        raise typer.Exit(DIFFERENT)
+    stdout().print(f"{sheet}: the roots of {environment}, all three")
+
+
+@app.command()
+def restore(
+    sheet: Sheet,
+    passphrase_file: PassphraseFile = None,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    environment: Environment = "dev",
+) -> None:
+    """Put the roots of SHEET into the stack file, as secrets under the stack's present passphrase.
+
+    Exit status: 0 done, 1 not wanted, 2 refused.
+    """
+    from environment import escrow
+    from environment.load import PROJECT, stack_file
+
+    held = escrow.unseal(_read(sheet), environment, _passphrase(passphrase_file))
+    stdout().print(
+        f"keel:access, keel:pki and keel:backup in {stack_file(environment).name} are replaced by the sheet's"
+    )
+    if not yes:
+        if not sys.stdin.isatty():
+            raise NotPossible("there is no terminal to ask; --yes answers. Nothing was changed")
+        if not typer.confirm("Go on?"):
+            raise typer.Exit(LEFT)
+    for name in ("access", "pki", "backup"):
+        # Without a value in its arguments, Pulumi reads it from standard input.
+        subprocess.run(
+            ["pulumi", "config", "set", "--secret", f"keel:{name}", "-s", environment, "--non-interactive"],
+            cwd=PROJECT, input=getattr(held, name), text=True, check=True, capture_output=True,
+        )  # fmt: skip
+    stdout().print(f"{environment}: the roots are in the stack file; commit it")
+
+
+def _read(sheet: Path) -> str:
+    try:
+        return sheet.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise NotPossible(f"{sheet} cannot be read: {error}") from None
+
+
+def _passphrase(file: Path | None, twice: bool = False) -> str:
+    if file is not None:
+        return (_read(file).splitlines() or [""])[0]
+    if not sys.stdin.isatty():
+        raise NotPossible("there is no terminal to ask for the passphrase; --passphrase-file names a file of it")
+    return str(typer.prompt("Passphrase of the sheet", hide_input=True, confirmation_prompt=twice))

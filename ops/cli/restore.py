@@ -1,0 +1,126 @@
+"""`keel restore`: take an environment back to an earlier moment, in place or into another environment."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ops.cli.console import Environment, progress, stderr, stdout
+
+if TYPE_CHECKING:
+    from ops.restore import Plan
+    from ops.session import Session
+
+LEFT = 1
+
+
+class NobodyToAsk(Exception):
+    """A script did not say that it means it."""
+
+
+def restore(
+    to: Annotated[str, typer.Option("--to", help="latest, a time (ISO 8601), an LSN, a transaction, a restore point")],
+    product: Annotated[
+        str | None, typer.Option(help="only this product's database; the others are not touched")
+    ] = None,
+    table: Annotated[
+        str | None, typer.Option(help="with --product: only this table, into the schema `restored`")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option("--set", help="backup to begin with; default: the newest that fits")
+    ] = None,
+    into: Annotated[
+        str | None, typer.Option(help="into this environment, made for it by `make up`; this one is only read")
+    ] = None,
+    timeline: Annotated[str, typer.Option(help="timeline to follow; default: the newest")] = "latest",
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    environment: Environment = "dev",
+) -> None:
+    """Take the whole cluster, one product or one table back to a moment. Shows first what will be lost.
+
+    The cluster goes back in place: primary from the repository, replicas made anew. One product or table comes from a
+    server restored beside it, and what was there is kept. With --into nothing here changes: the databases go into another
+    environment that guards as much. An interrupted restore is run again with the same target.
+    Exit status: 0 restored, 1 not wanted, 2 refused or failed.
+    """
+    from ops import restore as restoring
+    from ops.context import open_environment
+
+    if table and not product:
+        raise typer.BadParameter("says nothing without --product", param_hint="--table")
+    if into:
+        if table:
+            raise typer.BadParameter("goes back where it is; leave out --into", param_hint="--table")
+        from ops.cli.clone import carry_out
+
+        named = [product] if product else []
+        carry_out(environment, into, to, named, yes=yes, masked=False, into=True, label=label, timeline=timeline)
+        return
+    with open_environment(environment) as session:
+        wanted = restoring.plan(session, to, label=label, timeline=timeline)
+        if product:
+            _part(session, environment, product, table, wanted, yes)
+            return
+        if before := restoring.interrupted(session):
+            stdout().print(f"a restore to {before['end']} was interrupted; this one takes its place", style="yellow")
+        _show(environment, wanted)
+        if not yes:
+            ask(environment)
+        with progress(f"{environment}: restore") as report:
+            restoring.apply(session, wanted, report)
+    stdout().print(
+        f"{environment}: restored to {wanted.end}. Migrations that it lacks follow with `pulumi up --refresh`"
+    )
+
+
+def _part(session: Session, environment: str, name: str, table: str | None, wanted: Plan, yes: bool) -> None:
+    from ops import extract, restore
+    from ops.cli.products import product_of
+
+    product_of(session.manifest, name)
+    if wanted.newest is not None:
+        restore.archive_all(session)
+    if table:
+        with progress(f"{name}: {table}") as report:
+            there, rows = extract.table(session, name, table, wanted, report)
+        stdout().print(f"{name}: {table} as of {wanted.end} is now {there}, {rows} rows; nothing else was changed")
+        return
+    _show(f"{environment}'s product {name}", wanted)
+    stdout().print("  the present database is kept under another name, the other products are not touched")
+    if not yes:
+        ask(name)
+    with progress(f"{name}: restore") as report:
+        kept = extract.product(session, name, wanted, report)
+    aside = (
+        f"what was there is the database {kept}, which takes no connections. When it is no longer wanted: "
+        f"drop database {kept}. "
+        if kept
+        else ""
+    )
+    stdout().print(
+        f"{name}: restored to {wanted.end}; {aside}Migrations that it lacks follow with `pulumi up --refresh`",
+        soft_wrap=True,
+    )
+
+
+def _show(what: str, wanted: Plan) -> None:
+    newest = f"{wanted.newest:%F %T} UTC" if wanted.newest else "the end of the archive"
+    for line in (
+        f"{what} goes back to {wanted.end}",
+        f"  lost:      {wanted.lost}",
+        f"  reach:     from {wanted.earliest:%F %T} UTC to {newest}",
+        f"  backup:    {wanted.label}, {wanted.bytes / 2**20:.0f} MiB",
+        f"  takes:     about {wanted.seconds:.0f} s, in which nothing can be written",
+        "  the present state stays in the repository on its own timeline",
+    ):
+        stdout().print(line, soft_wrap=True)
+
+
+def ask(what: str) -> None:
+    if not sys.stdin.isatty():
+        raise NobodyToAsk(f"there is no terminal to ask whether {what} may be restored. Nothing was changed. Add --yes")
+    if typer.prompt(f"Type {what} to restore it", err=True) != what:
+        stderr().print("nothing was changed")
+        raise typer.Exit(LEFT)

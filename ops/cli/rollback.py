@@ -1,0 +1,105 @@
+"""`keel db rollback`: undo a product's last migration, by its downgrade or from before it."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ops.cli.console import Environment, progress, stdout
+
+if TYPE_CHECKING:
+    from environment.products import Product
+    from ops.session import Session
+
+LEFT = 1
+
+
+class How(StrEnum):
+    """Ways back."""
+
+    DOWNGRADE = "downgrade"
+    RESTORE = "restore"
+
+
+class NoWayBack(Exception):
+    """There is no migration to undo, or nobody to choose."""
+
+
+def rollback(
+    product: Annotated[str, typer.Argument(help="product, by its database's name")],
+    how: Annotated[
+        How | None, typer.Option(help="downgrade keeps later rows; restore brings the rows of before")
+    ] = None,
+    environment: Environment = "dev",
+) -> None:
+    """Undo PRODUCT's last migration: by its downgrade, or by restoring its database from just before it.
+
+    Without --how the ways are shown and asked for. The other products are not touched.
+    Exit status: 0 undone, 1 not wanted, 2 refused.
+    """
+    from ops.cli.products import product_of
+    from ops.context import open_environment
+
+    with open_environment(environment) as session:
+        chosen = product_of(session.manifest, product)
+        point = _last_point(session, chosen)
+        before, after = _revisions(chosen, point["name"])
+        for line in (
+            f"{product}: the last migration went from {before} to {after} at {point['time']}",
+            f"  downgrade: the database stays, what {after} added goes with its rows; rows written since stay",
+            "  restore:   the database of just before comes back; rows written since are in the one that is kept aside",
+        ):
+            stdout().print(line, soft_wrap=True)
+        way = how or _asked(product)
+        with progress(f"{product}: {way.value}") as report:
+            if way is How.DOWNGRADE:
+                from db import migrate
+                from ops import lock
+                from ops.migration import migrator
+
+                with lock.held(session, [session.leader().name]), migrator(session, chosen) as url:
+                    migrate.downgrade(chosen, url, before)
+                kept = ""
+            else:
+                from ops import extract, restore
+
+                restore.archive_all(session)
+                wanted = restore.plan(session, point["name"])
+                aside = extract.product(session, product, wanted, report)
+                kept = f"; what was there is the database {aside}" if aside else ""
+    stdout().print(
+        f"{product}: back at {before}{kept}. `make up` would migrate again; hold it there until the cause is gone: "
+        f'pulumi config set --path keel:products.{product}.revision "{before}" -s {environment}',
+        soft_wrap=True,
+    )
+
+
+def _last_point(session: Session, product: Product) -> dict[str, str]:
+    """The restore point of the last migration. Raises NoWayBack."""
+    from ops import backup
+
+    points = [point for point in backup.restore_points(session) if point["name"].startswith(f"{product.name}-")]
+    if not points or points[-1]["name"].split("-")[1] == "empty":
+        raise NoWayBack(f"{product.name}: no migration since the database was made; there is nothing to go back to")
+    return points[-1]
+
+
+def _revisions(product: Product, name: str) -> tuple[str, str]:
+    """From and to, whole ids; the name of the point holds what stands in front of them."""
+    from db import migrate
+
+    _, before, after, _ = name.rsplit("-", 3)
+    return migrate.resolve(product, before), migrate.resolve(product, after)
+
+
+def _asked(product: str) -> How:
+    if not sys.stdin.isatty():
+        raise NoWayBack(f"there is no terminal to choose a way back for {product}. Nothing was changed. Add --how")
+    answer = typer.prompt("downgrade, restore, or anything else to leave it", err=True)
+    if answer not in list(How):
+        stdout().print("nothing was changed")
+        raise typer.Exit(LEFT)
+    return How(answer)

@@ -1,0 +1,94 @@
+"""Pulumi's stack of an environment, through its command: whether it is free, and what its state holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import yaml
+
+from environment import lifeline
+from environment.load import PROJECT
+
+
+class Busy(Exception):
+    """Another controller is at work on this environment."""
+
+
+class PulumiFailed(Exception):
+    """A pulumi command failed: which one and what it said."""
+
+
+def pulumi(*arguments: str, given: str | None = None, backend: Path | None = None) -> str:
+    """Standard output of ``pulumi <arguments>`` in the project, with the state in the folder ``backend`` where one is
+    given. Raises PulumiFailed."""
+    variables = {**os.environ, "PULUMI_BACKEND_URL": f"file://{backend}"} if backend else None
+    done = subprocess.run(
+        ["pulumi", *arguments, "--non-interactive"],
+        cwd=PROJECT, env=variables, capture_output=True, text=True, input=given,
+    )  # fmt: skip
+    if done.returncode:
+        raise PulumiFailed(f"pulumi {' '.join(arguments[:2])}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+def take(environment: str) -> Iterable[str]:
+    """Select the stack, made where there is none, and remove locks of runs that were killed; yields who these were.
+
+    Raises Busy when a living process holds its lock, or one on another machine.
+    """
+    pulumi("stack", "select", "--create", environment)
+    for lock in _locks(environment):
+        owner = f"{lock['username']}@{lock['hostname']} (process {lock['pid']}) since {lock['timestamp']}"
+        if lock["hostname"] != socket.gethostname() or lifeline.runs(int(lock["pid"]), "pulumi"):
+            raise Busy(f"{environment} is being changed by {owner}. Nothing was changed; run again when it is done.")
+        yield owner
+        pulumi("cancel", "--yes", "-s", environment)
+
+
+def read(environment: str, backend: Path | None = None) -> dict[str, Any]:
+    """The state as `pulumi stack export` gives it, secrets encrypted."""
+    state: dict[str, Any] = json.loads(pulumi("stack", "export", "-s", environment, backend=backend))
+    return state
+
+
+def write(environment: str, state: dict[str, Any], backend: Path | None = None) -> None:
+    """Put ``state`` in place of the one there is, at once; secrets given in plaintext are encrypted."""
+    pulumi("stack", "import", "-s", environment, given=json.dumps(state), backend=backend)
+
+
+def resources(state: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the state records; empty for a new or a lost one."""
+    return (state.get("deployment") or {}).get("resources") or []
+
+
+def forget(resources: list[dict[str, Any]], urns: set[str]) -> None:
+    """Take resources out of the state, and out of what others depend on."""
+    resources[:] = [resource for resource in resources if resource["urn"] not in urns]
+    for resource in resources:
+        if "dependencies" in resource:
+            resource["dependencies"] = [urn for urn in resource["dependencies"] if urn not in urns]
+        for name, found in (resource.get("propertyDependencies") or {}).items():
+            resource["propertyDependencies"][name] = [urn for urn in found or [] if urn not in urns]
+
+
+def _locks(environment: str) -> Iterable[dict[str, Any]]:
+    folder = _backend()
+    if folder is not None:
+        for path in folder.glob(f".pulumi/locks/**/{environment}/*.json"):
+            yield json.loads(path.read_text())
+
+
+def _backend() -> Path | None:
+    """Folder of a file backend, None for any other."""
+    url = (
+        os.environ.get("PULUMI_BACKEND_URL") or yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["backend"]["url"]
+    )
+    parsed = urlparse(url)
+    return Path(parsed.netloc + parsed.path).expanduser() if parsed.scheme == "file" else None

@@ -1,0 +1,83 @@
+"""When the backup host raises an alert."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from roles.jobs import alerts
+from roles.jobs.alerts import CRITICAL, MIB, WARNING, due
+from roles.jobs.continuity import Hole
+
+NOW = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
+"""A Sunday."""
+
+
+@pytest.mark.parametrize(
+    ("found", "severity"), [(0, None), (49, None), (50, WARNING), (79, WARNING), (80, CRITICAL), (300, CRITICAL)]
+)
+def test_alerts_at_half_and_at_four_fifths_of_the_limit(found: int, severity: str | None) -> None:
+    """ADA-25, PLAT-38."""
+    raised = list(alerts.waiting(found * MIB, 100 * MIB, 7 * MIB))
+    assert [alert.severity for alert in raised] == ([severity] if severity else [])
+    assert all(f"{found} of 100 MiB" in alert.text and "7 MiB free" in alert.text for alert in raised)
+
+
+def test_an_archive_that_takes_nothing_is_told() -> None:
+    """ADA-25: a few archive_timeouts; a short one is no reason to cry at once."""
+    assert list(alerts.stalled(299, 60)) == [] and list(alerts.stalled(59, 1)) == []
+    assert [alert.severity for alert in alerts.stalled(301, 60)] == [CRITICAL]
+
+
+def test_a_hole_is_critical_until_a_backup_follows_and_silent_once_acknowledged() -> None:
+    def raised(until: str, acknowledged: bool, state: str = "open") -> list[str]:
+        hole = Hole("A", "A", 1, "0/1", "0/2", "then", until, "now", state, acknowledged)
+        return [alert.severity for alert in alerts.missing([hole])]
+
+    assert raised("", acknowledged=False) == [CRITICAL]
+    assert raised("later", acknowledged=False) == [WARNING]
+    assert raised("later", acknowledged=True) == []
+    assert raised("", acknowledged=True) == [CRITICAL]
+    assert raised("", acknowledged=False, state="filled") == []
+
+
+@pytest.mark.parametrize(
+    ("time", "last"),
+    [
+        ("0 2 * * *", "2026-11-22 02:00"),
+        ("0 14 * * *", "2026-11-21 14:00"),
+        ("30 12 * * *", "2026-11-22 12:30"),
+        ("0 8,14,20 * * *", "2026-11-22 08:00"),
+        ("*/20 * * * *", "2026-11-22 12:20"),
+        ("5-50/15 9-17 * * *", "2026-11-22 12:20"),
+        ("0 3 1 * *", "2026-11-01 03:00"),
+        ("0 3 * * 0", "2026-11-22 03:00"),
+        ("0 3 * * 7", "2026-11-22 03:00"),
+        ("0 3 * * 1", "2026-11-16 03:00"),
+        ("0 3 1 * 5", "2026-11-20 03:00"),  # either day
+        ("0 3 24 12 *", "2025-12-24 03:00"),
+        ("0 3 30 2 *", None),
+    ],
+)
+def test_the_last_time_cron_started_a_job(time: str, last: str | None) -> None:
+    """PLAT-45."""
+    found = due(time, NOW)
+    assert (f"{found:%F %H:%M}" if found else None) == last
+
+
+def test_jobs_that_fail_or_do_not_succeed_in_time_are_told() -> None:
+    """PLAT-32, PLAT-45."""
+    now = NOW.timestamp()
+    two, began = datetime(2026, 11, 22, 2, 1, tzinfo=UTC).timestamp(), now - 40 * 86400
+    schedule = {"full": "0 2 * * *"}
+
+    def raised(status: int, succeeded: float | None, since: float = began) -> list[str]:
+        last = {"full": succeeded} if succeeded else {}
+        return [alert.name for alert in alerts.jobs(schedule, {"full": status}, last, since, now)]
+
+    assert raised(0, two) == []
+    assert raised(1, two) == ["job_failed"]
+    assert raised(0, two - 86400) == ["job_late"]
+    assert raised(0, None) == ["job_late"]
+    assert raised(0, None, since=now - 3600) == []  # it was not there yet

@@ -1,0 +1,45 @@
+"""What the tests do to an environment."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from environment.load import ROOT
+from ops.docker import docker
+from tests.system.environments import Ephemeral
+
+PHASES = (
+    "is archived",
+    "PostgreSQL is stopped",
+    "restore from backup",
+    "after custom bootstrap",
+    "made anew",
+    "full backup",
+)
+"""What a restore in place with a replica tells of, in this order."""
+
+
+def lose_everything(environment: Ephemeral) -> None:
+    """Every container at once and every volume but the repository's."""
+    label = ("--filter", f"label=keel.environment={environment.name}")
+    docker("rm", "-f", *docker("ps", "-aq", *label).split())
+    for volume in docker("volume", "ls", "-q", *label).split():
+        if not volume.endswith("-pgbackrest"):
+            docker("volume", "rm", volume)
+
+
+def kill_in_phase(environment: Ephemeral, phase: str, *command: str) -> None:
+    """Start a command of ./keel and kill it when it tells of ``phase``."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ops.cli", "--env", environment.name, *command],
+        cwd=ROOT, env=environment.variables, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr
+    for line in process.stderr:
+        if phase in line:
+            break
+    else:
+        raise AssertionError(f"it ended before {phase!r}")
+    process.kill()
+    process.wait()

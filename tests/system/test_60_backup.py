@@ -1,0 +1,242 @@
+"""Backups of a living environment, and the way back in place, with real rows."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import subprocess
+from datetime import datetime
+from typing import Any
+
+import pytest
+from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
+
+from environment.load import ROOT
+from ops import backup
+from ops.cluster import members
+from ops.restore import archive_all
+from ops.session import Session
+from roles import paths
+from tests.system.disaster import PHASES, kill_in_phase
+from tests.system.environments import Ephemeral
+from tests.system.fingerprint import fingerprint
+
+MARKERS = "select email from users where email like 'marker-%' order by 1"
+
+
+def mark(session: Session, name: str) -> datetime:
+    """Commit a row called ``name``; the server's time just after."""
+    with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
+        connection.execute("select auth.register_user(%s, %s)", (f"marker-{name}@test.example", name))
+        connection.commit()
+        row = connection.execute("select clock_timestamp()").fetchone()
+    assert row
+    return datetime.fromisoformat(str(row[0]))
+
+
+def marked(session: Session) -> list[str]:
+    """The rows that are there."""
+    with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
+        return [str(row[0]).removeprefix("marker-").partition("@")[0] for row in connection.execute(MARKERS)]
+
+
+def forget_markers(session: Session) -> None:
+    """Leave the environment as it was."""
+    with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
+        connection.execute("delete from users where email like 'marker-%'")
+        connection.commit()
+
+
+def listed(environment: Ephemeral) -> dict[str, Any]:
+    """`./keel backup list --json`."""
+    found: dict[str, Any] = json.loads(environment.keel("backup", "list", "--json").stdout)
+    return found
+
+
+def test_an_environment_that_is_up_has_a_backup(dev: Ephemeral) -> None:
+    """PLAT-31, PLAT-33: with size, server version, WAL from and to."""
+    stanza = listed(dev)["stanza"]
+    first = stanza["backup"][0]
+    assert stanza["name"] == dev.name and stanza["status"]["code"] == 0
+    assert first["type"] == "full" and first["info"]["size"] > 2**20 and not first["error"]
+    assert first["archive"]["start"] and first["archive"]["stop"]
+    assert "server" in dev.keel("backup", "list").stdout
+
+
+def test_backups_by_hand(dev: Ephemeral) -> None:
+    """PLAT-31, PLAT-33, CF-28, BAC-34, BAC-35: an incremental backup, the dumps with their manifests, and all of it verified."""
+    before = len(listed(dev)["stanza"]["backup"])
+    dev.keel("backup", "run", "--type", "incremental")
+    subprocess.run([ROOT / "scripts" / "backup_database.sh"], env=dev.variables, stdin=subprocess.DEVNULL, check=True)
+    found = listed(dev)
+    assert len(found["stanza"]["backup"]) == before + 1
+    dumps = {(dump["database"], re.sub("_[0-9]+", "", dump["file"])) for dump in found["dumps"]}
+    products = set(dev.environment.manifest.products)
+    more = {("bacopilot", "bacopilot_backup.sql.gz"), ("componentforge", "selected.dump")}
+    assert dumps == {(product, "backup.dump") for product in products} | more
+    with dev.session() as session:
+        for dump in found["dumps"]:
+            path = f"{paths.DUMPS}/{dump['database']}/{dump['file']}"
+            checksum, _, size, mode = session.run("ops1", f"sha256sum < {path}; stat -c '%s %a' {path}").split()
+            assert (checksum, int(size), mode) == (dump["sha256"], dump["bytes"], "600")
+        chosen = session.run(
+            "ops1", f"pg_restore --list {paths.DUMPS}/componentforge/selected_*.dump | grep 'TABLE DATA'"
+        )
+        assert re.findall(r"public (\w+)", chosen) == ["conversations", "users"]
+    assert "status: ok" in dev.keel("backup", "verify").stdout
+    assert "retention keeps every backup" in dev.keel("backup", "expire", "--yes").stdout
+
+
+def test_a_moment_in_time(dev: Ephemeral) -> None:
+    """PLAT-34, JEEX-29: rows before it are there, the one after is not, and the replica streams on the new timeline.
+
+    The first attempt is killed in one phase by chance, logged; the same command brings it to its end.
+    """
+    phase = random.choice(PHASES)
+    print(f"killed at: {phase}")
+    with dev.session() as session:
+        mark(session, "before")
+        moment = mark(session, "kept")
+        mark(session, "after")
+        old = {member.timeline for member in members(session)}
+        kill_in_phase(dev, phase, "restore", "--to", moment.isoformat(), "--yes")
+        told = dev.keel("restore", "--to", moment.isoformat(), "--yes").stdout
+        assert "was interrupted; this one takes its place" in told
+        assert "everything committed after" in told and "reach:" in told
+        assert marked(session) == ["before", "kept"]
+        found = members(session)
+        assert {member.name: member.well for member in found} == {"db1": True, "db2": True}
+        assert len({member.timeline for member in found}) == 1
+        assert {member.timeline for member in found} != old
+        forget_markers(session)
+    assert dev.keel("verify").returncode == 0
+    assert listed(dev)["stanza"]["backup"][-1]["type"] == "full", "a new timeline begins with a full backup"
+
+
+def test_what_cannot_be_reached_is_refused(dev: Ephemeral) -> None:
+    """Nothing changes: a time before the oldest backup, in the future, a name that nobody gave, and nobody to ask."""
+    for target, words in (
+        ("2020-01-01T00:00:00Z", "cannot be reached: what is kept goes from"),
+        ("2099-01-01T00:00:00Z", "cannot be reached: what is kept goes from"),
+        ("no-such-point", "no restore point 'no-such-point' was written down"),
+        ("yesterday evening", "is no recovery target; allowed"),
+    ):
+        refused = dev.keel("restore", "--to", target, "--yes", check=False)
+        assert refused.returncode == 2 and words in refused.stderr, refused.stderr
+    unasked = dev.keel("restore", "--to", "latest", check=False)
+    assert unasked.returncode == 2 and "there is no terminal to ask" in unasked.stderr
+
+
+def test_a_restore_point_by_its_name(ci: Ephemeral) -> None:
+    """PLAT-34: on a single server too."""
+    with ci.session() as session:
+        mark(session, "kept")
+        backup.restore_point(session, "jeex_idea", "before-the-mistake")
+        mark(session, "after")
+        ci.keel("restore", "--to", "before-the-mistake", "--yes")
+        assert marked(session) == ["kept"]
+        forget_markers(session)
+
+
+def test_a_position_in_the_wal_then_the_newest_moment(ci: Ephemeral) -> None:
+    """PLAT-34: an LSN; then `latest` brings exactly what was there, in every table of every product."""
+    with ci.session() as session:
+        mark(session, "kept")
+        lsn = backup.restore_point(session, "jeex_idea", "here")
+        mark(session, "after")
+        ci.keel("restore", "--to", lsn, "--yes")
+        assert marked(session) == ["kept"]
+        forget_markers(session)
+        before = fingerprint(session)
+        ci.keel("restore", "--to", "latest", "--yes")
+        assert fingerprint(session) == before
+
+
+def test_one_product_goes_back_alone(ci: Ephemeral) -> None:
+    """PLAT-34: the other four are not touched, and what was there is kept under another name."""
+    with ci.session() as session:
+        mark(session, "kept")
+        backup.restore_point(session, "jeex_idea", "product-point")
+        mark(session, "after")
+        others = {name: value for name, value in fingerprint(session).items() if not name.startswith("jeex_idea:")}
+        told = ci.keel("restore", "--to", "product-point", "--product", "jeex_idea", "--yes").stdout
+        assert marked(session) == ["kept"]
+        assert {name: value for name, value in fingerprint(session).items() if name in others} == others
+        kept = told.partition("is the database ")[2].split(",")[0]
+        with session.superuser() as superuser, superuser.connect("postgres") as connection:
+            connection.autocommit = True
+            connection.execute(f"alter database {kept} allow_connections true".encode())
+            with superuser.connect(kept) as before:
+                assert [str(row[0]).split("@")[0] for row in before.execute(MARKERS)] == ["marker-after", "marker-kept"]
+            connection.execute(f"alter database {kept} allow_connections false".encode())
+        forget_markers(session)
+        ci.up("--refresh")  # what is kept aside is no drift and fails no check
+        with session.superuser() as superuser, superuser.connect("postgres") as connection:
+            connection.autocommit = True
+            connection.execute(f"drop database {kept} with (force)".encode())
+
+
+def test_one_table_comes_back_beside_the_present_one(ci: Ephemeral) -> None:
+    """CF-29: into the schema `restored`, which applications cannot read."""
+    with ci.session() as session:
+        mark(session, "deleted-by-mistake")
+        backup.restore_point(session, "jeex_idea", "table-point")
+        forget_markers(session)
+        told = ci.keel("restore", "--to", "table-point", "--product", "jeex_idea", "--table", "users", "--yes").stdout
+        there = told.partition(" is now ")[2].split(",")[0]
+        with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
+            found = connection.execute(f"select name from {there} where email like 'marker-%'".encode()).fetchall()
+            assert found == [("deleted-by-mistake",)]
+            connection.execute("drop schema restored cascade")
+            connection.commit()
+        assert marked(session) == []
+        leftovers = session.run(session.manifest.repository_host.name, f"ls {paths.REPOSITORY}")
+        assert "isolated" not in leftovers
+
+
+@pytest.mark.parametrize("what", ["backup", "archive"])
+def test_a_damaged_repository_is_found(ci: Ephemeral, what: str) -> None:
+    """PLAT-35: bits that flipped in a backup or in an archived segment."""
+    suffix = "bundle" if what == "backup" else "archive"
+    pattern = "*/backup/*/bundle/*" if what == "backup" else "*/archive/*/0*/0*-*.zst"
+    with ci.session() as session:
+        host = session.manifest.repository_host.name
+        path = session.run(host, f"find {paths.REPOSITORY} -path '{pattern}' -type f | sort | tail -1").strip()
+        assert path, suffix
+        session.run(
+            host, f"cp -p {path} /run/kept; printf 'xxxx' | dd of={path} bs=1 seek=100 conv=notrunc status=none"
+        )
+        try:
+            found = ci.keel("backup", "verify", check=False)
+        finally:
+            session.run(host, f"cp -p /run/kept {path}; rm /run/kept")
+    assert found.returncode == 3, found.stdout
+    assert "the repository is damaged" in found.stdout
+    assert ci.keel("backup", "verify").returncode == 0
+
+
+def test_the_archive_catches_up_by_itself(dev: Ephemeral) -> None:
+    """JEEX-30, PLAT-38: while the repository is away the primary works on and keeps its WAL; nobody has to do anything after."""
+    with dev.session() as session:
+        session.run("ops1", "systemctl stop keel-pgbackrest.service")
+        try:
+            mark(session, "while-away")
+            with session.superuser() as superuser, superuser.connect("postgres") as connection:
+                connection.execute("select pg_switch_wal()")
+            assert failing(session)
+        finally:
+            session.run("ops1", "systemctl start keel-pgbackrest.service")
+        archive_all(session)
+        forget_markers(session)
+
+
+@retry(retry=retry_if_result(lambda done: not done), stop=stop_after_delay(120), wait=wait_fixed(1))
+def failing(session: Session) -> bool:
+    """True once the server has seen an archive attempt fail."""
+    with session.superuser() as superuser, superuser.connect("postgres") as connection:
+        row = connection.execute(
+            "select last_failed_time > coalesce(last_archived_time, '-infinity') from pg_stat_archiver"
+        )
+        found = row.fetchone()
+        return bool(found and found[0])

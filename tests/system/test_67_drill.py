@@ -1,0 +1,190 @@
+"""Drills: a good backup passes; another cluster's, a changed row and damaged files fail, loudly."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
+
+from ops.cluster import members
+from ops.restore import archive_all
+from ops.session import Session
+from roles import paths
+from tests.system.environments import Ephemeral
+from tests.system.test_60_backup import forget_markers, mark
+
+METRICS = f"{paths.REPOSITORY}/metrics"
+
+
+def drilled(ci: Ephemeral, status: int = 0) -> dict[str, Any]:
+    """Carry out a drill that ends with ``status``; its report."""
+    done = ci.keel("drill", "--json", check=False)
+    assert done.returncode == status, f"{done.stdout[-4000:]}\n{done.stderr[-2000:]}"
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def objections(report: dict[str, Any]) -> str:
+    """Everything that was found, in one text."""
+    return "\n".join(line for check in report["checks"] for line in check["objections"])
+
+
+def newest_known(session: Session) -> tuple[str, dict[str, Any]]:
+    """Path and content of the last known moment."""
+    host = session.manifest.repository_host.name
+    path = session.run(host, f"ls {paths.KNOWN}/*.json | tail -1").strip()
+    return path, json.loads(session.run(host, f"cat {path}"))
+
+
+def is_loud(session: Session) -> bool:
+    """Whether the failure of the last drill is in the job's metrics, the drill's own, and the journal."""
+    host = session.manifest.repository_host.name
+    metrics = session.run(host, f"cat {METRICS}/job_drill.prom {METRICS}/drill.prom")
+    journal = session.run(host, "journalctl -t keel --since '-2min' -o cat --no-pager")
+    status = 'keel_job_last_exit_status{job="drill"} 1' in metrics
+    return status and "keel_drill_last_passed 0" in metrics and "job drill failed" in journal
+
+
+def test_the_newest_backup_is_proven(ci: Ephemeral) -> None:
+    """PLAT-31, PLAT-35, ADA-26, ADA-27, JEEX-30: every table, the schema, row-level security, indexes and pages; RTO and RPO."""
+    with ci.session() as session:
+        host, before = session.manifest.repository_host.name, members(session)
+        report = drilled(ci)
+        assert report["result"] == "passed" and 0 < report["rto_seconds"] < 4 * 3600
+        assert report["rpo_seconds"] is None or report["rpo_seconds"] > 0
+        assert report["window"][0][:19] <= report["target"][:19].replace(" ", "T") <= report["window"][1][:19]
+        notes = {check["name"]: check["note"] for check in report["checks"]}
+        for product, entry in session.manifest.products.items():
+            recorded = len(newest_known(session)[1]["tables"][product])
+            assert recorded >= len(entry.product.tables)
+            assert notes[f"fingerprints of {product}"].startswith(f"{recorded} tables")
+            assert "lines of the recorded catalogue" in notes[f"schema of {product}"]
+            assert (f"row-level security of {product}" in notes) is bool(entry.product.tenant_tables)
+        assert {"identity", "pg_amcheck", "checksums"} <= notes.keys()
+        assert members(session) == before, "the cluster was touched"
+        assert "isolated" not in session.run(host, f"ls {paths.REPOSITORY}")
+        metrics = session.run(host, f"cat {METRICS}/drill.prom").splitlines()
+        assert (
+            "keel_drill_last_passed 1" in metrics and f"keel_drill_last_rto_seconds {report['rto_seconds']}" in metrics
+        )
+    assert json.loads(ci.keel("drill", "--last", "--json").stdout) == report
+    assert report["backup"] in ci.keel("drill", "--list").stdout
+
+
+def test_a_changed_row_is_found(ci: Ephemeral) -> None:
+    """PLAT-35: as many rows as were recorded, one of them another."""
+    with ci.session() as session:
+        host = session.manifest.repository_host.name
+        mark(session, "drill")
+        ci.keel("backup", "run", "--type", "known")
+        _, before = newest_known(session)
+        with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
+            connection.execute("update users set name = 'another' where email like 'marker-drill@%'")
+            connection.commit()
+        ci.keel("backup", "run", "--type", "known")
+        path, after = newest_known(session)
+        session.run(host, f"cat > {path}", given=json.dumps(after | {"tables": before["tables"]}))
+        try:
+            report = drilled(ci, status=3)
+        finally:
+            session.run(host, f"rm {path}")
+            forget_markers(session)
+        rows = before["tables"]["jeex_idea"]["public.users"][0]
+        assert objections(report) == f"public.users holds as many rows as recorded, {rows}, but not the same"
+        assert is_loud(session)
+
+
+OTHER = """
+set -e
+cd /tmp; bin=/usr/lib/postgresql/{major}/bin; other=/var/lib/pgbackrest/other
+rm -rf $other; install -d $other/repository $other/spool
+$bin/initdb -D $other/data -U postgres >/dev/null
+sed -e "s#^repo1-path=.*#repo1-path=$other/repository#" -e "s#^pg1-path=.*#pg1-path=$other/data#" \
+    -e "s#^pg1-socket-path=.*#pg1-socket-path=$other#" -e "s#^spool-path=.*#spool-path=$other/spool\\nlock-path=$other#" \
+    /etc/pgbackrest/pgbackrest.conf > $other/conf
+archive="pgbackrest --config=$other/conf --stanza={stanza} --no-archive-async archive-push %p"
+$bin/pg_ctl -D $other/data -s -w -l $other/log -o "-c listen_addresses='' -c unix_socket_directories=$other -c archive_mode=on -c 'archive_command=$archive'" start
+trap '$bin/pg_ctl -D $other/data -s -m immediate stop' EXIT
+for product in {products}; do psql -h $other -U postgres -qc "create database $product"; done
+pgbackrest --config=$other/conf --stanza={stanza} stanza-create
+pgbackrest --config=$other/conf --stanza={stanza} --type=full backup
+"""
+"""Another cluster with the same databases, and its backup under this one's name and key."""
+
+
+@contextmanager
+def another_repository(session: Session) -> Iterator[None]:
+    """Another cluster's repository in the place of this one's."""
+    host, manifest = session.manifest.repository_host.name, session.manifest
+    script = OTHER.format(
+        major=manifest.release.postgres, stanza=manifest.stanza, products=" ".join(sorted(manifest.products))
+    )
+    session.run(host, "runuser -u postgres -- sh", given=script, timeout=120)
+    own = f"{paths.REPOSITORY}/generation-{manifest.repository.generation}"
+    session.run(host, f"mv {own} {own}.aside && mv {paths.REPOSITORY}/other/repository {own}")
+    try:
+        yield
+    finally:
+        session.run(host, f"rm -rf {own} {paths.REPOSITORY}/other && mv {own}.aside {own}")
+        archive_all(session)  # what was refused meanwhile
+
+
+def test_another_clusters_backup_is_found(ci: Ephemeral) -> None:
+    """PLAT-35: the same databases, the same name and key, and not this cluster."""
+    with ci.session() as session:
+        system = newest_known(session)[1]["system"]
+        with another_repository(session):
+            report = drilled(ci, status=3)
+        assert "is a backup of system" in objections(report) and f"recorded in system {system}" in objections(report)
+        assert is_loud(session)
+
+
+@pytest.mark.parametrize("what", ["backup", "archive"])
+def test_a_damaged_file_is_found(ci: Ephemeral, what: str) -> None:
+    """PLAT-35, PLAT-32: in what a recovery reads: a bundle of the backup, the segment with the known moment."""
+    with ci.session() as session:
+        host = session.manifest.repository_host.name
+        ci.keel("backup", "run", "--type", "known")
+        wal = newest_known(session)[1]["wal"]
+        pattern = "*/backup/*/bundle/*" if what == "backup" else f"*/archive/*/{wal}-*"
+        path = arrived(session, pattern)
+        session.run(
+            host, f"cp -p {path} /run/kept; printf 'xxxx' | dd of={path} bs=1 seek=100 conv=notrunc status=none"
+        )
+        try:
+            report = drilled(ci, status=3)
+        finally:
+            session.run(host, f"cp -p /run/kept {path}; rm /run/kept")
+        words = "pgbackrest ended with status" if what == "backup" else "did not come to its target"
+        assert words in objections(report), report
+        assert is_loud(session)
+
+
+@retry(retry=retry_if_result(lambda path: not path), stop=stop_after_delay(60), wait=wait_fixed(0.5))
+def arrived(session: Session, pattern: str) -> str:
+    """Path of the newest file in the repository that fits."""
+    host = session.manifest.repository_host.name
+    return session.run(host, f"find {paths.REPOSITORY} -path '{pattern}' -type f | sort | tail -1").strip()
+
+
+def test_a_killed_drill_leaves_nothing_that_the_next_one_does_not_remove(ci: Ephemeral) -> None:
+    """Its server may still run. The next one passes, with a backup made beside it."""
+    with ci.session() as session:
+        host = session.manifest.repository_host.name
+        job = subprocess.Popen(session.ssh(host, f"{paths.JOB} --follow drill"), stdout=subprocess.PIPE, text=True)
+        assert job.stdout
+        next(line for line in job.stdout if line.startswith("fingerprints of"))
+        session.run(host, f"pkill -KILL -u postgres -f {paths.LIBRARY}/drill")
+        job.communicate()
+        assert job.returncode, "a killed drill is a failed job"
+        left = session.run(host, f"ls -d {paths.REPOSITORY}/isolated-*").strip()
+        beside = subprocess.Popen(session.ssh(host, f"{paths.JOB} incremental"), stdout=subprocess.DEVNULL)
+        report = drilled(ci)
+        assert beside.wait() == 0 and report["result"] == "passed"
+        assert "isolated" not in session.run(host, f"ls {paths.REPOSITORY}")
+        assert session.run(host, f"pgrep -u postgres -f {left} || true") == ""

@@ -1,0 +1,115 @@
+"""One controller at a time: whoever holds the lock of a host is named, and it ends with the connection."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ops import lock, step
+from ops.session import Session, Unreachable
+
+
+@pytest.fixture
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
+    """Two hosts, each a folder of this machine; `away` is a third that does not answer."""
+    monkeypatch.setattr(lock, "PATH", "keel.lock")
+    monkeypatch.setattr(lock, "PATIENCE", 0.1)
+
+    def ssh(host: str, command: str) -> list[str]:
+        (tmp_path / host).mkdir(exist_ok=True)
+        return ["false"] if host == "away" else ["bash", "-c", f"cd {tmp_path / host}; {command}"]
+
+    def run(host: str, command: str, timeout: float) -> str:
+        if host == "away":
+            raise Unreachable(host)
+        return subprocess.run(ssh(host, command), capture_output=True, text=True, check=True).stdout
+
+    hosts = [SimpleNamespace(name=name) for name in ("db1", "away", "db2")]
+    faked: Any = SimpleNamespace(ssh=ssh, run=run, manifest=SimpleNamespace(hosts=hosts))
+    return faked  # type: ignore[no-any-return]
+
+
+def somebody(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(lock, "owner", lambda: name)
+
+
+def test_a_second_controller_is_told_who_is_first(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    somebody(monkeypatch, "ann@elsewhere (process 7)")
+    with lock.held(session, ["db1", "db2", "db2"]):
+        somebody(monkeypatch, "ben@here (process 8)")
+        with (
+            pytest.raises(
+                lock.Locked,
+                match=r"^db2 is being changed by another controller: ann@elsewhere \(process 7\)\. Nothing was",
+            ),
+            lock.held(session, ["db2"]),
+        ):
+            pass
+        with pytest.raises(lock.Locked, match=r"^db1 is being changed .*ann"):
+            lock.refuse_others(session)
+    with lock.held(session, ["db1"]):
+        pass
+
+
+def test_what_was_locked_before_a_refusal_is_free_again(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    with lock.held(session, ["db2"]):
+        with pytest.raises(lock.Locked), lock.held(session, ["db1", "db2"]):
+            pass
+        with lock.held(session, ["db1"]):
+            pass
+
+
+def test_a_controller_is_not_kept_off_by_itself(session: Session) -> None:
+    """A stage and the databases of one `up` go on side by side."""
+    with lock.held(session, ["db1"]):
+        lock.refuse_others(session)
+
+
+def test_a_host_that_does_not_answer_cannot_be_locked(session: Session) -> None:
+    with pytest.raises(Unreachable, match="away cannot be locked"), lock.held(session, ["db1", "away"]):
+        pass
+    with lock.held(session, ["db1"]):
+        pass
+
+
+def test_looking_takes_no_lock(session: Session) -> None:
+    lock.refuse_others(session)
+    with lock.held(session, ["db1", "db2"]):
+        pass
+
+
+@pytest.mark.parametrize(("action", "refused"), [("databases", True), ("recovery", True), ("ready", False)])
+def test_a_step_asks_before_it_changes_anything(monkeypatch: pytest.MonkeyPatch, action: str, refused: bool) -> None:
+    """While a restore holds the lock an `up` is refused; steps that take the lock themselves do not ask."""
+    done: list[str] = []
+
+    def refuse(_session: Session) -> None:
+        raise lock.Locked("db1 is being changed")
+
+    class Opened:
+        def __enter__(self) -> None: ...
+        def __exit__(self, *_: object) -> None: ...
+
+    identity = {"name": "dev", "kind": "dev", "provider": "docker"}
+    module: Any = SimpleNamespace(apply=lambda *_: done.append(action))
+    monkeypatch.setattr(lock, "refuse_others", refuse)
+    monkeypatch.setattr(step, "open_session", lambda *_: Opened())
+    monkeypatch.setitem(sys.modules, "a_step", module)
+    monkeypatch.setitem(step.ACTIONS, action, "a_step")
+    request = {
+        "action": action,
+        "phase": "apply",
+        "inputs": {"manifest": {"identity": identity}},
+        "roots": {"access": "a", "pki": "p", "backup": "b"},
+    }
+    answer = io.StringIO()
+    assert step.main(request, answer) == refused
+    assert json.loads(answer.getvalue()) == ({"error": "db1 is being changed"} if refused else {"result": None})
+    assert done == ([] if refused else [action])

@@ -1,0 +1,248 @@
+"""Which backup a restore begins with, what it says will be lost, and what it refuses before anything is changed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from environment.products import catalogue
+from ops import backup, extract, holes, repository, restore
+from ops.cli.app import app
+from roles.jobs.continuity import COVERED, OPEN, Hole, lsn_of, position
+from tests.unit.cli_fakes import opened, session
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+POINTS = [
+    {"name": "ruleiq-empty-012-20261122T063000Z", "lsn": "0/800", "time": "06:30", "database": "ruleiq"},
+    {"name": "ruleiq-007-008-20261122T100000Z", "lsn": "0/2500", "time": "10:00", "database": "ruleiq"},
+]
+
+
+def made(label: str, hour: int, lsn: str) -> dict[str, Any]:
+    """A backup of an hour's length that ended at that hour and position."""
+    stop = int(NOON.replace(hour=hour).timestamp())
+    return {
+        "label": label, "type": "full", "prior": None, "error": False, "timestamp": {"start": stop - 3600, "stop": stop},
+        "archive": {"start": "000000010000000000000001", "stop": "000000010000000000000002"}, "lsn": {"start": lsn_of(position(lsn) - 256), "stop": lsn}, "database": {"id": 1, "repo-key": 1},
+        "info": {"size": 100 * 2**20, "delta": 1, "repository": {"delta": 1}},
+    }  # fmt: skip
+
+
+STANZA: dict[str, Any] = {
+    "name": "dev", "status": {"code": 0, "message": "ok"}, "db": [{"id": 1, "version": "18"}],
+    "backup": [made("A", 7, "0/1000"), made("B", 9, "0/2000"), made("C", 11, "0/3000")],
+}  # fmt: skip
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An environment with three backups whose primary answers."""
+    monkeypatch.setenv("ENV", "dev")
+    opened(monkeypatch, session(tmp_path))
+    monkeypatch.setattr(repository, "stanza", lambda _: repository.Stanza.model_validate(STANZA))
+    monkeypatch.setattr(backup, "restore_points", lambda _: POINTS)
+    monkeypatch.setattr(holes, "standing", lambda _: [])
+    monkeypatch.setattr(restore, "newest_commit", lambda _: NOON)
+    monkeypatch.setattr(restore, "interrupted", lambda _: None)
+    monkeypatch.setattr(restore, "_check_reached", lambda *_: None)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("to", "label"),
+    [
+        ("latest", "C"),
+        ("2026-11-22T11:30:00Z", "C"),
+        ("2026-11-22T10:59:00Z", "B"),  # C had not ended yet
+        ("2026-11-22T07:00:01Z", "A"),
+        ("0/2FFF", "B"),
+        ("0/3000", "C"),
+        ("ruleiq-007-008-20261122T100000Z", "B"),
+        ("742", "A"),  # which backups a transaction came after is not known
+    ],
+)
+def test_it_begins_with_the_newest_backup_that_ended_before(environment: Path, to: str, label: str) -> None:
+    """PLAT-34."""
+    assert restore.plan(session(environment), to).label == label
+
+
+@pytest.mark.parametrize(
+    ("to", "options", "words"),
+    [
+        ("2026-11-22T06:00:00Z", {}, "cannot be reached: what is kept goes from 2026-11-22 07:00:00"),
+        ("2026-11-22T12:00:01Z", {}, r"to 2026-11-22 12:00:00 UTC \(the last commit\)"),
+        ("0/FFF", {}, "no backup ended before lsn 0/FFF .*; there are A, B, C"),
+        ("ruleiq-empty-012-20261122T063000Z", {}, "no backup ended before name"),
+        ("nobody-gave-it", {}, "was written down"),
+        ("latest", {"label": "D"}, "D is no backup that ended before .*; there are A, B, C"),
+        ("2026-11-22T08:00:00Z", {"label": "C"}, "C is no backup that ended before"),
+    ],
+)
+def test_what_cannot_be_is_refused(environment: Path, to: str, options: dict[str, str], words: str) -> None:
+    with pytest.raises(backup.Refused, match=words):
+        restore.plan(session(environment), to, **options)
+
+
+@pytest.mark.parametrize(("fork", "label"), [("0/3000", "C"), ("0/2FFF", "B"), ("0/1000", "A")])
+def test_a_backup_of_an_abandoned_timeline_is_passed_over(
+    environment: Path, monkeypatch: pytest.MonkeyPatch, fork: str, label: str
+) -> None:
+    """After an earlier restore: what was made beyond its fork does not lead to the present."""
+    monkeypatch.setattr(repository, "newest_timeline", lambda *_: 2)
+    monkeypatch.setattr(repository, "forks", lambda *_: {1: fork})
+    assert restore.plan(session(environment), "latest").label == label
+
+
+def test_backups_of_two_keys_stand_in_one_order(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAT-33: the newest one is taken, whichever repository is told of last."""
+    told = {**STANZA, "backup": STANZA["backup"][::-1]}
+    monkeypatch.setattr(repository, "stanza", lambda _: repository.Stanza.model_validate(told))
+    assert restore.plan(session(environment), "latest").label == "C"
+
+
+def test_timelines_are_sought_under_every_key(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAT-34: the repository of a new key has no history of what was before it."""
+    monkeypatch.undo()
+    places = [{"id": "18-1", "min": None, "max": None, "database": {"id": 1, "repo-key": key}} for key in (1, 2)]
+    held = repository.Stanza.model_validate({**STANZA, "archive": places})
+
+    def command(_session: object, arguments: str) -> str:
+        if "--repo=1" in arguments and "repo-get" in arguments:
+            raise repository.RepositoryFailed("missing")
+        return "0000000100000000\n" if "--repo=1" in arguments else HISTORIES["repo-get" in arguments]
+
+    monkeypatch.setattr(repository, "command", command)
+    there = session(environment)
+    assert repository.newest_timeline(there, held) == 3
+    assert repository.forks(there, held, 3) == {1: "0/1000", 2: "0/2000"}
+    alone = held.model_copy(update={"archive": held.archive[:1]})
+    assert (repository.newest_timeline(there, alone), repository.forks(there, alone, 3)) == (1, {})
+
+
+HISTORIES = ("00000002.history\n00000003.history\n", "1\t0/1000\treason\n2\t0/2000\treason\n")
+"""What the older repository lists, and its newest history."""
+
+
+def test_an_abandoned_timeline_can_be_asked_for(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its backups are still there."""
+    monkeypatch.setattr(repository, "newest_timeline", lambda *_: 2)
+    monkeypatch.setattr(repository, "forks", lambda _s, _h, timeline: {1: "0/1000"} if timeline == 2 else {})
+    assert restore.plan(session(environment), "latest", timeline="1").label == "C"
+
+
+def hole(since: str, until: str, begin: str, end: str, timeline: int = 1) -> Hole:
+    """A hole of one segment."""
+    name = f"{timeline:08X}000000000000000A"
+    return Hole(name, name, 1, begin, end, since, until, "found", COVERED if until else OPEN)
+
+
+LOST = hole("2026-11-22T09:30:00Z", "2026-11-22T11:00:00Z", "0/2400", "0/2600")
+"""Between the backups B and C."""
+
+
+@pytest.mark.parametrize("to", ["2026-11-22T09:30:01Z", "2026-11-22T10:59:59Z", "0/2500", "0/2FFF", POINTS[1]["name"]])
+def test_nothing_in_a_hole_is_restored(environment: Path, monkeypatch: pytest.MonkeyPatch, to: str) -> None:
+    """PLAT-34, PLAT-38: with the sentence that says which moments are lost."""
+    monkeypatch.setattr(holes, "standing", lambda _: [LOST])
+    with pytest.raises(
+        backup.Refused,
+        match=r"between 2026-11-22T09:30:00Z and 2026-11-22T11:00:00Z can be restored: WAL .* Nothing was",
+    ):
+        restore.plan(session(environment), to)
+
+
+@pytest.mark.parametrize("to", ["2026-11-22T09:29:59Z", "2026-11-22T11:00:01Z", "0/2400", "0/3000", "latest"])
+def test_what_lies_beside_a_hole_is_restored(environment: Path, monkeypatch: pytest.MonkeyPatch, to: str) -> None:
+    """PLAT-34: from the backup on its own side."""
+    monkeypatch.setattr(holes, "standing", lambda _: [LOST])
+    assert restore.plan(session(environment), to).label == ("B" if to in ("2026-11-22T09:29:59Z", "0/2400") else "C")
+
+
+def test_no_older_backup_leads_over_a_hole(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holes, "standing", lambda _: [LOST])
+    with pytest.raises(backup.Refused, match="cannot be reached: no moment between"):
+        restore.plan(session(environment), "2026-11-22T11:30:00Z", label="A")
+
+
+def test_the_newest_moment_waits_for_a_backup_after_the_hole(
+    environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holes, "standing", lambda _: [hole("2026-11-22T11:10:00Z", "", "0/3500", "0/3600")])
+    with pytest.raises(backup.Refused, match="nothing that was committed after 2026-11-22T11:10:00Z can be restored"):
+        restore.plan(session(environment), "latest")
+    assert restore.plan(session(environment), "2026-11-22T11:09:00Z").label == "C"
+
+
+def test_a_hole_on_an_abandoned_timeline_is_in_nobodys_way(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It lies after the fork; whoever asks for that timeline meets it."""
+    monkeypatch.setattr(repository, "newest_timeline", lambda *_: 2)
+    monkeypatch.setattr(repository, "forks", lambda _s, _h, timeline: {1: "0/2000"} if timeline == 2 else {})
+    monkeypatch.setattr(holes, "standing", lambda _: [LOST])
+    assert restore.plan(session(environment), "2026-11-22T10:00:00Z").label == "B"
+    with pytest.raises(backup.Refused, match="between"):
+        restore.plan(session(environment), "2026-11-22T10:00:00Z", timeline="1")
+
+
+def test_a_position_counts_in_both_halves() -> None:
+    assert position("1/0") > position("0/FFFFFFFF")
+
+
+def test_what_is_lost_is_said_as_a_time(environment: Path) -> None:
+    wanted = restore.plan(session(environment), (NOON - timedelta(minutes=90)).isoformat())
+    assert wanted.lost == "everything committed after 2026-11-22 10:30:00 UTC, the last 1:30:00"
+    assert restore.plan(session(environment), "latest").lost == "nothing that is committed now"
+
+
+def run(*arguments: str, given: str = "") -> Result:
+    return CliRunner().invoke(app, arguments, input=given)
+
+
+def test_nobody_to_ask_is_nobody_who_agreed(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Design, principle 9: it shows what it will do first."""
+    monkeypatch.setattr(restore, "apply", lambda *_: pytest.fail("nothing may happen"))
+    asked = run("restore", "--to", "latest")
+    assert asked.exit_code == 2 and "no terminal to ask" in asked.stderr
+    for words in ("lost:", "reach:", "backup:    C", "takes:"):
+        assert words in asked.stdout
+
+
+def test_a_table_needs_its_product(environment: Path) -> None:
+    assert "says nothing without --product" in run("restore", "--to", "latest", "--table", "users").stderr
+
+
+def test_a_product_is_one_of_this_environment(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extract, "product", lambda *_: pytest.fail("nothing may happen"))
+    refused = run("restore", "--to", "latest", "--product", "nothing", "--yes")
+    assert refused.exit_code == 2 and "nothing" in refused.stderr
+
+
+def test_rolling_back_shows_both_ways(environment: Path) -> None:
+    """JEEX-24, ADA-19: downgrade or restore, each with what becomes of later rows."""
+    shown = run("db", "rollback", "ruleiq")
+    assert "from 007_add_evidence_metadata to 008_fix_truncated_column_names" in shown.stdout
+    assert "downgrade:" in shown.stdout and "restore:" in shown.stdout
+    assert shown.exit_code == 2 and "Add --how" in shown.stderr
+
+
+def test_rolling_back_to_the_point_restores_that_product(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """JEEX-24."""
+    done: list[tuple[str, str]] = []
+    monkeypatch.setattr(restore, "archive_all", lambda _: None)
+
+    def product(_session: object, name: str, wanted: restore.Plan, _report: object) -> str:
+        done.append((name, wanted.end.value))
+        return f"{name}_before"
+
+    monkeypatch.setattr(extract, "product", product)
+    told = run("db", "rollback", "ruleiq", "--how", "restore")
+    assert done == [("ruleiq", "ruleiq-007-008-20261122T100000Z")]
+    assert told.exit_code == 0 and 'keel:products.ruleiq.revision "007_add_evidence_metadata"' in told.stdout
+
+
+@pytest.mark.parametrize("product", sorted(set(catalogue()) - {"ruleiq"}))
+def test_without_a_migration_there_is_nothing_to_roll_back(environment: Path, product: str) -> None:
+    assert "there is nothing to go back to" in run("db", "rollback", product).stderr

@@ -1,0 +1,123 @@
+"""Backups and the archive: WAL arrives, a backup is there, the schedule is in force, nobody else is admitted."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from environment.manifest import HostEntry, Manifest
+from environment.types import Group
+from ops.session import Superuser
+from roles import paths
+from tests.verify import expect
+from tests.verify.look import Look
+
+INFO = "--io-timeout=5 --output=json info"
+"""Five seconds instead of sixty for a host that is away: a check that waits is repeated on every database host."""
+
+
+def info(look: Look, manifest: Manifest, host: HostEntry) -> dict[str, object]:
+    """What pgBackRest on ``host`` tells of the stanza."""
+    said = look.shell(host, paths.pgbackrest(manifest, INFO))
+    return dict(json.loads(said)[0])
+
+
+def test_archiving(superuser: Superuser) -> None:
+    """PLAT-04, ADA-24, ADA-25: WAL is archived, within a minute, and the last attempt did not fail."""
+    with superuser.connect("postgres") as connection:
+        row = connection.execute(
+            """select current_setting('archive_mode'), current_setting('archive_command'),
+                      extract(epoch from current_setting('archive_timeout')::interval)::int,
+                      archived_count, coalesce(last_failed_time > last_archived_time, false), last_failed_wal
+               from pg_stat_archiver"""
+        ).fetchone()
+    assert row is not None
+    mode, command, timeout, count, failing, wal = row
+    assert (mode, command.split()[0]) == ("on", "pgbackrest"), f"archive_mode {mode}, archive_command {command!r}"
+    assert timeout <= 900, f"archive_timeout is {timeout} s; ADA-25 allows 900"
+    assert count and not failing, (
+        f"{count} segments archived; the last attempt, of {wal}, failed" if failing else "none"
+    )
+
+
+def test_a_backup_is_there(look: Look, manifest: Manifest) -> None:
+    """PLAT-31, PLAT-33: the repository holds a full backup without damaged pages, and the WAL it needs."""
+    found = info(look, manifest, manifest.repository_host)
+    assert found["status"]["code"] == 0, f"{manifest.stanza}: {found['status']['message']}"  # type: ignore[index]
+    backups = found["backup"]
+    assert any(made["type"] == "full" for made in backups), f"{manifest.stanza}: no full backup"  # type: ignore[attr-defined]
+    expect.nothing(f"{made['label']} holds damaged pages" for made in backups if made.get("error"))  # type: ignore[attr-defined]
+    expect.same({"cipher": found["cipher"]}, {"cipher": "aes-256-cbc"}, "the repository")
+
+
+def test_database_hosts_reach_the_repository(server: HostEntry, look: Look, manifest: Manifest) -> None:
+    """JEEX-30: over mutual TLS, and without knowing the key."""
+    found = info(look, manifest, server)
+    assert found["status"]["code"] == 0, f"{server.name}: {found['status']['message']}"  # type: ignore[index]
+    if server != manifest.repository_host:
+        known = look.shell(server, "grep -c cipher-pass /etc/pgbackrest/pgbackrest.conf || true").strip()
+        assert known == "0", f"{server.name} holds the key of the repository"
+
+
+def test_only_this_stanza_is_admitted(server: HostEntry, look: Look, manifest: Manifest) -> None:
+    """JEEX-30: a database host reaches its own cluster's backups and no other's."""
+    if server != manifest.repository_host:
+        answer = look.shell(server, f"runuser -u postgres -- pgbackrest --stanza=other {INFO}")
+        assert "access denied" in answer, f"{server.name} may read the stanza 'other': {answer}"
+
+
+def test_only_the_backup_host_is_admitted(server: HostEntry, replicas: object, look: Look, manifest: Manifest) -> None:
+    """JEEX-30: pgBackRest's server on a database host speaks to the backup host, not to a peer with a good certificate."""
+    peer = next(host for host in manifest.carrying(Group.POSTGRES) if host != server)
+    if manifest.repository_host not in (server, peer):
+        asked = paths.pgbackrest(manifest, f"--repo1-host={peer.name} {INFO}")
+        answer = look.shell(server, asked)
+        assert "access denied" in answer, f"{peer.name} admits {server.name}: {answer}"
+
+
+def test_schedule(look: Look, manifest: Manifest) -> None:
+    """PLAT-45, ADA-23, ADA-27: cron runs, in UTC, what the stack file says."""
+    host = manifest.repository_host
+    assert look.shell(host, "date +%Z").strip() == "UTC"
+    crontab = look.shell(host, "cat /etc/cron.d/keel")
+    lines = [line for line in crontab.splitlines() if " root " in line]
+    schedule = manifest.schedule
+    times = {"full": schedule.full, "differential": schedule.differential, "incremental": schedule.incremental}
+    times["drill"] = schedule.drill
+    also = {"full": f"; {paths.JOB} dumps; {paths.JOB} known"}
+    wanted = {f"{time} root {paths.JOB} {job}{also.get(job, '')}" for job, time in times.items() if time != "off"}
+    wanted.add(f"* * * * * root {paths.LIBRARY}/watch-archive")
+    assert set(lines) == wanted, f"{host.name}: /etc/cron.d/keel has {lines}"
+
+
+def test_jobs_succeed(look: Look, manifest: Manifest) -> None:
+    """PLAT-32, PLAT-45: the last run of every job that ran was a success."""
+    metrics = look.shell(manifest.repository_host, f"cat {paths.REPOSITORY}/metrics/job_*.prom 2>/dev/null || true")
+    status = dict(line.split() for line in metrics.splitlines() if "last_exit_status" in line)
+    assert status, f"{manifest.repository_host.name}: no job has run"
+    expect.nothing(f"{name} is {value}" for name, value in status.items() if value != "0")
+
+
+def test_the_archive_is_watched(look: Look, manifest: Manifest) -> None:
+    """PLAT-38, ADA-25: the backup host can ask the primary and the repository, and finds a backup."""
+    said = look.shell(manifest.repository_host, f"{paths.LIBRARY}/watch-archive && cat {paths.ALERTS}")
+    blind = ("archive_primary", "archive_repository", "no_backup")
+    expect.nothing(alert["text"] for alert in json.loads(said)["alerts"] if alert["alert"] in blind)
+
+
+def test_what_may_wait_fits_the_volume(server: HostEntry, look: Look, manifest: Manifest) -> None:
+    """PLAT-38: alerts come, slots are cut off and WAL is dropped before the volume of the primary is full."""
+    size = int(look.shell(server, f"df -BM --output=size {paths.data_directory(manifest)} | tail -1").strip(" M\n"))
+    limit = max(manifest.repository.archive_limit, manifest.postgres.max_slot_wal_keep_size)
+    assert limit < size, (
+        f"{server.name}: keel:repository.archive_limit and keel:postgres.max_slot_wal_keep_size allow {limit} MiB of WAL to be "
+        f"kept, its volume has {size}"
+    )
+
+
+def test_the_repository_is_private(look: Look, manifest: Manifest) -> None:
+    """JEEX-30: backups, dumps and the key are the server user's alone."""
+    folders = (paths.REPOSITORY, paths.DUMPS, "/etc/pgbackrest/pgbackrest.conf")
+    listed = " ".join(map(shlex.quote, folders))
+    found = look.shell(manifest.repository_host, f"stat -c '%U %a %n' {listed}").splitlines()
+    expect.nothing(line for line in found if not line.startswith("postgres ") or line.split()[1][-1] != "0")
