@@ -19,7 +19,7 @@ except Exception as refused:
 hosts = Hosts(environment.manifest, environment.settings, environment.roots)
 
 # Roles on them, databases in them, and the proof that all of it is as it should be.
-Platform(environment.manifest, hosts)
+Platform(environment.manifest, hosts, environment.roots)
 
 for name, value in outputs(environment.manifest, environment.roots).items():
     pulumi.export(name, value)

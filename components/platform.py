@@ -11,6 +11,7 @@ import pulumi
 from components.hosts import Hosts
 from components.steps import Converge, Databases, Migration, Recovery, Verification
 from environment import roles
+from environment.derive import Roots
 from environment.manifest import Manifest
 
 ROOT = Path(__file__).parent.parent
@@ -21,7 +22,7 @@ class Platform(pulumi.ComponentResource):
 
     verification: Verification
 
-    def __init__(self, manifest: Manifest, hosts: Hosts) -> None:
+    def __init__(self, manifest: Manifest, hosts: Hosts, roots: Roots) -> None:
         super().__init__("keel:platform:Platform", manifest.identity.name, None)
 
         def after(*resources: pulumi.Resource) -> pulumi.ResourceOptions:
@@ -36,6 +37,8 @@ class Platform(pulumi.ComponentResource):
                 "identities": hosts.identities,
                 "roles": roles.digest(stage),
             }
+            if stage == "store" and manifest.repository.second:
+                inputs["credentials"] = roots.credentials_mark()
             stages[stage] = Converge("converge", stage, inputs, after(*previous))
             previous = [stages[stage]]
             if stage == "store":

@@ -26,7 +26,7 @@ from pulumi.dynamic import (
 
 from components.impact import impact
 from environment import lifeline
-from environment.derive import PUBLISHED_ROOTS, roots_for
+from environment.derive import SECRETS, roots_for
 from environment.types import Kind
 
 ROOT = Path(__file__).parent.parent
@@ -55,7 +55,7 @@ class StepProvider(ResourceProvider):
         sys.tracebacklimit = 0
         # A killed engine leaves its plugins behind.
         lifeline.end_with_pulumi(with_children=False)
-        self._roots = {name: value for name in PUBLISHED_ROOTS if (value := req.config.get(name))}
+        self._roots = {name: value for name in SECRETS if (value := req.config.get(name))}
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Compare inputs only; no host is touched. Drift recorded by a refresh is a difference too."""
@@ -96,7 +96,7 @@ class StepProvider(ResourceProvider):
             "action": props["action"],
             "phase": phase,
             "inputs": _plain(props),
-            "roots": {"access": roots.access, "pki": roots.pki, "backup": roots.backup},
+            "roots": {name: getattr(roots, name) for name in SECRETS},
         }
         return _run_step(request, quiet=phase == "observe")
 

@@ -22,22 +22,29 @@ PUBLISHED_ROOTS = {
 }
 """Known to everybody, so that dev and ci need no secret; staging and production refuse them."""
 
+CREDENTIALS = ("s3_key", "s3_secret")
+"""What the second repository's provider gave out: secrets that nothing can be derived from, nor they from anything."""
+SECRETS = (*PUBLISHED_ROOTS, *CREDENTIALS)
+"""Everything that is kept as a Pulumi secret."""
+
 MINIMUM_ROOT_LENGTH = 32
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 class RefusedRoots(Exception):
-    """A root secret is absent, too short, or published where it must not be."""
+    """A secret is absent, too short, or published where it must not be."""
 
 
 @dataclass(frozen=True)
 class Roots:
-    """The three root secrets of one environment. Never printed: repr shows no value."""
+    """The secrets of one environment: three roots, and the second repository's keys. Never printed: repr shows no value."""
 
     environment: str
     access: str
     pki: str
     backup: str
+    s3_key: str = ""
+    s3_secret: str = ""
 
     def __repr__(self) -> str:
         return f"Roots({self.environment})"
@@ -60,20 +67,24 @@ class Roots:
         raw = self._derive(self.pki, "ca", "root", generation, 48)
         return ec.derive_private_key(int.from_bytes(raw, "big") % (_P256_ORDER - 1) + 1, ec.SECP256R1())
 
-    def cipher(self, generation: int) -> str:
-        """Passphrase of the backup repository of that generation: 64 URL-safe characters, 384 bits."""
-        raw = self._derive(self.backup, "cipher", "repository", generation, 48)
+    def cipher(self, generation: int, name: str = "repository") -> str:
+        """Passphrase of the repository ``name`` of that generation: 64 URL-safe characters, 384 bits."""
+        raw = self._derive(self.backup, "cipher", name, generation, 48)
         return base64.urlsafe_b64encode(raw).decode()
+
+    def credentials_mark(self) -> str:
+        """Changes when the second repository's keys do and tells nothing about them: an input that runs a step again."""
+        return self._derive(self.backup, "mark", f"{self.s3_key}\n{self.s3_secret}", 1, 8).hex()
 
     def token(self, name: str, generation: int = 1) -> str:
         """Cluster token ``name`` (etcd), 32 hexadecimal characters; not a secret by itself."""
         return self._derive(self.access, "token", name, generation, 16).hex()
 
 
-def roots_for(environment: str, kind: Kind, given: dict[str, str]) -> Roots:
-    """The roots of an environment: those ``given``, in dev and ci the published ones where none is given.
+def roots_for(environment: str, kind: Kind, given: dict[str, str], second: bool = False) -> Roots:
+    """The secrets of an environment: those ``given``, in dev and ci the published roots where none is given.
 
-    Raises :class:`RefusedRoots` with every problem in one message.
+    With a ``second`` repository its keys are needed. Raises :class:`RefusedRoots` with every problem in one message.
     """
     chosen = dict(given) if kind.guarded else {**PUBLISHED_ROOTS, **given}
     problems = []
@@ -85,9 +96,14 @@ def roots_for(environment: str, kind: Kind, given: dict[str, str]) -> Roots:
             problems.append(f"keel:{name} is the published root of dev and ci; {kind.value} needs its own secret")
         elif len(value) < MINIMUM_ROOT_LENGTH:
             problems.append(f"keel:{name} has {len(value)} characters; at least {MINIMUM_ROOT_LENGTH} are needed")
+    for name in CREDENTIALS if second else ():
+        if not chosen.get(name):
+            problems.append(
+                f"keel:{name} is not set, and repository.second needs it: pulumi config set --secret keel:{name}"
+            )
     if problems:
-        raise RefusedRoots("\n".join(["Root secrets refused. Nothing was changed.", *(f"  {p}" for p in problems)]))
-    return Roots(environment, chosen["access"], chosen["pki"], chosen["backup"])
+        raise RefusedRoots("\n".join(["Secrets refused. Nothing was changed.", *(f"  {p}" for p in problems)]))
+    return Roots(environment, **{name: chosen.get(name, "") for name in SECRETS})
 
 
 def private_openssh(key: ed25519.Ed25519PrivateKey) -> str:

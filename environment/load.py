@@ -15,6 +15,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from environment import complaints
+from environment.derive import SECRETS
 from environment.rules import Problem, check
 from environment.rules.neighbours import clashes
 from environment.settings import Settings
@@ -24,8 +25,8 @@ PROJECT = Path(os.environ.get("KEEL_PROJECT") or ROOT)
 """Where Pulumi.yaml and the stack files are; tests put ephemeral environments elsewhere."""
 STACKS = PROJECT / "stacks"
 NAMESPACE = "keel:"
-SECRET_KEYS = frozenset({"access", "pki", "backup"})
-"""The three roots; they stay Pulumi secrets and never enter the settings."""
+SECRET_KEYS = frozenset(SECRETS)
+"""The three roots and the second repository's keys; they stay Pulumi secrets and never enter the settings."""
 
 
 class InvalidStack(Exception):

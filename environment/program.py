@@ -18,7 +18,7 @@ from environment.types import EnvironmentName
 
 @dataclass(frozen=True)
 class Environment:
-    """One environment: what its stack file says, what follows, and its root secrets."""
+    """One environment: what its stack file says, what follows, and its secrets."""
 
     settings: Settings
     manifest: Manifest
@@ -26,7 +26,7 @@ class Environment:
 
 
 def load(name: str, config: Mapping[str, Any]) -> Environment:
-    """The environment ``name`` with the configuration of its stack (roots in clear, as Pulumi hands them out).
+    """The environment ``name`` with the configuration of its stack (secrets in clear, as Pulumi hands them out).
 
     Raises InvalidStack or RefusedRoots before anything is changed.
     """
@@ -37,6 +37,6 @@ def load(name: str, config: Mapping[str, Any]) -> Environment:
         raise InvalidStack(source, [Problem("", name, error.errors()[0]["msg"])]) from None
     settings = parse(config, source, others(name))
     given = {key: str(config[NAMESPACE + key]) for key in SECRET_KEYS if config.get(NAMESPACE + key)}
-    roots = roots_for(name, settings.environment.kind, given)
+    roots = roots_for(name, settings.environment.kind, given, second=settings.repository.second is not None)
     host_keys = {host: public_openssh(roots.ssh_key(host)) for host in settings.hosts}
     return Environment(settings, build(name, settings, host_keys), roots)

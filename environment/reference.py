@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from environment.derive import CREDENTIALS, PUBLISHED_ROOTS
 from environment.load import NAMESPACE, ROOT, SECRET_KEYS
 from environment.schema import stack_schema
 
@@ -91,12 +92,18 @@ def _default(schema: dict[str, Any]) -> str:
 
 
 def _secrets() -> str:
-    names = "".join(f"| `{name}` | `pulumi config set --secret keel:{name}` |\n" for name in sorted(SECRET_KEYS))
     return (
         "## Root secrets\n\nPulumi secrets of at least 32 characters, from which every password and key derives. "
         "dev and ci use published\nones where none is set; staging and production refuse those.\n\n"
-        f"| secret | set with |\n|---|---|\n{names}"
+        f"{_set_with(PUBLISHED_ROOTS)}\n"
+        "## The second repository's keys\n\nPulumi secrets too, needed with `repository.second` and given out by its provider: "
+        f"access key and secret key.\n\n{_set_with(CREDENTIALS)}"
     )
+
+
+def _set_with(names: Iterable[str]) -> str:
+    rows = "".join(f"| `{name}` | `pulumi config set --secret keel:{name}` |\n" for name in sorted(names))
+    return f"| secret | set with |\n|---|---|\n{rows}"
 
 
 if __name__ == "__main__":

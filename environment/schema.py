@@ -16,13 +16,13 @@ PULUMI_KEYS = ("encryptionsalt", "encryptedkey", "secretsprovider")
 
 
 def stack_schema() -> dict[str, Any]:
-    """Schema of a stack file: the settings' sections under their keys, the roots as Pulumi secrets."""
+    """Schema of a stack file: the settings' sections under their keys, the rest as Pulumi secrets."""
     settings = Settings.model_json_schema()
     for mapping in settings["properties"].values():
         if "patternProperties" in mapping:
             mapping["additionalProperties"] = False
     sections = {NAMESPACE + name: section for name, section in settings["properties"].items()}
-    roots = {NAMESPACE + name: {"$ref": "#/$defs/Secret"} for name in sorted(SECRET_KEYS)}
+    secrets = {NAMESPACE + name: {"$ref": "#/$defs/Secret"} for name in sorted(SECRET_KEYS)}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A stack file of Keel",
@@ -33,7 +33,7 @@ def stack_schema() -> dict[str, Any]:
             "config": {
                 "type": "object",
                 "required": [NAMESPACE + name for name in settings["required"]],
-                "properties": sections | roots,
+                "properties": sections | secrets,
                 # Keys of other namespaces belong to Pulumi's own providers.
                 "patternProperties": {f"^(?!{NAMESPACE})[^:]+:": {}},
                 "additionalProperties": False,
@@ -51,7 +51,7 @@ def text() -> str:
 
 def _secret() -> dict[str, Any]:
     return {
-        "description": "a root secret: pulumi config set --secret",
+        "description": "a secret: pulumi config set --secret",
         "type": "object",
         "properties": {"secure": {"type": "string"}},
         "required": ["secure"],

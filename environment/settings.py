@@ -12,6 +12,8 @@ from pydantic import Field
 
 from environment.types import (
     Address,
+    BucketName,
+    CertificateText,
     Cidr,
     Connections,
     CronTime,
@@ -30,6 +32,8 @@ from environment.types import (
     Provider,
     RecoveryEnd,
     RecoveryToken,
+    RegionName,
+    RepositoryPath,
     RevisionId,
     Seconds,
     ServicePort,
@@ -132,6 +136,10 @@ class Postgres(Model):
     max_connections: Connections = Field(100, ge=10, description="connections the server admits (ADA-01)")
     superuser_reserved_connections: Connections = Field(3, description="kept for superusers")
     max_slot_wal_keep_size: Megabytes = Field(2048, description="WAL a slot may hold back, MiB (PLAT-38)")
+    replica_from_repository_above: Megabytes = Field(
+        20_480,
+        description="a replica is made from the newest backup instead of a copy of the primary where the cluster is larger, MiB",
+    )
     archive_timeout: Seconds = Field(
         60, ge=1, le=900, description="WAL is archived at least so often, seconds (ADA-25, X-18)"
     )
@@ -199,6 +207,21 @@ class Redis(Model):
     )
 
 
+class SecondRepository(Model):
+    """A second repository in an S3-compatible store, so that the loss of the backup host is survived too (PLAT-31)."""
+
+    endpoint: Endpoint = Field(description="host of the S3 service")
+    port: Port = Field(443, description="its port; always TLS")
+    bucket: BucketName = Field(description="a bucket that exists")
+    region: RegionName = Field("us-east-1", description="the bucket's region")
+    path: RepositoryPath = Field("/", description="where in the bucket the repository lies")
+    uri_style: Literal["host", "path"] = Field("host", description="path: the bucket is no part of the host's name")
+    ca: CertificateText | None = Field(
+        None, description="PEM text of a private authority; unset: those that the system trusts"
+    )
+    retention_days: int = Field(30, ge=1, le=3650, description="every point of so many days can be restored from it")
+
+
 class Repository(Model):
     """The repository of backups and WAL (PLAT-31, -33)."""
 
@@ -217,6 +240,7 @@ class Repository(Model):
         "keep",
         description="at that limit: keep, nothing is ever dropped; drop, the primary stays up and what waits is lost to recovery",
     )
+    second: SecondRepository | None = Field(None, description="a second repository, S3-compatible; unset: none")
 
 
 class Schedule(Model):

@@ -9,6 +9,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated
 
+from cryptography import x509
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WrapValidator
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidatorFunctionWrapHandler
@@ -67,6 +68,12 @@ def _recovery_end(value: str) -> str:
     return value
 
 
+def _certificates(value: str) -> str:
+    """Raise ValueError unless there is at least one certificate in it, and each can be read."""
+    x509.load_pem_x509_certificates(value.encode())
+    return value
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 ServicePort = Annotated[int, Field(ge=1024, le=65535)]
 """Of a service that does not start as root."""
@@ -117,6 +124,22 @@ HostKey = Annotated[
     Field(pattern=r"^(ssh-ed25519|ecdsa-sha2-nistp256) [A-Za-z0-9+/]+=*$"),
     AfterValidator(_well_formed_key),
     _only("a public host key, type and base64 as ssh-keyscan prints them: ssh-ed25519 AAAA…"),
+]
+BucketName = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"),
+    _only("a bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens"),
+]
+RepositoryPath = Annotated[
+    str,
+    Field(pattern=r"^(/|(/[A-Za-z0-9][A-Za-z0-9._-]*)+)$", max_length=256),
+    _only("an absolute path in the bucket without a slash at its end, such as /backups"),
+]
+RegionName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$"), _only("a region's name, such as eu-central-1")]
+CertificateText = Annotated[
+    str,
+    AfterValidator(_certificates),
+    _only("the authority's certificate as PEM text: -----BEGIN CERTIFICATE----- …"),
 ]
 Address = Annotated[IPv4Address, _only("an IPv4 address, such as 10.88.0.11")]
 Cidr = Annotated[IPv4Network, _only("an IPv4 network without host bits, such as 10.88.0.0/24")]

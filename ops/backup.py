@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from environment.recovery import Form, RecoveryTarget
+from environment.repositories import Repository, repositories, written
 from ops import holes, repository
 from ops.repository import Backup, Stanza
 from ops.session import Session
@@ -32,28 +33,59 @@ class Job(StrEnum):
     KNOWN = "known"
 
 
-def run(session: Session, job: Job, report: Report) -> None:
-    """Run a job to its end, after one that runs already. Raises RepositoryFailed with what it said."""
-    repository.follow(session, session.manifest.repository_host.name, f"{paths.JOB} --follow {job.value}", report)
+def run(session: Session, job: Job, report: Report, into: Repository | None = None) -> None:
+    """Run a job to its end, after one that runs already; a backup goes ``into`` a repository, by default the first.
+
+    Raises RepositoryFailed with what it said.
+    """
+    name = f"{job.value}{into.job_suffix if into else ''}"
+    repository.follow(session, session.manifest.repository_host.name, f"{paths.JOB} --follow {name}", report)
+
+
+def run_everywhere(session: Session, job: Job, report: Report) -> None:
+    """Run a job in every repository that is written, in sequence.
+
+    One that fails keeps no other from its backup; raises RepositoryFailed at the end, naming those that failed.
+    """
+    there = written(session.manifest.repository)
+    failures = []
+    for into in there if job not in (Job.DUMPS, Job.KNOWN) else there[:1]:
+        try:
+            run(session, job, report, into)
+        except repository.RepositoryFailed as error:
+            failures.append(f"repository {into.title}: {error}")
+    if failures:
+        raise repository.RepositoryFailed("\n".join(failures))
 
 
 def verify(session: Session, report: Report) -> str:
-    """Read the whole repository and compare every checksum; pgBackRest's own account of it.
+    """Read every repository as a whole and compare every checksum; pgBackRest's own account of each.
 
-    Raises RepositoryFailed when a backup or a WAL segment is damaged or missing.
+    Raises RepositoryFailed, after all were read, when a backup or a WAL segment is damaged or missing.
     """
+    accounts, failures = [], []
+    holding = repository.stanza(session).holding
+    for each in repositories(session.manifest.repository):
+        if not (each.written or each.number in holding):
+            continue
+        try:
+            accounts.append(f"repository {each.title}\n{_verified(session, each, report)}")
+        except repository.RepositoryFailed as error:
+            failures.append(f"repository {each.title}: {error}")
+    if failures:
+        raise repository.RepositoryFailed("\n".join(failures))
+    return "\n".join(accounts)
+
+
+def _verified(session: Session, which: Repository, report: Report) -> str:
     lines: list[str] = []
 
     def hear(text: str) -> None:
         lines.append(text)
         report(text)
 
-    repository.follow(
-        session,
-        session.manifest.repository_host.name,
-        paths.pgbackrest(session.manifest, "--log-level-console=error --output=text --verbose verify"),
-        hear,
-    )
+    command = f"--repo={which.number} --log-level-console=error --output=text --verbose verify"
+    repository.follow(session, session.manifest.repository_host.name, paths.pgbackrest(session.manifest, command), hear)
     account = "\n".join(lines)
     if "status: error" in account:
         raise repository.RepositoryFailed(f"the repository is damaged:\n{account}")
@@ -106,18 +138,30 @@ def restore_points(session: Session) -> list[dict[str, str]]:
 
 
 def begin_with(
-    session: Session, held: Stanza, end: RecoveryTarget, *, label: str | None = None, timeline: str = "latest"
+    session: Session,
+    held: Stanza,
+    end: RecoveryTarget,
+    *,
+    label: str | None = None,
+    timeline: str = "latest",
+    number: int | None = None,
 ) -> Backup:
-    """The newest backup (or ``label``) from which a recovery along ``timeline`` can end at ``end``. Raises Refused."""
+    """The newest backup (or ``label``) from which a recovery along ``timeline`` can end at ``end``, of the nearest
+    repository that has one (or of ``number``). Raises Refused."""
     fitting = [made for made in _along(session, held, timeline) if _ends_before(session, made, end)]
+    if number:
+        fitting = [made for made in fitting if made.repository == number]
     if label:
         fitting = [made for made in fitting if made.label == label]
     if not fitting:
         what = f"{label} is no backup that" if label else "no backup"
+        what = f"in repository {number} {what}" if number else what
         raise Refused(
             f"{what} ended before {end} on the way to timeline {timeline}; there are "
             f"{', '.join(made.label for made in held.backups) or 'none'}. Nothing was changed"
         )
+    nearest = min(made.repository for made in fitting)
+    fitting = [made for made in fitting if made.repository == nearest]
     # Which backups a transaction came after is not known; the oldest one is right for each.
     return fitting[0] if end.form is Form.XID else fitting[-1]
 

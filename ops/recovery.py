@@ -42,6 +42,11 @@ def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, An
     held = repository.stanza(session)
     if not held.exists:
         return {}
+    if held.silent and not held.backups:
+        raise Refused(
+            f"no database host holds data, and what repository {'; '.join(held.silent)} holds is not known. An empty "
+            "cluster is not made over it. Nothing was changed. Run it again when it answers"
+        )
     wanted = session.manifest.recovery
     name = session.manifest.identity.name
     newest = f"; its newest backup is {held.backups[-1].label}" if held.backups else ", but no backup"

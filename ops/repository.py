@@ -11,11 +11,15 @@ from typing import Any
 
 from pydantic import BaseModel, Field, field_validator
 
+from environment.repositories import FIRST
 from ops.session import Session
 from roles import paths
 
 NOTHING = 1
 """pgBackRest's status of a stanza that the repository does not hold."""
+
+UNKNOWN = 99
+"""pgBackRest's status of a repository that does not answer."""
 
 
 class RepositoryFailed(Exception):
@@ -48,7 +52,7 @@ class Archive(BaseModel):
     @property
     def repository(self) -> int:
         """pgBackRest's number of the repository that it lies in."""
-        return self.database.get("repo-key", 1)
+        return self.database.get("repo-key", FIRST)
 
 
 class Backup(BaseModel):
@@ -82,7 +86,7 @@ class Backup(BaseModel):
 
     @property
     def repository(self) -> int:
-        """pgBackRest's number of the repository that holds it: 1 is the one that is written, 2 that of the key before."""
+        """pgBackRest's number of the repository that holds it (environment/repositories.py)."""
         return self.database["repo-key"]
 
     @property
@@ -98,6 +102,13 @@ class Status(BaseModel):
     message: str
 
 
+class Verdict(BaseModel):
+    """Of one repository."""
+
+    key: int
+    status: Status
+
+
 class Stanza(BaseModel):
     """What the repository holds of this cluster, oldest first."""
 
@@ -106,6 +117,7 @@ class Stanza(BaseModel):
     archive: list[Archive] = []
     backups: list[Backup] = Field([], alias="backup")
     histories: list[dict[str, Any]] = Field([], alias="db")
+    repositories: list[Verdict] = Field([], alias="repo")
 
     @field_validator("backups")
     @classmethod
@@ -122,14 +134,28 @@ class Stanza(BaseModel):
         """Where the WAL of that history lies in its repository."""
         return f"archive/{self.name}/{archive.id}"
 
+    @property
+    def silent(self) -> list[str]:
+        """The repositories that do not answer: number, and what was said instead."""
+        return [f"{each.key}: {each.status.message}" for each in self.repositories if each.status.code == UNKNOWN]
+
+    @property
+    def holding(self) -> set[int]:
+        """The numbers of the repositories that hold anything of this cluster, or do not say that they hold nothing."""
+        return {each.key for each in self.repositories if each.status.code != NOTHING}
+
     def version(self, backup: Backup) -> str:
         """Server version that ``backup`` is of."""
-        return next(str(entry["version"]) for entry in self.histories if entry["id"] == backup.database["id"])
+        return next(
+            str(entry["version"])
+            for entry in self.histories
+            if entry["id"] == backup.database["id"] and entry.get("repo-key", backup.repository) == backup.repository
+        )
 
 
 def stanza(session: Session) -> Stanza:
     """What the repository holds. Raises RepositoryFailed or Unreachable."""
-    return Stanza.model_validate(json.loads(command(session, "--output=json info"))[0])
+    return Stanza.model_validate(json.loads(command(session, paths.INFO))[0])
 
 
 def command(session: Session, arguments: str, timeout: float = 120) -> str:

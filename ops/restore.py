@@ -58,8 +58,10 @@ class Plan:
         return 30 + self.bytes / (50 * 2**20)
 
 
-def plan(session: Session, text: str, *, label: str | None = None, timeline: str = "latest") -> Plan:
-    """What a restore to ``text`` means now. Raises Refused or ValueError before anything is changed."""
+def plan(
+    session: Session, text: str, *, label: str | None = None, timeline: str = "latest", number: int | None = None
+) -> Plan:
+    """What a restore to ``text`` means now, from repository ``number`` or the nearest that can. Raises Refused or ValueError before anything is changed."""
     end = target(text)
     held = repository.stanza(session)
     if not held.backups:
@@ -73,7 +75,7 @@ def plan(session: Session, text: str, *, label: str | None = None, timeline: str
         )
     if newest:
         _check_reached(session, end)
-    begin = backup.begin_with(session, held, end, label=label, timeline=timeline)
+    begin = backup.begin_with(session, held, end, label=label, timeline=timeline, number=number)
     backup.check_whole(session, held, begin, end, timeline=timeline)
     return Plan(end, begin.label, begin.repository, begin.info.size, earliest, newest, _lost(end, newest), timeline)
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.cli.console import AsJson, Environment, progress, stdout, table
+from ops.cli.console import AsJson, Environment, progress, stderr, stdout, table
 
 if TYPE_CHECKING:
+    from environment.settings import Repository
     from ops.repository import Backup, Stanza
     from roles.jobs.continuity import Hole
 
@@ -27,9 +28,9 @@ def run(
     ] = "incremental",
     environment: Environment = "dev",
 ) -> None:
-    """Make a backup now, as cron would: it waits for one that runs, has the same log and the same metrics.
+    """Make a backup now in every repository, as cron would: it waits for one that runs, has the same log and metrics.
 
-    Exit status: 0 made, 2 failed.
+    Exit status: 0 made, 2 failed in at least one repository.
     """
     from ops import backup
     from ops.context import open_environment
@@ -39,7 +40,7 @@ def run(
     except ValueError:
         raise typer.BadParameter(f"{job!r}; allowed: {', '.join(backup.Job)}", param_hint="--type") from None
     with open_environment(environment) as session, progress(f"{environment}: {job}") as report:
-        backup.run(session, chosen, report)
+        backup.run_everywhere(session, chosen, report)
     stdout().print(f"{environment}: {job} made")
 
 
@@ -59,7 +60,7 @@ def list_(environment: Environment = "dev", as_json: AsJson = False) -> None:
         }  # fmt: skip
         print(json.dumps(document, indent=2))
         return
-    stdout().print(_backups(held))
+    stdout().print(_backups(held, session.manifest.repository))
     if lost:
         stdout().print(_holes(lost))
     shown = table("Logical dumps", "database", "file", "made (UTC)", "MiB", "server", "sha256")
@@ -76,14 +77,19 @@ def list_(environment: Environment = "dev", as_json: AsJson = False) -> None:
     stdout().print(named)
 
 
-def _backups(held: Stanza) -> object:
+def _backups(held: Stanza, settings: Repository) -> object:
     reach = f"any moment from {held.backups[0].stopped:%F %T} UTC" if held.backups else held.status.message
     shown = table(
         f"Backups of {held.name}: {reach}",
-        "label", "type", "started (UTC)", "took", "cluster MiB", "stored MiB", "server", "WAL from", "WAL to", "state",
+        "label", "repository", "type", "started (UTC)", "took", "cluster MiB", "stored MiB", "server", "WAL from", "WAL to", "state",
     )  # fmt: skip
+    from environment.repositories import repositories
+
+    if held.silent:
+        stderr().print(f"no answer from repository {'; '.join(held.silent)}", style="yellow", soft_wrap=True)
+    titles = {each.number: each.title for each in repositories(settings)}
     for made in held.backups:
-        shown.add_row(*_row(held, made))
+        shown.add_row(*_row(held, made, titles[made.repository]))
     return shown
 
 
@@ -96,10 +102,10 @@ def _holes(lost: list[Hole]) -> object:
     return shown
 
 
-def _row(held: Stanza, made: Backup) -> tuple[str, ...]:
+def _row(held: Stanza, made: Backup, where: str) -> tuple[str, ...]:
     took = (made.stopped - made.started).total_seconds()
     return (
-        made.label, made.type, f"{made.started:%F %T}", f"{took:.0f} s", f"{made.info.size / 2**20:.1f}",
+        made.label, where, made.type, f"{made.started:%F %T}", f"{took:.0f} s", f"{made.info.size / 2**20:.1f}",
         f"{made.bytes_stored / 2**20:.1f}", held.version(made), str(made.archive.start), str(made.archive.stop),
         "damaged pages" if made.error else "ok",
     )  # fmt: skip

@@ -35,6 +35,10 @@ def restore(
         str | None, typer.Option(help="into this environment, made for it by `make up`; this one is only read")
     ] = None,
     timeline: Annotated[str, typer.Option(help="timeline to follow; default: the newest")] = "latest",
+    number: Annotated[
+        int | None,
+        typer.Option("--repository", help="number of the repository to restore from; default: the nearest that can"),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     environment: Environment = "dev",
 ) -> None:
@@ -59,7 +63,7 @@ def restore(
         carry_out(environment, into, to, named, yes=yes, masked=False, into=True, label=label, timeline=timeline)
         return
     with open_environment(environment) as session:
-        wanted = restoring.plan(session, to, label=label, timeline=timeline)
+        wanted = restoring.plan(session, to, label=label, timeline=timeline, number=number)
         if product:
             _part(session, environment, product, table, wanted, yes)
             return
@@ -111,7 +115,7 @@ def _show(what: str, wanted: Plan) -> None:
         f"{what} goes back to {wanted.end}",
         f"  lost:      {wanted.lost}",
         f"  reach:     from {wanted.earliest:%F %T} UTC to {newest}",
-        f"  backup:    {wanted.label}, {wanted.bytes / 2**20:.0f} MiB",
+        f"  backup:    {wanted.label} in repository {wanted.repository}, {wanted.bytes / 2**20:.0f} MiB",
         f"  takes:     about {wanted.seconds:.0f} s, in which nothing can be written",
         "  the present state stays in the repository on its own timeline",
     ):

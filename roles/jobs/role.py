@@ -12,6 +12,7 @@ from pyinfra.api import FactBase, operation
 
 from environment.load import ROOT
 from environment.products import revisions
+from environment.repositories import Repository, written
 from environment.settings import Schedule
 from environment.types import Group
 from roles import paths
@@ -26,8 +27,6 @@ POSITIONS = f"{paths.REPOSITORY}/positions.log"
 CRON = "/etc/cron.d/keel"
 LOGROTATE = "/etc/logrotate.d/keel"
 LOGS = "/var/log/keel"
-METRICS = f"{paths.REPOSITORY}/metrics"
-"""On the volume: a host that was made anew still knows when its jobs last succeeded."""
 PASSFILE = "/etc/keel/backup.pgpass"
 KNOWN_MOMENT = f"{paths.LIBRARY}/known-moment"
 DRILL = f"{paths.LIBRARY}/drill"
@@ -44,7 +43,7 @@ class Jobs(Role):
         return (
             Directory(LOGS),
             # The drill, which is not root's, writes there too.
-            Directory(METRICS, "postgres", "postgres"),
+            Directory(paths.METRICS, "postgres", "postgres"),
             Directory(SCHEMA),
             *(Directory(path, "postgres", "postgres", "700") for path in (paths.KNOWN, paths.DRILLS)),
             Directory(paths.DUMPS, "postgres", "postgres", "700"),
@@ -54,12 +53,12 @@ class Jobs(Role):
     def files(self, target: Target) -> tuple[File, ...]:
         manifest = target.manifest
         values = {
-            "job": paths.JOB, "dump": DUMP, "watch": WATCH, "logs": LOGS, "metrics": METRICS, "dumps": paths.DUMPS, "repository": manifest.repository,
+            "job": paths.JOB, "dump": DUMP, "watch": WATCH, "logs": LOGS, "metrics": paths.METRICS, "dumps": paths.DUMPS, "repository": manifest.repository,
             "schedule": manifest.schedule, "times": _times(manifest.schedule), "positions": POSITIONS, "holes": paths.HOLES, "alerts": paths.ALERTS,
             "known_moment": KNOWN_MOMENT, "drill": DRILL, "known": paths.KNOWN, "drills": paths.DRILLS,
             "points": paths.POINTS, "folder": paths.REPOSITORY, "isolated": paths.ISOLATED, "schema": SCHEMA,
             "stanza": manifest.stanza, "server": _server(target), "role": paths.BACKUP_ROLE,
-            "products": sorted(manifest.products), "facts": _facts(target), "password": target.roots.password(paths.BACKUP_ROLE),
+            "written": written(manifest.repository), "products": sorted(manifest.products), "facts": _facts(target), "password": target.roots.password(paths.BACKUP_ROLE),
         }  # fmt: skip
         return (
             File(paths.JOB, self.render("job", target, **values), mode="755"),
@@ -85,10 +84,17 @@ class Jobs(Role):
         )
 
     def settle(self, target: Target) -> None:
-        """A stanza for this cluster and, where there is none, its first backup."""
-        state = host.get_fact(Stanza, question=paths.pgbackrest(target.manifest, "--repo=1 --output=json info"))
-        perform(f"jobs: stanza {target.manifest.stanza}", _create_stanza, target, state)
-        perform("jobs: a first full backup", _first_backup, target, state)
+        """A stanza for this cluster in every repository and, where there is none, its first backup."""
+        kept = written(target.manifest.repository)
+        states = {
+            each: host.get_fact(
+                Stanza, question=paths.pgbackrest(target.manifest, f"--repo={each.number} {paths.INFO}")
+            )
+            for each in kept
+        }
+        perform(f"jobs: stanza {target.manifest.stanza}", _create_stanza, target, list(states.values()))
+        for each, state in states.items():
+            perform(f"jobs: a first full backup in repository {each.title}", _first_backup, each, state)
         perform("jobs: the archive is watched", _watched, host.get_fact(Present, path=paths.ALERTS))
         if target.manifest.recovery:
             token = target.manifest.recovery.token
@@ -170,14 +176,14 @@ def _watched(known: bool) -> Generator[str, None, None]:
 
 
 @operation()
-def _create_stanza(target: Target, state: dict[str, Any]) -> Generator[str, None, None]:
-    if not state.get("db"):
+def _create_stanza(target: Target, states: list[dict[str, Any]]) -> Generator[str, None, None]:
+    if not all(state.get("db") for state in states):
         yield paths.pgbackrest(target.manifest, "stanza-create")
         # Switches the WAL, which also wakes an archiver that waits after its failures, and sees it arrive.
         yield paths.pgbackrest(target.manifest, "check")
 
 
 @operation()
-def _first_backup(target: Target, state: dict[str, Any]) -> Generator[str, None, None]:
+def _first_backup(repository: Repository, state: dict[str, Any]) -> Generator[str, None, None]:
     if not state.get("backup"):
-        yield f"{paths.JOB} full"
+        yield f"{paths.JOB} full{repository.job_suffix}"

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Generator, Iterable
+
+from pyinfra import host
+from pyinfra.api import FactBase, operation
 
 from environment.manifest import HostEntry
+from environment.repositories import repositories, written
 from environment.types import Group
 from roles import paths
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
+from roles.kit.journal import perform
+from roles.pgbackrest.options import AUTHORITY, TLS, folder, keeps, reached, sections
 
 CONFIG = "/etc/pgbackrest/pgbackrest.conf"
-TLS = f"{paths.TLS}/pgbackrest"
 SERVER = "keel-pgbackrest.service"
 UNIT = f"/etc/systemd/system/{SERVER}"
 SPOOL = "/var/spool/pgbackrest"
 LOGS = "/var/log/pgbackrest"
+COPY = f"{paths.LIBRARY}/copy-archive"
+COPY_CONFIG = "/etc/pgbackrest/second.conf"
+COPY_SERVICE, COPY_TIMER = "keel-copy-archive.service", "keel-copy-archive.timer"
+COPY_UNITS = tuple(f"/etc/systemd/system/{unit}" for unit in (COPY_SERVICE, COPY_TIMER))
 
 
 class Pgbackrest(Role):
-    """The repository on the backup host, its clients on the database hosts, and the server both sides speak to."""
+    """The repositories on the backup host, their clients on the database hosts, and the server both sides speak to."""
 
     name = "pgbackrest"
 
@@ -27,7 +36,7 @@ class Pgbackrest(Role):
             Directory("/etc/pgbackrest"),
             *(Directory(path, "postgres", "postgres", "750") for path in (LOGS, SPOOL)),
         )
-        return (*own, Directory(paths.REPOSITORY, "postgres", "postgres", "750")) if _keeps(target) else own
+        return (*own, Directory(paths.REPOSITORY, "postgres", "postgres", "750")) if keeps(target) else own
 
     def certificates(self, target: Target) -> tuple[Certificate, ...]:
         return (Certificate(TLS, (target.host.name, str(target.host.address)), "postgres", "postgres"),)
@@ -43,53 +52,83 @@ class Pgbackrest(Role):
             "spool": SPOOL,
             "logs": LOGS,
             "data": paths.data_directory(manifest),
-            "generations": _generations(target),
-            "keeps": _keeps(target),
+            "sections": sections(target),
+            "keeps": keeps(target),
             "drops": settings.archive_full == "drop" and target.host.carries(Group.POSTGRES),
             "members": members,
             "peers": _peers(target),
         }
-        config = File(CONFIG, self.render("pgbackrest.conf.j2", target, **values), "postgres", "postgres", "640")
+        config = self._private(CONFIG, "pgbackrest.conf.j2", target, **values)
         unit = (File(UNIT, self.render(SERVER, target)),) if _peers(target) else ()
-        if not _keeps(target):
+        if not keeps(target):
             return (config, *unit)
-        isolated = self.render("isolated.conf.j2", target, **values)
-        return (config, *unit, File(paths.ISOLATED, isolated, "postgres", "postgres", "640"))
+        readable = [reached(target, repository) for repository in repositories(settings)]
+        isolated = self._private(paths.ISOLATED, "isolated.conf.j2", target, settings=settings, readable=readable)
+        return (config, *unit, isolated, *self._copying(target))
 
     def units(self, target: Target) -> tuple[Unit, ...]:
-        if not _peers(target):
-            return ()
         ping = f"runuser -u postgres -- pgbackrest server-ping {target.host.address} >/dev/null 2>&1"
-        return (Unit(SERVER, restart=(UNIT, CONFIG), reload=(TLS, paths.CA), ready=ping),)
+        server = (Unit(SERVER, restart=(UNIT, CONFIG), reload=(TLS, paths.CA), ready=ping),) if _peers(target) else ()
+        return (*server, Unit(COPY_TIMER, restart=COPY_UNITS)) if _copies(target) else server
+
+    def activate(self, target: Target, changed: frozenset[str]) -> None:
+        if keeps(target) and not _copies(target):
+            perform("pgbackrest: no second repository any more", _forget_second, host.get_fact(Copying))
+
+    def _private(self, path: str, template: str, target: Target, **values: object) -> File:
+        """A file with keys in it."""
+        return File(path, self.render(template, target, **values), "postgres", "postgres", "640")
+
+    def _copying(self, target: Target) -> tuple[File, ...]:
+        """What copies the archive into the second repository, and when."""
+        settings = target.manifest.repository
+        if settings.second is None:
+            return ()
+        first, second = written(settings)
+        values = {
+            "archive": f"{folder(first)}/archive/{target.manifest.stanza}", "repository": paths.REPOSITORY,
+            "metrics": paths.METRICS, "copied": paths.COPIED, "config": COPY_CONFIG, "settings": settings, "program": COPY,
+        }  # fmt: skip
+        authority = (File(AUTHORITY, settings.second.ca),) if settings.second.ca else ()
+        return (
+            *authority,
+            self._private(COPY_CONFIG, "second.conf.j2", target, settings=settings, options=reached(target, second, 1)),
+            File(COPY, self.render("copy-archive", target, **values), mode="755"),
+            *(
+                File(path, self.render(unit, target, **values))
+                for path, unit in zip(COPY_UNITS, (COPY_SERVICE, COPY_TIMER), strict=True)
+            ),
+        )
 
 
 def _peers(target: Target) -> list[HostEntry]:
     """The other side: database hosts for the backup host, it for them; nobody where one host is both."""
     manifest = target.manifest
-    others = manifest.carrying(Group.POSTGRES) if _keeps(target) else (manifest.repository_host,)
+    others = manifest.carrying(Group.POSTGRES) if keeps(target) else (manifest.repository_host,)
     return [host for host in others if host.name != target.host.name]
 
 
-class Generation(NamedTuple):
-    """A repository of one key: its folder and, on the host that keeps it, its passphrase."""
-
-    path: str
-    cipher: str | None
+def _copies(target: Target) -> bool:
+    """True on the host that copies the archive into a second repository."""
+    return keeps(target) and target.manifest.repository.second is not None
 
 
-def _generations(target: Target) -> list[Generation]:
-    """The repository that is written, and the one of the key before, which is still read.
+class Copying(FactBase[bool]):
+    """Whether this host still copies the archive into a second repository."""
 
-    The keys are on the backup host alone; database hosts are told them for as long as a command runs.
-    """
-    newest = target.manifest.repository.generation
-    return [
-        Generation(f"{paths.REPOSITORY}/generation-{number}", target.roots.cipher(number) if _keeps(target) else None)
-        for number in (newest, newest - 1)
-        if number > 0
-    ]
+    default = bool
+
+    def command(self) -> str:
+        return f"test -e {COPY_UNITS[1]} && echo yes || true"
+
+    def process(self, output: Iterable[str]) -> bool:
+        return "yes" in output
 
 
-def _keeps(target: Target) -> bool:
-    """True on the host that holds the repository."""
-    return target.host.carries(Group.BACKUP)
+@operation()
+def _forget_second(copying: bool) -> Generator[str, None, None]:
+    """Stop copying, and take the second repository's keys and figures away. What lies in it stays."""
+    if copying:
+        yield f"systemctl disable --now {COPY_TIMER}; systemctl stop {COPY_SERVICE}; systemctl reset-failed {COPY_SERVICE} || true"
+        yield f"rm -f {COPY} {COPY_CONFIG} {AUTHORITY} {paths.METRICS}/job_*-second.prom {paths.METRICS}/copy_archive.prom {paths.COPIED}"
+        yield f"rm -f {' '.join(COPY_UNITS)}; systemctl daemon-reload"

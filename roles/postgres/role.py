@@ -6,6 +6,7 @@ import json
 
 import yaml
 
+from environment.repositories import FIRST
 from environment.types import Group
 from roles import paths
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
@@ -16,6 +17,7 @@ from roles.postgres.parameters import LOGS, TLS, dynamic_configuration
 CONFIG = "/etc/patroni/config.yml"
 DROPIN = paths.dropin("patroni.service")
 BOOTSTRAP = f"{paths.LIBRARY}/bootstrap"
+REPLICA = f"{paths.LIBRARY}/replica-from-repository"
 BEFORE = f"{paths.LIBRARY}/before-patroni"
 TMPFILES = "/etc/tmpfiles.d/postgresql-common.conf"
 """Takes the place of the package's own file, which gives the log directory to root at every boot (BAC-05)."""
@@ -44,6 +46,7 @@ class Postgres(Role):
 
     def files(self, target: Target) -> tuple[File, ...]:
         data = paths.data_directory(target.manifest)
+        nearest = f"--repo={FIRST} " if target.manifest.repository.second else ""
         passwords = {name: target.roots.password(name) for name in ("postgres", REPLICATION, REWIND)}
         config = self.render(
             "patroni.yml.j2",
@@ -58,9 +61,11 @@ class Postgres(Role):
             replication=REPLICATION,
             rewind=REWIND,
             bootstrap=BOOTSTRAP,
+            replica=REPLICA,
             data=data,
-            # A promotion asks for WAL that is not there, several times: a repository that is away must not hold it up.
-            restore_command=paths.restore_command(target.manifest, "--io-timeout=5 --no-archive-async "),
+            # A promotion asks for WAL that is not there, several times: a repository that is away must not hold it up, and
+            # a second one is not asked at all.
+            restore_command=paths.restore_command(target.manifest, f"{nearest}--io-timeout=5 --no-archive-async "),
             backup_role=paths.BACKUP_ROLE,
             delay=target.manifest.postgres.apply_delay.get(target.host.name),
         )
@@ -79,6 +84,7 @@ class Postgres(Role):
                 ),
                 mode="755",
             ),
+            File(REPLICA, self.render("replica-from-repository", target, first=FIRST), mode="755"),
             File(BEFORE, self.render("before-patroni", target, data=data, restoring=paths.RESTORING), mode="755"),
             File(DROPIN, self.render("patroni.service.conf", target, before=BEFORE)),
             File(TMPFILES, self.render("tmpfiles.conf.j2", target, logs=LOGS)),

@@ -141,7 +141,7 @@ def test_numbers_reach_the_step_whole(provider: StepProvider, monkeypatch: pytes
 
 def test_roots_travel_on_standard_input_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Design: never inputs, closures, arguments or environment."""
-    own = {f"keel:{name}": f"own root {name}, at least 32 characters long" for name in derive.PUBLISHED_ROOTS}
+    own = {f"keel:{name}": f"own root {name}, at least 32 characters long" for name in derive.SECRETS}
     provider = StepProvider()
     provider.configure(ConfigureRequest(Config(own, "keel")))
     steps = answering(monkeypatch, {"result": {}})

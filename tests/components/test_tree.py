@@ -12,7 +12,7 @@ from environment.load import ROOT
 from environment.manifest import Manifest
 from environment.products import catalogue
 from tests.components.conftest import program_of
-from tests.components.recorder import Program, run
+from tests.components.recorder import Program, Registered, run
 from tests.unit.stacks import ROOTS, config
 
 HOSTS = ["db1", "db2", "edge1", "ops1"]
@@ -65,6 +65,20 @@ def test_every_stage_runs_again_in_a_new_container(dev: Program) -> None:
     for stage in dev.of("Converge", "Verification"):
         assert stage.inputs["identities"] == {host: f"{host}-id" for host in HOSTS}
         assert set(HOSTS) <= stage.dependencies
+
+
+def test_other_keys_of_the_second_repository_run_its_stage_again() -> None:
+    """They are no inputs themselves: a mark of them is, and of that stage alone."""
+
+    def stages(secret: str) -> dict[str, Registered]:
+        written = config("dev", {"repository.second": {"endpoint": "s3.example.com", "bucket": "backups"}})
+        keys = {"keel:s3_key": "the access key", "keel:s3_secret": secret}
+        program = run("dev", {**{key: json.dumps(value) for key, value in written.items()}, **ROOTS, **keys})
+        return {stage.name: stage for stage in program.of("Converge")}
+
+    one, other = stages("a secret key"), stages("another secret key")
+    assert [name for name in one if one[name].inputs != other[name].inputs] == ["store"]
+    assert not any("secret key" in json.dumps(stage.inputs) for stage in (*one.values(), *other.values()))
 
 
 def test_containers_pin_the_image_by_its_id(dev: Program) -> None:

@@ -14,6 +14,8 @@ from roles.kit.declare import File, Role, Target
 from roles.order import ROLES
 from tests.unit.stacks import ROOTS, config
 
+S3_KEYS = ("the access key of the tests", "the secret key of the tests")
+
 
 @dataclass(frozen=True)
 class WatchedRoots(Roots):
@@ -37,7 +39,7 @@ def target(role: Role, host: str, manifest: Manifest) -> Target:
     """``host`` as ``role`` sees it when only the sections of its role.yaml exist."""
     sliced = Manifest.from_slice(manifest.slice(role.entry.sections))
     access, pki, backup = (ROOTS[f"keel:{name}"] for name in ("access", "pki", "backup"))
-    roots = WatchedRoots(manifest.identity.name, access, pki, backup)
+    roots = WatchedRoots(manifest.identity.name, access, pki, backup, *S3_KEYS)
     return Target(sliced, sliced.host(host), roots)
 
 

@@ -72,8 +72,35 @@ def test_a_password_is_strong_and_fits_into_urls_and_files() -> None:
 
 
 def test_nothing_prints_a_root() -> None:
-    text = f"{ROOTS!r} {ROOTS} {[ROOTS]}"
-    assert not any(value in text for value in (ROOTS.access, ROOTS.pki, ROOTS.backup))
+    roots = replace(ROOTS, s3_key="an access key", s3_secret="a secret key")
+    text = f"{roots!r} {roots} {[roots]}"
+    assert not any(value in text for value in (roots.access, roots.pki, roots.backup, roots.s3_key, roots.s3_secret))
+
+
+def test_the_mark_of_the_second_repositorys_keys_changes_with_them() -> None:
+    """An update that brings other keys has a difference to show, and shows none of them."""
+    roots = replace(ROOTS, s3_key="an access key", s3_secret="a secret key")
+    marks = {
+        each.credentials_mark()
+        for each in (ROOTS, roots, replace(roots, s3_key="another"), replace(roots, s3_secret="another"))
+    }
+    assert len(marks) == 4 and roots.credentials_mark() == roots.credentials_mark()
+    assert not any(word in mark for mark in marks for word in ("access", "secret", "another"))
+
+
+def test_each_repository_has_another_passphrase() -> None:
+    """The key of one opens no other."""
+    assert (
+        len(
+            {
+                ROOTS.cipher(1),
+                ROOTS.cipher(2),
+                ROOTS.cipher(1, "second-repository"),
+                ROOTS.cipher(2, "second-repository"),
+            }
+        )
+        == 4
+    )
 
 
 def test_keys_are_written_as_openssh_reads_them() -> None:

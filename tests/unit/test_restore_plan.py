@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from environment.products import catalogue
+from environment.settings import Repository
 from ops import backup, extract, holes, repository, restore
 from ops.cli.app import app
+from ops.session import Session
 from roles.jobs.continuity import COVERED, OPEN, Hole, lsn_of, position
 from tests.unit.cli_fakes import opened, session
 
@@ -22,12 +26,12 @@ POINTS = [
 ]
 
 
-def made(label: str, hour: int, lsn: str) -> dict[str, Any]:
-    """A backup of an hour's length that ended at that hour and position."""
+def made(label: str, hour: int, lsn: str, repository: int = 1) -> dict[str, Any]:
+    """A backup of an hour's length that ended at that hour and position, in a repository."""
     stop = int(NOON.replace(hour=hour).timestamp())
     return {
         "label": label, "type": "full", "prior": None, "error": False, "timestamp": {"start": stop - 3600, "stop": stop},
-        "archive": {"start": "000000010000000000000001", "stop": "000000010000000000000002"}, "lsn": {"start": lsn_of(position(lsn) - 256), "stop": lsn}, "database": {"id": 1, "repo-key": 1},
+        "archive": {"start": "000000010000000000000001", "stop": "000000010000000000000002"}, "lsn": {"start": lsn_of(position(lsn) - 256), "stop": lsn}, "database": {"id": 1, "repo-key": repository},
         "info": {"size": 100 * 2**20, "delta": 1, "repository": {"delta": 1}},
     }  # fmt: skip
 
@@ -82,7 +86,7 @@ def test_it_begins_with_the_newest_backup_that_ended_before(environment: Path, t
         ("2026-11-22T08:00:00Z", {"label": "C"}, "C is no backup that ended before"),
     ],
 )
-def test_what_cannot_be_is_refused(environment: Path, to: str, options: dict[str, str], words: str) -> None:
+def test_what_cannot_be_is_refused(environment: Path, to: str, options: dict[str, Any], words: str) -> None:
     with pytest.raises(backup.Refused, match=words):
         restore.plan(session(environment), to, **options)
 
@@ -185,6 +189,81 @@ def test_a_hole_on_an_abandoned_timeline_is_in_nobodys_way(environment: Path, mo
     assert restore.plan(session(environment), "2026-11-22T10:00:00Z").label == "B"
     with pytest.raises(backup.Refused, match="between"):
         restore.plan(session(environment), "2026-11-22T10:00:00Z", timeline="1")
+
+
+TWICE: dict[str, Any] = {
+    **STANZA, "archive": [
+        {"id": "18-1", "min": None, "max": None, "database": {"id": 1, "repo-key": number}} for number in (2, 1)
+    ],
+    "backup": [made("A", 7, "0/1000", 2), made("B", 9, "0/2000"), made("C", 11, "0/3000", 2)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("to", "number", "label"),
+    [
+        ("latest", None, "B"),  # the newest one is far away
+        ("latest", 2, "C"),
+        ("2026-11-22T08:00:00Z", None, "A"),  # the nearest does not go back so far
+    ],
+)
+def test_the_nearest_repository_that_can_is_restored_from(
+    environment: Path, monkeypatch: pytest.MonkeyPatch, to: str, number: int | None, label: str
+) -> None:
+    """PLAT-34."""
+    monkeypatch.setattr(repository, "stanza", lambda _: repository.Stanza.model_validate(TWICE))
+    monkeypatch.setattr(repository, "newest_timeline", lambda *_: 1)
+    wanted = restore.plan(session(environment), to, number=number)
+    assert (wanted.label, wanted.repository) == (label, 2 if label in "AC" else 1)
+
+
+def test_a_repository_without_a_fitting_backup_is_named(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = run("restore", "--to", "latest", "--repository", "2")
+    assert refused.exit_code == 2 and "in repository 2 no backup ended before" in refused.stderr
+
+
+EVERYWHERE = {"second": {"endpoint": "s3.example.com", "bucket": "backups"}}
+
+
+def two(environment: Path) -> Session:
+    """A session with an environment that has a second repository."""
+    opened = session(environment)
+    settings = Repository.model_validate(EVERYWHERE)
+    return replace(opened, manifest=opened.manifest.model_copy(update={"repository": settings}))
+
+
+def test_a_backup_is_made_in_both_whatever_becomes_of_one(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAT-31, PLAT-32: and the one that failed is named."""
+    ran: list[str] = []
+
+    def follow(_session: object, _host: str, shell: str, _report: object) -> None:
+        ran.append(shell.rpartition(" ")[2])
+        if shell.endswith("-second"):
+            raise repository.RepositoryFailed("connection refused")
+
+    monkeypatch.setattr(repository, "follow", follow)
+    with pytest.raises(repository.RepositoryFailed, match=r"^repository 2 \(S3\): connection refused$"):
+        backup.run_everywhere(two(environment), backup.Job.FULL, print)
+    assert ran == ["full", "full-second"]
+    backup.run_everywhere(two(environment), backup.Job.DUMPS, print)
+    backup.run(two(environment), backup.Job.FULL, print)
+    assert ran[2:] == ["dumps", "full"]
+
+
+def test_every_repository_is_verified(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAT-35: damage in one keeps no other from being read."""
+
+    def follow(_session: object, _host: str, shell: str, report: Callable[[str], None]) -> None:
+        report("status: error" if "--repo=1" in shell else "status: ok")
+        asked.append(shell.partition("--repo=")[2][0])
+
+    asked: list[str] = []
+    monkeypatch.setattr(repository, "follow", follow)
+    with pytest.raises(
+        repository.RepositoryFailed, match=r"^repository 1 \(backup volume\): the repository is damaged"
+    ):
+        backup.verify(two(environment), print)
+    assert asked == ["1", "2"]
 
 
 def test_a_position_counts_in_both_halves() -> None:

@@ -138,6 +138,20 @@ def test_published_roots_are_refused(stack: str) -> None:
     assert not any(value in told for value in PUBLISHED_ROOTS.values())
 
 
+@pytest.mark.parametrize("stack", ["dev", "production"])
+def test_a_second_repository_needs_its_keys(stack: str) -> None:
+    """Nothing derives them; in the stack file of a machine room they are secrets like the roots."""
+    wanted = config(stack, {"repository.second": {"endpoint": "s3.example.com", "bucket": "backups"}})
+    with pytest.raises(RefusedRoots) as refused:
+        program.load(stack, {**wanted, **ROOTS, "keel:s3_key": "the access key"})
+    assert "keel:s3_secret is not set" in str(refused.value) and "keel:s3_key" not in str(refused.value)
+    loaded = program.load(
+        stack, {**wanted, **ROOTS, "keel:s3_key": "the access key", "keel:s3_secret": "the secret key"}
+    )
+    assert (loaded.roots.s3_key, loaded.roots.s3_secret) == ("the access key", "the secret key")
+    assert "the secret key" not in loaded.manifest.model_dump_json() + loaded.settings.model_dump_json()
+
+
 def test_a_published_root_under_another_name_is_refused_too() -> None:
     with pytest.raises(RefusedRoots, match="keel:access is the published root"):
         program.load("production", {**config("production"), **ROOTS, "keel:access": PUBLISHED_ROOTS["backup"]})

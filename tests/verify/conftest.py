@@ -18,6 +18,7 @@ import pytest
 
 from environment.manifest import Endpoints, HostEntry, Manifest, ProductEntry
 from environment.products import Product
+from environment.repositories import Repository, written
 from environment.types import Group, Provider
 from ops.session import Session, Superuser, adopt
 from tests.verify.look import Look
@@ -28,13 +29,14 @@ from tests.verify.tunnels import Tunnels
 CONTEXT = os.environ.get("KEEL_CONTEXT")
 collect_ignore_glob = [] if CONTEXT else ["test_*.py"]
 
-EACH: dict[str, Callable[[Manifest], Sequence[HostEntry | ProductEntry]]] = {
+EACH: dict[str, Callable[[Manifest], Sequence[HostEntry | ProductEntry | Repository]]] = {
     "host": lambda manifest: manifest.hosts,
     "server": lambda manifest: manifest.carrying(Group.POSTGRES),
     "delayed": lambda manifest: tuple(manifest.host(name) for name in sorted(manifest.postgres.apply_delay)),
     "store": lambda manifest: manifest.carrying(Group.ETCD),
     "edge": lambda manifest: manifest.carrying(Group.EDGE),
     "cache": lambda manifest: manifest.carrying(Group.REDIS),
+    "repository": lambda manifest: written(manifest.repository),
     "listed": lambda manifest: tuple(manifest.products.values()),
     "product": lambda manifest: tuple(entry for entry in manifest.products.values() if not entry.limits.revision),
     "tenanted": lambda manifest: tuple(
@@ -80,8 +82,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for name, subjects in EACH.items():
         if name in metafunc.fixturenames:
             found = subjects(SESSION.manifest)
-            ids = [entry.name if isinstance(entry, HostEntry) else entry.product.name for entry in found]
+            ids = [_name(entry) for entry in found]
             metafunc.parametrize(name, found, ids=ids, indirect=True)
+
+
+def _name(entry: HostEntry | ProductEntry | Repository) -> str:
+    if isinstance(entry, ProductEntry):
+        return entry.product.name
+    return entry.name if isinstance(entry, HostEntry) else entry.title
 
 
 def _subject(request: pytest.FixtureRequest) -> Any:
@@ -98,6 +106,7 @@ cache = pytest.fixture(_subject, name="cache")
 product = pytest.fixture(_subject, name="product")
 listed = pytest.fixture(_subject, name="listed")
 tenanted = pytest.fixture(_subject, name="tenanted")
+repository = pytest.fixture(_subject, name="repository")
 
 
 @pytest.fixture(scope="session")

@@ -6,19 +6,17 @@ import json
 import shlex
 
 from environment.manifest import HostEntry, Manifest
+from environment.repositories import Repository, written
 from environment.types import Group
 from ops.session import Superuser
 from roles import paths
 from tests.verify import expect
 from tests.verify.look import Look
 
-INFO = "--io-timeout=5 --output=json info"
-"""Five seconds instead of sixty for a host that is away: a check that waits is repeated on every database host."""
 
-
-def info(look: Look, manifest: Manifest, host: HostEntry) -> dict[str, object]:
-    """What pgBackRest on ``host`` tells of the stanza."""
-    said = look.shell(host, paths.pgbackrest(manifest, INFO))
+def info(look: Look, manifest: Manifest, host: HostEntry, repository: Repository) -> dict[str, object]:
+    """What pgBackRest on ``host`` tells of the stanza in a repository."""
+    said = look.shell(host, paths.pgbackrest(manifest, f"--repo={repository.number} {paths.INFO}"))
     return dict(json.loads(said)[0])
 
 
@@ -40,29 +38,30 @@ def test_archiving(superuser: Superuser) -> None:
     )
 
 
-def test_a_backup_is_there(look: Look, manifest: Manifest) -> None:
-    """PLAT-31, PLAT-33: the repository holds a full backup without damaged pages, and the WAL it needs."""
-    found = info(look, manifest, manifest.repository_host)
-    assert found["status"]["code"] == 0, f"{manifest.stanza}: {found['status']['message']}"  # type: ignore[index]
+def test_a_backup_is_there(look: Look, manifest: Manifest, repository: Repository) -> None:
+    """PLAT-31, PLAT-33: each repository holds a full backup without damaged pages, and the WAL it needs."""
+    found = info(look, manifest, manifest.repository_host, repository)
+    assert found["status"]["code"] == 0, f"repository {repository.title}: {found['status']['message']}"  # type: ignore[index]
     backups = found["backup"]
-    assert any(made["type"] == "full" for made in backups), f"{manifest.stanza}: no full backup"  # type: ignore[attr-defined]
+    assert any(made["type"] == "full" for made in backups), f"repository {repository.title}: no full backup"  # type: ignore[attr-defined]
     expect.nothing(f"{made['label']} holds damaged pages" for made in backups if made.get("error"))  # type: ignore[attr-defined]
-    expect.same({"cipher": found["cipher"]}, {"cipher": "aes-256-cbc"}, "the repository")
+    expect.same({"cipher": found["cipher"]}, {"cipher": "aes-256-cbc"}, f"repository {repository.title}")
 
 
 def test_database_hosts_reach_the_repository(server: HostEntry, look: Look, manifest: Manifest) -> None:
-    """JEEX-30: over mutual TLS, and without knowing the key."""
-    found = info(look, manifest, server)
-    assert found["status"]["code"] == 0, f"{server.name}: {found['status']['message']}"  # type: ignore[index]
+    """JEEX-30: over mutual TLS, and without knowing a key."""
+    for repository in written(manifest.repository):
+        found = info(look, manifest, server, repository)
+        assert found["status"]["code"] == 0, f"{server.name}: {found['status']['message']}"  # type: ignore[index]
     if server != manifest.repository_host:
-        known = look.shell(server, "grep -c cipher-pass /etc/pgbackrest/pgbackrest.conf || true").strip()
-        assert known == "0", f"{server.name} holds the key of the repository"
+        known = look.shell(server, "grep -cE 'cipher-pass|s3-key' /etc/pgbackrest/pgbackrest.conf || true").strip()
+        assert known == "0", f"{server.name} holds a key of a repository"
 
 
 def test_only_this_stanza_is_admitted(server: HostEntry, look: Look, manifest: Manifest) -> None:
     """JEEX-30: a database host reaches its own cluster's backups and no other's."""
     if server != manifest.repository_host:
-        answer = look.shell(server, f"runuser -u postgres -- pgbackrest --stanza=other {INFO}")
+        answer = look.shell(server, f"runuser -u postgres -- pgbackrest --stanza=other {paths.INFO}")
         assert "access denied" in answer, f"{server.name} may read the stanza 'other': {answer}"
 
 
@@ -70,7 +69,7 @@ def test_only_the_backup_host_is_admitted(server: HostEntry, replicas: object, l
     """JEEX-30: pgBackRest's server on a database host speaks to the backup host, not to a peer with a good certificate."""
     peer = next(host for host in manifest.carrying(Group.POSTGRES) if host != server)
     if manifest.repository_host not in (server, peer):
-        asked = paths.pgbackrest(manifest, f"--repo1-host={peer.name} {INFO}")
+        asked = paths.pgbackrest(manifest, f"--repo1-host={peer.name} {paths.INFO}")
         answer = look.shell(server, asked)
         assert "access denied" in answer, f"{peer.name} admits {server.name}: {answer}"
 
@@ -84,8 +83,13 @@ def test_schedule(look: Look, manifest: Manifest) -> None:
     schedule = manifest.schedule
     times = {"full": schedule.full, "differential": schedule.differential, "incremental": schedule.incremental}
     times["drill"] = schedule.drill
-    also = {"full": f"; {paths.JOB} dumps; {paths.JOB} known"}
-    wanted = {f"{time} root {paths.JOB} {job}{also.get(job, '')}" for job, time in times.items() if time != "off"}
+    ends = {job: [each.job_suffix for each in written(manifest.repository)] for job in times} | {"drill": [""]}
+    also = {"full": ["dumps", "known"]}
+    wanted = {
+        f"{time} root {'; '.join(f'{paths.JOB} {name}' for name in [*(job + end for end in ends[job]), *also.get(job, [])])}"
+        for job, time in times.items()
+        if time != "off"
+    }
     wanted.add(f"* * * * * root {paths.LIBRARY}/watch-archive")
     assert set(lines) == wanted, f"{host.name}: /etc/cron.d/keel has {lines}"
 

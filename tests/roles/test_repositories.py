@@ -1,0 +1,128 @@
+"""Several repositories in pgBackRest's files: which are written, who knows their keys, what asks which."""
+
+from __future__ import annotations
+
+from configparser import ConfigParser
+from typing import Any
+
+import pytest
+
+from environment.derive import Roots
+from environment.pki import ca_certificate
+from environment.repositories import repositories, written
+from environment.settings import Repository, SecondRepository
+from tests.roles.targets import files
+
+SECOND = SecondRepository(endpoint="s3.example.com", bucket="backups", path="/keel", retention_days=90)
+BOTH = Repository(second=SECOND)
+CONFIG = "/etc/pgbackrest/pgbackrest.conf"
+KEYS = {"repo2-s3-key": "the access key of the tests", "repo2-s3-key-secret": "the secret key of the tests"}
+
+
+def configured(path: str = CONFIG, host: str | None = None, **settings: Any) -> ConfigParser:
+    """A file of pgBackRest as it reads it, on the backup host or on ``host``."""
+    given = {"repository": Repository(**settings)} if settings else {}
+    parser = ConfigParser(delimiters="=", interpolation=None, strict=False)
+    parser.read_string(files("pgbackrest", "dev", host or "ops1", **given)[path].content)
+    return parser
+
+
+def options(parser: ConfigParser, section: str, number: int) -> dict[str, str]:
+    """What a section says of one repository."""
+    there = parser[section] if parser.has_section(section) else {}
+    return {name: value for name, value in there.items() if name.startswith(f"repo{number}-")}
+
+
+def test_the_order_is_nearest_first_then_the_key_before() -> None:
+    """The numbers are the same on every host and for every command."""
+    found = [
+        (each.number, each.place.value, each.generation)
+        for each in repositories(Repository(generation=3, second=SECOND))
+    ]
+    assert found == [(1, "backup volume", 3), (2, "S3", 3), (3, "backup volume", 2), (4, "S3", 2)]
+    assert [each.number for each in written(BOTH)] == [1, 2]
+    assert [each.title for each in repositories(Repository(generation=2))] == [
+        "1 (backup volume)",
+        "2 (backup volume, key 1)",
+    ]
+
+
+def test_the_second_repository_is_written_by_backups_and_not_by_the_archiver() -> None:
+    """PLAT-31: a database host archives to the first alone, so that the second can hold nothing up."""
+    for host in ("db1", "ops1"):
+        parser = configured(host=host, second=SECOND)
+        assert options(parser, "global", 1) and not options(parser, "global", 2)
+        assert not parser.has_section("global:archive-push")
+        assert options(parser, "global:restore", 2) and options(parser, "global:archive-get", 2)
+    backup = options(configured(second=SECOND), "global:backup", 2)
+    assert backup["repo2-type"] == "s3" and backup["repo2-path"] == "/keel/generation-1"
+    assert backup["repo2-retention-full"] == "90" and backup["repo2-bundle"] == "y"
+    assert KEYS.items() <= backup.items()
+
+
+def test_its_keys_are_on_the_backup_host_alone() -> None:
+    """JEEX-30: and in files that the server's user alone reads."""
+    for host in ("db1", "db2", "ops1"):
+        for path, file in files("pgbackrest", "dev", host, repository=BOTH).items():
+            if any(key in file.content for key in KEYS.values()):
+                assert (host, file.owner, file.mode) == ("ops1", "postgres", "640"), path
+
+
+def test_each_repository_has_a_key_of_its_own() -> None:
+    """A different context than the first one's, and another for each generation."""
+    parser = configured(generation=2, second=SECOND)
+    ciphers = [
+        parser["global"]["repo1-cipher-pass"],
+        *(parser["global:restore"][f"repo{n}-cipher-pass"] for n in (2, 3, 4)),
+    ]
+    assert len(set(ciphers)) == 4
+
+
+@pytest.mark.parametrize("command", ["backup", "expire", "stanza-create"])
+def test_the_key_before_is_never_written(command: str) -> None:
+    parser = configured(generation=2, second=SECOND)
+    assert options(parser, f"global:{command}", 2)
+    assert not options(parser, f"global:{command}", 3) and not options(parser, f"global:{command}", 4)
+    assert options(parser, "global:restore", 3)["repo3-path"] == "/var/lib/pgbackrest/generation-1"
+
+
+def test_a_server_beside_the_cluster_reads_them_all() -> None:
+    parser = configured("/etc/pgbackrest/isolated.conf", generation=2, second=SECOND)
+    assert [bool(options(parser, "global", number)) for number in (1, 2, 3, 4, 5)] == [True, True, True, True, False]
+
+
+def test_what_copies_the_archive_knows_the_second_alone() -> None:
+    parser = configured("/etc/pgbackrest/second.conf", second=SECOND)
+    assert parser["global"]["repo1-type"] == "s3" and not options(parser, "global", 2)
+    assert parser["global"]["repo1-cipher-pass"] == configured(second=SECOND)["global:backup"]["repo2-cipher-pass"]
+
+
+def test_a_private_authority_is_a_file() -> None:
+    text = ca_certificate(Roots("elsewhere", *("a root of the tests, long enough",) * 3))
+    settings = Repository(second=SECOND.model_copy(update={"ca": text}))
+    found = files("pgbackrest", "dev", "ops1", repository=settings)
+    assert found["/etc/pgbackrest/second-ca.crt"].content == text
+    assert "repo2-storage-ca-file=/etc/pgbackrest/second-ca.crt" in found[CONFIG].content
+    assert "storage-ca-file" not in configured(second=SECOND)["global:backup"]
+
+
+def test_without_a_second_repository_nothing_copies() -> None:
+    assert not [path for path in files("pgbackrest", "dev", "ops1") if "copy-archive" in path or "second" in path]
+
+
+def test_every_backup_is_made_in_both_in_sequence() -> None:
+    """PLAT-31, PLAT-45: whatever becomes of the first one, the second follows."""
+    crontab = files("jobs", repository=BOTH)["/etc/cron.d/keel"].content
+    job = "/usr/local/lib/keel/job"
+    assert f"0 2 * * * root {job} full; {job} full-second; {job} dumps; {job} known\n" in crontab
+    assert f"root {job} incremental; {job} incremental-second\n" in crontab
+    assert "second" not in files("jobs")["/etc/cron.d/keel"].content
+
+
+def test_a_replica_asks_the_nearest_repository_only() -> None:
+    """PLAT-37: a store that hangs must not hold a promotion up."""
+    patroni = files("postgres", repository=BOTH)["/etc/patroni/config.yml"].content
+    asking = "--io-timeout=5 --no-archive-async archive-get %f"
+    assert f"restore_command: pgbackrest --stanza=dev --repo=1 {asking}" in patroni
+    alone = files("postgres")["/etc/patroni/config.yml"].content
+    assert f"restore_command: pgbackrest --stanza=dev {asking}" in alone, "without one, every key of the repository"
