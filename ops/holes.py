@@ -16,7 +16,7 @@ from roles.jobs.continuity import Hole, position, recorded
 
 def standing(session: Session) -> list[Hole]:
     """The holes whose moments cannot be reached, oldest first."""
-    said = session.run(session.manifest.repository_host.name, f"cat {paths.HOLES} 2>/dev/null || true")
+    said = session.recorded(session.manifest.repository_host.name, paths.HOLES)
     return sorted((hole for hole in recorded(said.splitlines()).values() if hole.stands), key=lambda hole: hole.since)
 
 

@@ -61,7 +61,8 @@ class Plan:
 def plan(
     session: Session, text: str, *, label: str | None = None, timeline: str = "latest", number: int | None = None
 ) -> Plan:
-    """What a restore to ``text`` means now, from repository ``number`` or the nearest that can. Raises Refused or ValueError before anything is changed."""
+    """What a restore to ``text`` means now, from repository ``number`` or the nearest that can. Raises Refused or ValueError
+    before anything is changed."""
     end = target(text)
     held = repository.stanza(session)
     if not held.backups:
@@ -164,8 +165,8 @@ def _carry_out(session: Session, hosts: list[str], wanted: Plan, report: Report)
 
 def interrupted(session: Session) -> dict[str, str] | None:
     """What a restore that did not come to its end was about: its target and when it began; None when there is none."""
-    said = session.run(session.manifest.repository_host.name, f"cat {INTENTION} 2>/dev/null || true")
-    return json.loads(said) if said.strip() else None
+    said = session.recorded(session.manifest.repository_host.name, INTENTION)
+    return json.loads(said) if said else None
 
 
 def _begin(session: Session, wanted: Plan) -> str:

@@ -77,6 +77,11 @@ class Session:
         done.check_returncode()
         return done.stdout
 
+    def recorded(self, host: str, path: str) -> str:
+        """What a file on ``host`` holds, "" where there is none. Raises Unreachable, or CalledProcessError where it cannot be
+        read."""
+        return self.run(host, f"if [ -e {path} ]; then cat {path}; fi")
+
     def leader(self) -> HostEntry:
         """The host that runs the primary. Raises Unreachable when no member answers that it is."""
         members = self.manifest.carrying(Group.POSTGRES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import IO
 
 from environment.load import ROOT
 from ops.docker import docker
@@ -20,12 +21,12 @@ PHASES = (
 """What a restore in place with a replica tells of, in this order."""
 
 
-def lose_everything(environment: Ephemeral) -> None:
-    """Every container at once and every volume but the repository's."""
+def lose_everything(environment: Ephemeral, repository: bool = False) -> None:
+    """Every container at once and every volume but the repository's, or with ``repository`` that too."""
     label = ("--filter", f"label=keel.environment={environment.name}")
     docker("rm", "-f", *docker("ps", "-aq", *label).split())
     for volume in docker("volume", "ls", "-q", *label).split():
-        if not volume.endswith("-pgbackrest"):
+        if repository or not volume.endswith("-pgbackrest"):
             docker("volume", "rm", volume)
 
 
@@ -35,11 +36,15 @@ def kill_in_phase(environment: Ephemeral, phase: str, *command: str) -> None:
         [sys.executable, "-m", "ops.cli", "--env", environment.name, *command],
         cwd=ROOT, env=environment.variables, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert process.stderr
-    for line in process.stderr:
-        if phase in line:
+    kill_at(process, process.stderr, phase)
+
+
+def kill_at(process: subprocess.Popen[str], output: IO[str] | None, words: str) -> None:
+    """Kill -9 a program as soon as what it tells holds ``words``."""
+    for line in output or ():
+        if words in line:
             break
     else:
-        raise AssertionError(f"it ended before {phase!r}")
+        raise AssertionError(f"it ended before {words!r}")
     process.kill()
     process.wait()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import subprocess
 
 import pytest
@@ -12,6 +10,7 @@ from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from ops.cluster import members
 from ops.docker import docker
+from tests.system.disaster import kill_at
 from tests.system.environments import Ephemeral, discard, prepare
 
 MOMENTS = {
@@ -28,24 +27,13 @@ def fresh(before: object) -> Ephemeral:
     return prepare("dev")
 
 
-def kill_at(process: subprocess.Popen[str], words: str) -> None:
-    """Kill -9 the engine as soon as its output holds ``words``."""
-    assert process.stdout
-    for line in process.stdout:
-        if words in line:
-            break
-    else:
-        raise AssertionError(f"the run ended before {words!r}")
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-
-
 def test_a_killed_up_is_finished_by_the_next(fresh: Ephemeral) -> None:
     """PLAT-36: interrupted runs can be run again, wherever they were interrupted (one moment by chance, logged)."""
     moment = random.choice(sorted(MOMENTS))
     print(f"killed {moment}")
     try:
-        kill_at(fresh.start(), MOMENTS[moment])
+        started = fresh.start()
+        kill_at(started, started.stdout, MOMENTS[moment])
         told = fresh.recover().stdout
         assert "was killed; its lock is removed" in told
         fresh.up()

@@ -118,9 +118,10 @@ def test_holes_are_listed_and_acknowledged_once(monkeypatch: pytest.MonkeyPatch)
     def run_there(_session: object, _host: str, command: str, **_: object) -> str:
         if command.startswith("echo"):
             files[paths.HOLES] += shlex.split(command)[1].splitlines()
-        return "\n".join(files.get(command.split()[1], []))
+        return ""
 
     monkeypatch.setattr(Session, "run", run_there)
+    monkeypatch.setattr(Session, "recorded", lambda _session, _host, path: "\n".join(files.get(path, [])))
     shown = keel("backup", "list")
     assert "cannot be reached" in shown.stdout and "the next full backup" in " ".join(shown.stdout.split())
     assert [hole["state"] for hole in json.loads(keel("backup", "list", "--json").stdout)["holes"]] == [COVERED, OPEN]

@@ -1,8 +1,9 @@
-"""Tunnels of a session, with a stand-in for ssh."""
+"""A session, with a stand-in for ssh."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,21 @@ def test_a_tunnel_ends_with_its_block(tmp_path: Path, monkeypatch: pytest.Monkey
     with opened.tunnel(opened.manifest.carrying(Group.EDGE)[0], 5000):
         assert Path("/proc", written.read_text()).exists()
     assert not Path("/proc", written.read_text()).exists()
+
+
+def test_a_file_that_is_not_there_is_empty_and_one_that_cannot_be_read_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written down in the repository is not taken for nothing because its disk is ill."""
+    stand_in = tmp_path / "ssh"
+    stand_in.write_text('#!/bin/sh\nfor last; do :; done\nexec sh -c "$last"\n')
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    opened = session(tmp_path)
+    written, folder = tmp_path / "written", tmp_path / "folder"
+    written.write_text("a line\n")
+    folder.mkdir()
+    assert opened.recorded("ops1", str(written)) == "a line\n"
+    assert opened.recorded("ops1", str(tmp_path / "missing")) == ""
+    with pytest.raises(subprocess.CalledProcessError):
+        opened.recorded("ops1", str(folder))
