@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.roles.programs import calls, run, stand_in
 from tests.roles.targets import files
-from tests.roles.test_programs import calls, job, run, stand_in
+from tests.roles.test_job import job
 
 __all__ = ["job"]
 LIBRARY = "/usr/local/lib/keel"

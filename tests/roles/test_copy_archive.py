@@ -1,0 +1,100 @@
+"""What copies the archive into the second repository."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from environment.settings import Repository, SecondRepository
+from tests.roles.programs import calls, run, stand_in
+from tests.roles.targets import files
+
+SEGMENTS = ("000000010000000000000001", "000000010000000000000002", "000000010000000000000003")
+
+
+@pytest.fixture
+def copying(tmp_path: Path) -> str:
+    """The program that copies the archive; the first repository is a folder, the second one `pushed`."""
+    settings = Repository(
+        compress="gz", processes=1, second=SecondRepository(endpoint="s3.example.com", bucket="backups")
+    )
+    text = files("pgbackrest", "dev", "ops1", repository=settings)["/usr/local/lib/keel/copy-archive"].content
+    archive = tmp_path / "generation-1" / "archive" / "dev" / "18-1" / "0000000100000000"
+    archive.mkdir(parents=True)
+    for name in SEGMENTS:
+        content = name.encode()
+        digest = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+        (archive / f"{name}-{digest}.gz").write_bytes(gzip.compress(content))
+    (archive.parent / "00000002.history").write_text("history")
+    (archive.parent.parent / "archive.info").touch()
+    (tmp_path / "pushed").mkdir()
+    stand_in(tmp_path, "runuser", 'shift 3; exec "$@"')
+    second(tmp_path, backups=True)
+    return text.replace("/var/lib/pgbackrest", str(tmp_path))
+
+
+def second(tmp_path: Path, *, backups: bool, code: int = 0, away: bool = False) -> None:
+    """How the second repository answers."""
+    told = json.dumps([{"repo": [{"status": {"code": code, "message": "said"}}], "backup": [{}] if backups else []}])
+    stand_in(
+        tmp_path, "pgbackrest",
+        f"""case "$*" in *info) echo '{told}';; *repo-get*) cd {tmp_path}/generation-1; for last; do :; done; cat "$last";;
+        *archive-push*) {"echo connection refused >&2; exit 49" if away else ""}
+        for last; do :; done; cp "$last" {tmp_path}/pushed;; esac""",
+    )  # fmt: skip
+
+
+def pushed(tmp_path: Path) -> set[str]:
+    """What the second repository holds."""
+    return {path.name for path in (tmp_path / "pushed").iterdir()}
+
+
+def test_the_archive_is_copied_once(tmp_path: Path, copying: str) -> None:
+    """PLAT-31: segments as the server wrote them, and histories; the second time there is nothing to do."""
+    assert run(tmp_path, copying).returncode == 0
+    assert pushed(tmp_path) == {*SEGMENTS, "00000002.history"}
+    assert (tmp_path / "pushed" / SEGMENTS[0]).read_text() == SEGMENTS[0]
+    (tmp_path / "calls").unlink()
+    assert run(tmp_path, copying).returncode == 0
+    assert "archive-push" not in calls(tmp_path)
+    assert "keel_copy_archive_missing_files 0" in (tmp_path / "metrics" / "copy_archive.prom").read_text()
+
+
+def test_what_a_store_missed_follows_when_it_is_back(tmp_path: Path, copying: str) -> None:
+    """PLAT-31, PLAT-32: and meanwhile that is told."""
+    second(tmp_path, backups=True, away=True)
+    failed = run(tmp_path, copying)
+    assert failed.returncode == 1 and "connection refused" in failed.stderr and "4 files" in failed.stderr
+    asked = [line for line in calls(tmp_path).splitlines() if line.startswith("pgbackrest") and "archive-push" in line]
+    assert len(asked) == 1, "a store that is away is not asked for every file"
+    assert "keel_copy_archive_missing_files 4" in (tmp_path / "metrics" / "copy_archive.prom").read_text()
+    second(tmp_path, backups=True)
+    assert run(tmp_path, copying).returncode == 0
+    assert len(pushed(tmp_path)) == 4
+
+
+def test_damage_is_not_copied_and_holds_nothing_else_up(tmp_path: Path, copying: str) -> None:
+    """PLAT-35."""
+    broken = next(tmp_path.rglob(f"{SEGMENTS[1]}-*"))
+    broken.write_bytes(gzip.compress(b"something else"))
+    failed = run(tmp_path, copying)
+    assert failed.returncode == 1 and f"{SEGMENTS[1]}" in failed.stderr and "is damaged" in failed.stderr
+    assert pushed(tmp_path) == {SEGMENTS[0], SEGMENTS[2], "00000002.history"}
+
+
+def test_what_no_backup_in_the_second_repository_needs_is_not_copied(tmp_path: Path, copying: str) -> None:
+    """A second repository that is new begins with the present, not with thirty days of WAL."""
+    second(tmp_path, backups=False, code=1)
+    assert run(tmp_path, copying).returncode == 0
+    assert pushed(tmp_path) == set()
+
+
+def test_copying_does_not_begin_before_the_second_repository_answers(tmp_path: Path, copying: str) -> None:
+    second(tmp_path, backups=False, code=99)
+    failed = run(tmp_path, copying)
+    assert failed.returncode == 1 and "does not answer" in failed.stderr
+    assert not (tmp_path / "second-copied").exists()
