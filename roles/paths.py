@@ -10,6 +10,8 @@ CA = f"{KEEL}/ca.crt"
 TLS = f"{KEEL}/tls"
 LIBRARY = "/usr/local/lib/keel"
 """Keel's own programs on a host."""
+FETCH_WAL = f"{LIBRARY}/fetch-wal"
+"""PostgreSQL's restore_command."""
 JOB = f"{LIBRARY}/job"
 """Runs a scheduled job by its name."""
 
@@ -60,9 +62,3 @@ def data_directory(manifest: Manifest) -> str:
 def pgbackrest(manifest: Manifest, command: str) -> str:
     """Shell: pgBackRest's ``command`` on this environment's stanza, as the user that owns everything it touches."""
     return f"runuser -u postgres -- pgbackrest --stanza={manifest.stanza} {command}"
-
-
-def restore_command(manifest: Manifest, options: str = "") -> str:
-    """PostgreSQL's restore_command. Each segment is sought in every repository, not only in the backup's: what was written
-    under a key and not archived before the next one lies in the next one's."""
-    return f'pgbackrest --stanza={manifest.stanza} {options}archive-get %f "%p"'

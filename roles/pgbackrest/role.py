@@ -8,7 +8,7 @@ from pyinfra import host
 from pyinfra.api import FactBase, operation
 
 from environment.manifest import HostEntry
-from environment.repositories import repositories, written
+from environment.repositories import FIRST, repositories, written
 from environment.types import Group
 from roles import paths
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
@@ -59,12 +59,13 @@ class Pgbackrest(Role):
             "peers": _peers(target),
         }
         config = self._private(CONFIG, "pgbackrest.conf.j2", target, **values)
+        fetch = File(paths.FETCH_WAL, self.render("fetch-wal", target, settings=settings, first=FIRST), mode="755")
         unit = (File(UNIT, self.render(SERVER, target)),) if _peers(target) else ()
         if not keeps(target):
-            return (config, *unit)
+            return (config, fetch, *unit)
         readable = [reached(target, repository) for repository in repositories(settings)]
         isolated = self._private(paths.ISOLATED, "isolated.conf.j2", target, settings=settings, readable=readable)
-        return (config, *unit, isolated, *self._copying(target))
+        return (config, fetch, *unit, isolated, *self._copying(target))
 
     def units(self, target: Target) -> tuple[Unit, ...]:
         ping = f"runuser -u postgres -- pgbackrest server-ping {target.host.address} >/dev/null 2>&1"
@@ -77,7 +78,7 @@ class Pgbackrest(Role):
 
     def _private(self, path: str, template: str, target: Target, **values: object) -> File:
         """A file with keys in it."""
-        return File(path, self.render(template, target, **values), "postgres", "postgres", "640")
+        return File(path, self.render(template, target, **values), "postgres", "postgres", "600")
 
     def _copying(self, target: Target) -> tuple[File, ...]:
         """What copies the archive into the second repository, and when."""

@@ -46,7 +46,6 @@ class Postgres(Role):
 
     def files(self, target: Target) -> tuple[File, ...]:
         data = paths.data_directory(target.manifest)
-        nearest = f"--repo={FIRST} " if target.manifest.repository.second else ""
         passwords = {name: target.roots.password(name) for name in ("postgres", REPLICATION, REWIND)}
         config = self.render(
             "patroni.yml.j2",
@@ -63,9 +62,7 @@ class Postgres(Role):
             bootstrap=BOOTSTRAP,
             replica=REPLICA,
             data=data,
-            # A promotion asks for WAL that is not there, several times: a repository that is away must not hold it up, and
-            # a second one is not asked at all.
-            restore_command=paths.restore_command(target.manifest, f"{nearest}--io-timeout=5 --no-archive-async "),
+            fetch=paths.FETCH_WAL,
             backup_role=paths.BACKUP_ROLE,
             delay=target.manifest.postgres.apply_delay.get(target.host.name),
         )
@@ -80,7 +77,7 @@ class Postgres(Role):
                     target,
                     order=paths.RECOVERY_ORDER,
                     restoring=paths.RESTORING,
-                    restore_command=paths.restore_command(target.manifest),
+                    fetch=paths.FETCH_WAL,
                 ),
                 mode="755",
             ),
