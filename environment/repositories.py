@@ -38,6 +38,8 @@ class Repository(NamedTuple):
 
 FIRST = 1
 """The number of the repository that the database hosts archive to."""
+UNKNOWN = 99
+"""pgBackRest's status of a repository that does not answer."""
 
 
 def repositories(settings: Settings) -> tuple[Repository, ...]:

@@ -11,15 +11,12 @@ from typing import Any
 
 from pydantic import BaseModel, Field, field_validator
 
-from environment.repositories import FIRST
+from environment.repositories import FIRST, UNKNOWN
 from ops.session import Session
 from roles import paths
 
 NOTHING = 1
 """pgBackRest's status of a stanza that the repository does not hold."""
-
-UNKNOWN = 99
-"""pgBackRest's status of a repository that does not answer."""
 
 
 class RepositoryFailed(Exception):

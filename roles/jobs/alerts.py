@@ -18,6 +18,8 @@ SHARES = ((80, CRITICAL), (50, WARNING))
 """Percent of the limit that wait for the archive."""
 PATIENCE = 5
 """So many archive_timeouts may pass before a segment arrives."""
+COPIED_WITHIN = 900
+"""Seconds until the second repository has what the first one has (ADA-25)."""
 GRACE = timedelta(hours=6)
 """A job that was due so long ago and has not succeeded is late."""
 MIB = 2**20
@@ -50,6 +52,15 @@ def stalled(seconds: float, timeout: float) -> Iterator[Alert]:
     """When the oldest segment that waits has waited too long; ``timeout``: archive_timeout, seconds."""
     if seconds > max(PATIENCE * timeout, 60):
         yield Alert("archive_stalled", CRITICAL, f"WAL waits for the archive and none was taken for {seconds:.0f} s")
+
+
+def copying(succeeded: float, lacking: int, now: float) -> Iterator[Alert]:
+    """When the second repository lacks WAL for too long. ``succeeded``: when nothing was missing last, seconds since 1970."""
+    if now - succeeded > COPIED_WITHIN:
+        when = f"{datetime.fromtimestamp(succeeded, UTC):%F %T} UTC" if succeeded else "it began"
+        yield Alert(
+            "archive_copy", WARNING, f"the second repository was not complete since {when}; it lacks {lacking} files"
+        )
 
 
 def missing(holes: Iterable[Hole]) -> Iterator[Alert]:

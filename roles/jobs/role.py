@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from pyinfra.api import FactBase, operation
 
 from environment.load import ROOT
 from environment.products import revisions
-from environment.repositories import Repository, written
+from environment.repositories import FIRST, UNKNOWN, Repository, written
 from environment.settings import Schedule
 from environment.types import Group
 from roles import paths
@@ -54,9 +54,9 @@ class Jobs(Role):
         manifest = target.manifest
         values = {
             "job": paths.JOB, "dump": DUMP, "watch": WATCH, "logs": LOGS, "metrics": paths.METRICS, "dumps": paths.DUMPS, "repository": manifest.repository,
-            "schedule": manifest.schedule, "times": _times(manifest.schedule), "positions": POSITIONS, "holes": paths.HOLES, "alerts": paths.ALERTS,
+            "schedule": manifest.schedule, "times": _times(manifest.schedule, written(manifest.repository)), "positions": POSITIONS, "holes": paths.HOLES, "alerts": paths.ALERTS,
             "known_moment": KNOWN_MOMENT, "drill": DRILL, "known": paths.KNOWN, "drills": paths.DRILLS,
-            "points": paths.POINTS, "folder": paths.REPOSITORY, "isolated": paths.ISOLATED, "schema": SCHEMA,
+            "points": paths.POINTS, "folder": paths.REPOSITORY, "isolated": paths.ISOLATED, "fetch": paths.FETCH_WAL, "schema": SCHEMA,
             "stanza": manifest.stanza, "server": _server(target), "role": paths.BACKUP_ROLE,
             "written": written(manifest.repository), "products": sorted(manifest.products), "facts": _facts(target), "password": target.roots.password(paths.BACKUP_ROLE),
         }  # fmt: skip
@@ -85,13 +85,13 @@ class Jobs(Role):
 
     def settle(self, target: Target) -> None:
         """A stanza for this cluster in every repository and, where there is none, its first backup."""
-        kept = written(target.manifest.repository)
-        states = {
+        asked = {
             each: host.get_fact(
                 Stanza, question=paths.pgbackrest(target.manifest, f"--repo={each.number} {paths.INFO}")
             )
-            for each in kept
+            for each in written(target.manifest.repository)
         }
+        states = {each: state for each, state in asked.items() if not _is_away(each, state)}
         perform(f"jobs: stanza {target.manifest.stanza}", _create_stanza, target, list(states.values()))
         for each, state in states.items():
             perform(f"jobs: a first full backup in repository {each.title}", _first_backup, each, state)
@@ -123,14 +123,20 @@ def _facts(target: Target) -> dict[str, dict[str, Any]]:
     }
 
 
-def _times(schedule: Schedule) -> dict[str, str]:
-    """Job → when it is due; the dumps follow the full backup."""
+def _is_away(repository: Repository, state: dict[str, Any]) -> bool:
+    """True for one beside the first that does not answer: all else is done without it, and the verification tells of it."""
+    return repository.number != FIRST and any(each["status"]["code"] == UNKNOWN for each in state.get("repo", []))
+
+
+def _times(schedule: Schedule, kept: Sequence[Repository]) -> dict[str, str]:
+    """Job → when it is due; the dumps follow the full backup, and so does each other repository's."""
     times = {
         "full": schedule.full,
         "dumps": schedule.full,
         "differential": schedule.differential,
         "incremental": schedule.incremental,
         "drill": schedule.drill,
+        **{f"full{repository.job_suffix}": schedule.full for repository in kept[1:]},
     }
     return {job: time for job, time in times.items() if time != "off"}
 

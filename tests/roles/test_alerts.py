@@ -81,3 +81,14 @@ def test_jobs_that_fail_or_do_not_succeed_in_time_are_told() -> None:
     assert raised(0, two - 86400) == ["job_late"]
     assert raised(0, None) == ["job_late"]
     assert raised(0, None, since=now - 3600) == []  # it was not there yet
+
+
+def test_a_second_repository_that_lacks_wal_for_too_long_is_told() -> None:
+    """PLAT-31, PLAT-32."""
+    now = NOW.timestamp()
+    assert list(alerts.copying(now - 900, 3, now)) == []
+    (raised,) = alerts.copying(now - 901, 3, now)
+    assert (
+        raised.severity == WARNING and "since 2026-11-22 12:14:59 UTC" in raised.text and "lacks 3 files" in raised.text
+    )
+    assert [alert.severity for alert in alerts.copying(0, 0, now)] == [WARNING], "it has never worked"

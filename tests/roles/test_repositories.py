@@ -11,6 +11,7 @@ from environment.derive import Roots
 from environment.pki import ca_certificate
 from environment.repositories import repositories, written
 from environment.settings import Repository, SecondRepository
+from roles.jobs.role import _is_away
 from tests.roles.targets import files
 
 SECOND = SecondRepository(endpoint="s3.example.com", bucket="backups", path="/keel", retention_days=90)
@@ -65,7 +66,7 @@ def test_its_keys_are_on_the_backup_host_alone() -> None:
     for host in ("db1", "db2", "ops1"):
         for path, file in files("pgbackrest", "dev", host, repository=BOTH).items():
             if any(key in file.content for key in KEYS.values()):
-                assert (host, file.owner, file.mode) == ("ops1", "postgres", "640"), path
+                assert (host, file.owner, file.mode) == ("ops1", "postgres", "600"), path
 
 
 def test_each_repository_has_a_key_of_its_own() -> None:
@@ -111,18 +112,24 @@ def test_without_a_second_repository_nothing_copies() -> None:
 
 
 def test_every_backup_is_made_in_both_in_sequence() -> None:
-    """PLAT-31, PLAT-45: whatever becomes of the first one, the second follows."""
+    """PLAT-31, PLAT-45: whatever becomes of the first one, the second follows, and nothing waits for it."""
     crontab = files("jobs", repository=BOTH)["/etc/cron.d/keel"].content
     job = "/usr/local/lib/keel/job"
-    assert f"0 2 * * * root {job} full; {job} full-second; {job} dumps; {job} known\n" in crontab
+    assert f"0 2 * * * root {job} full; {job} dumps; {job} known; {job} full-second\n" in crontab
     assert f"root {job} incremental; {job} incremental-second\n" in crontab
     assert "second" not in files("jobs")["/etc/cron.d/keel"].content
 
 
+def test_a_second_repository_that_is_away_keeps_no_update_from_its_end() -> None:
+    """PLAT-31: the first is asked to answer, by an error where it does not."""
+    away = {"repo": [{"key": 0, "status": {"code": 99, "message": "connection refused"}}]}
+    first, second = written(BOTH)
+    assert _is_away(second, away) and not _is_away(first, away)
+    assert not _is_away(second, {}) and not _is_away(second, {"repo": [{"status": {"code": 1}}]})
+
+
 def test_a_replica_asks_the_nearest_repository_only() -> None:
     """PLAT-37: a store that hangs must not hold a promotion up."""
-    patroni = files("postgres", repository=BOTH)["/etc/patroni/config.yml"].content
-    asking = "--io-timeout=5 --no-archive-async archive-get %f"
-    assert f"restore_command: pgbackrest --stanza=dev --repo=1 {asking}" in patroni
-    alone = files("postgres")["/etc/patroni/config.yml"].content
-    assert f"restore_command: pgbackrest --stanza=dev {asking}" in alone, "without one, every key of the repository"
+    assert (
+        "restore_command: /usr/local/lib/keel/fetch-wal near %f" in files("postgres")["/etc/patroni/config.yml"].content
+    )

@@ -83,10 +83,12 @@ def test_schedule(look: Look, manifest: Manifest) -> None:
     schedule = manifest.schedule
     times = {"full": schedule.full, "differential": schedule.differential, "incremental": schedule.incremental}
     times["drill"] = schedule.drill
-    ends = {job: [each.job_suffix for each in written(manifest.repository)] for job in times} | {"drill": [""]}
     also = {"full": ["dumps", "known"]}
+    elsewhere = {job: [job + each.job_suffix for each in written(manifest.repository)[1:]] for job in times} | {
+        "drill": []
+    }
     wanted = {
-        f"{time} root {'; '.join(f'{paths.JOB} {name}' for name in [*(job + end for end in ends[job]), *also.get(job, [])])}"
+        f"{time} root " + "; ".join(f"{paths.JOB} {name}" for name in [job, *also.get(job, []), *elsewhere[job]])
         for job, time in times.items()
         if time != "off"
     }
