@@ -43,19 +43,21 @@ def run(session: Session, job: Job, report: Report, into: Repository | None = No
 
 
 def run_everywhere(session: Session, job: Job, report: Report) -> None:
-    """Run a job in every repository that is written, in sequence.
+    """Run a job, a backup in every repository that is written, in sequence.
 
     One that fails keeps no other from its backup; raises RepositoryFailed at the end, naming those that failed.
     """
-    there = written(session.manifest.repository)
+    if job in (Job.DUMPS, Job.KNOWN):
+        return run(session, job, report)
     failures = []
-    for into in there if job not in (Job.DUMPS, Job.KNOWN) else there[:1]:
+    for into in written(session.manifest.repository):
         try:
             run(session, job, report, into)
         except repository.RepositoryFailed as error:
             failures.append(f"repository {into.title}: {error}")
     if failures:
         raise repository.RepositoryFailed("\n".join(failures))
+    return None
 
 
 def verify(session: Session, report: Report) -> str:
@@ -133,7 +135,7 @@ def restore_point(session: Session, database: str, name: str) -> str:
 
 def restore_points(session: Session) -> list[dict[str, str]]:
     """Every restore point that was written down, oldest first: name, lsn, time, database."""
-    said = session.run(session.manifest.repository_host.name, f"cat {paths.POINTS} 2>/dev/null || true")
+    said = session.recorded(session.manifest.repository_host.name, paths.POINTS)
     return [json.loads(line) for line in said.splitlines()]
 
 
@@ -160,10 +162,9 @@ def begin_with(
             f"{what} ended before {end} on the way to timeline {timeline}; there are "
             f"{', '.join(made.label for made in held.backups) or 'none'}. Nothing was changed"
         )
-    nearest = min(made.repository for made in fitting)
-    fitting = [made for made in fitting if made.repository == nearest]
-    # Which backups a transaction came after is not known; the oldest one is right for each.
-    return fitting[0] if end.form is Form.XID else fitting[-1]
+    if end.form is Form.XID:  # which backups it came after is not known; the oldest one is right for each
+        return fitting[0]
+    return max(fitting, key=lambda made: (-made.repository, made.stopped))
 
 
 def check_whole(

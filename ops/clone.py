@@ -44,7 +44,7 @@ class Clone:
 
 def plan(
     source: Session, target: Session, text: str, names: Sequence[str] = (), *, masked: bool = True, into: bool = False, drop: bool = False,
-    label: str | None = None, timeline: str = "latest",
+    label: str | None = None, timeline: str = "latest", number: int | None = None,
 ) -> Clone:  # fmt: skip
     """What a clone of ``names`` (default: all that both list) at the moment ``text`` means. With ``into`` it is a restore into
     an environment made for that. Raises Refused, with every reason, ValueError or Unreachable; nothing was changed."""
@@ -52,7 +52,7 @@ def plan(
     host = target.leader().name
     if into and target.manifest.identity.kind is Kind.PRODUCTION:
         _check_new(target, products)
-    wanted = restore.plan(source, text, label=label, timeline=timeline)
+    wanted = restore.plan(source, text, label=label, timeline=timeline, number=number)
     check_space(target, host, paths.data_directory(target.manifest), wanted.bytes)
     left_out = tuple(name for name in source.manifest.products if name not in products) if not names else ()
     keep = target.manifest.identity.kind.guarded and not drop

@@ -78,18 +78,18 @@ def list_(environment: Environment = "dev", as_json: AsJson = False) -> None:
 
 
 def _backups(held: Stanza, settings: Repository) -> object:
+    from environment.repositories import repositories
+
     reach = f"any moment from {held.backups[0].stopped:%F %T} UTC" if held.backups else held.status.message
     shown = table(
         f"Backups of {held.name}: {reach}",
         "label", "repository", "type", "started (UTC)", "took", "cluster MiB", "stored MiB", "server", "WAL from", "WAL to", "state",
     )  # fmt: skip
-    from environment.repositories import repositories
-
     if held.silent:
         stderr().print(f"no answer from repository {'; '.join(held.silent)}", style="yellow", soft_wrap=True)
     titles = {each.number: each.title for each in repositories(settings)}
     for made in held.backups:
-        shown.add_row(*_row(held, made, titles[made.repository]))
+        shown.add_row(*_row(held, made, titles.get(made.repository, str(made.repository))))
     return shown
 
 

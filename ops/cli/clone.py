@@ -40,7 +40,7 @@ def clone(
 
 def carry_out(
     source: str, target: str, to: str, products: list[str], *, yes: bool, masked: bool, into: bool = False, drop: bool = False,
-    label: str | None = None, timeline: str = "latest",
+    label: str | None = None, timeline: str = "latest", number: int | None = None,
 ) -> None:  # fmt: skip
     """Show what will happen, ask, do it, and tell what came of it."""
     from ops import clone as cloning
@@ -51,7 +51,7 @@ def carry_out(
     cloning.choose(manifests[0], manifests[1], products, masked=masked, into=into)
     with open_environment(source) as origin, open_environment(target) as session:
         planned = cloning.plan(
-            origin, session, to, products, masked=masked, into=into, drop=drop, label=label, timeline=timeline
+            origin, session, to, products, masked=masked, into=into, drop=drop, label=label, timeline=timeline, number=number,
         )  # fmt: skip
         _show(source, target, planned)
         if not yes:

@@ -60,7 +60,9 @@ def restore(
         from ops.cli.clone import carry_out
 
         named = [product] if product else []
-        carry_out(environment, into, to, named, yes=yes, masked=False, into=True, label=label, timeline=timeline)
+        carry_out(
+            environment, into, to, named, yes=yes, masked=False, into=True, label=label, timeline=timeline, number=number
+        )  # fmt: skip
         return
     with open_environment(environment) as session:
         wanted = restoring.plan(session, to, label=label, timeline=timeline, number=number)

@@ -205,6 +205,7 @@ TWICE: dict[str, Any] = {
         ("latest", None, "B"),  # the newest one is far away
         ("latest", 2, "C"),
         ("2026-11-22T08:00:00Z", None, "A"),  # the nearest does not go back so far
+        ("700", None, "A"),  # of a transaction only the oldest one is certainly older
     ],
 )
 def test_the_nearest_repository_that_can_is_restored_from(
