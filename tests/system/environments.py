@@ -33,6 +33,8 @@ class Ephemeral:
     name: str
     project: Path
     config: dict[str, Any] = field(repr=False)
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    """Its own Pulumi secrets; the stack file has them encrypted."""
 
     @property
     def variables(self) -> dict[str, str]:
@@ -50,7 +52,13 @@ class Ephemeral:
         """Write the stack file (keeping what Pulumi added to it)."""
         path = self.project / "stacks" / f"Pulumi.{self.name}.yaml"
         kept = yaml.safe_load(path.read_text()) if path.exists() else {}
-        path.write_text(yaml.safe_dump({**kept, "config": self.config}, sort_keys=False))
+        encrypted = {name: kept["config"][name] for name in self.secrets if name in kept["config"]}
+        path.write_text(yaml.safe_dump({**kept, "config": self.config | encrypted}, sort_keys=False))
+
+    def set_secret(self, name: str, value: str) -> None:
+        """Write a Pulumi secret, encrypted, into the stack file."""
+        self.pulumi("config", "set", "--secret", name, value)
+        self.secrets[name] = value
 
     def pulumi(self, *arguments: str, check: bool = True, timeout: float = 600) -> subprocess.CompletedProcess[str]:
         """Run pulumi in the project; with ``check`` a failure raises AssertionError with the whole output."""
@@ -94,7 +102,7 @@ class Ephemeral:
     @property
     def environment(self) -> Environment:
         """The model of the stack file as it is now."""
-        return load(self.name, self.config)
+        return load(self.name, self.config | self.secrets)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
