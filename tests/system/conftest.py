@@ -16,7 +16,7 @@ from tests.system.inventory import images
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--like ci`: the environment like ci and what is of its size; `--like dev`: all others; without it everything."""
+    """`--like dev`: what needs the environment like dev; `--like ci`: all others; without it everything."""
     parser.addoption("--like", choices=("dev", "ci"))
 
 
@@ -31,7 +31,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _like(item: pytest.Item) -> str:
     params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    small = "ci" in getattr(item, "fixturenames", ()) or params.get("like") == "ci" or item.path.stem in SMALL
+    small = (
+        {"ci", "trio"} & set(getattr(item, "fixturenames", ())) or params.get("like") == "ci" or item.path.stem in SMALL
+    )
     return "ci" if small else "dev"
 
 
@@ -55,6 +57,18 @@ def dev(before: frozenset[str]) -> Iterator[Ephemeral]:
 def ci(before: frozenset[str]) -> Iterator[Ephemeral]:
     """An environment with ci's topology."""
     yield from _environment("ci")
+
+
+@pytest.fixture(scope="session")
+def trio(before: frozenset[str]) -> Iterator[Ephemeral]:
+    """One like dev with a second replica; its tests bring it up where it is not."""
+    for ephemeral in _environment("dev"):
+        hosts = ephemeral.config["keel:hosts"]
+        hosts["db3"] = {**hosts["db2"], "address": f"{hosts['db2']['address']}3"}
+        hosts["edge1"]["groups"].remove("etcd")
+        ephemeral.config["keel:postgres"]["replicas"] = 2
+        ephemeral.save()
+        yield ephemeral
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ PHASES = (
     "made anew",
     "full backup",
 )
-"""What a restore in place with a replica tells of, in this order."""
+"""What a restore in place with replicas tells of, in this order."""
 
 
 def lose_everything(environment: Ephemeral) -> None:

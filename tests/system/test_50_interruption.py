@@ -12,7 +12,7 @@ from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from ops.cluster import members
 from ops.docker import docker
-from tests.system.environments import Ephemeral, discard, prepare
+from tests.system.environments import Ephemeral
 
 MOMENTS = {
     "while hosts are made": "Container db1 created",
@@ -20,12 +20,6 @@ MOMENTS = {
     "while roles run": "Converge data creating",
     "while the database is migrated": "Migration jeex_idea creating",
 }
-
-
-@pytest.fixture
-def fresh(before: object) -> Ephemeral:
-    """An environment that was never up."""
-    return prepare("dev")
 
 
 def kill_at(process: subprocess.Popen[str], words: str) -> None:
@@ -40,18 +34,15 @@ def kill_at(process: subprocess.Popen[str], words: str) -> None:
     process.wait()
 
 
-def test_a_killed_up_is_finished_by_the_next(fresh: Ephemeral) -> None:
-    """PLAT-36: interrupted runs can be run again, wherever they were interrupted (one moment by chance, logged)."""
+def test_a_killed_up_is_finished_by_the_next(trio: Ephemeral) -> None:
+    """PLAT-36: a first run can be run again, wherever it was interrupted (one moment by chance, logged)."""
     moment = random.choice(sorted(MOMENTS))
     print(f"killed {moment}")
-    try:
-        kill_at(fresh.start(), MOMENTS[moment])
-        told = fresh.recover().stdout
-        assert "was killed; its lock is removed" in told
-        fresh.up()
-        fresh.up("--expect-no-changes")
-    finally:
-        discard(fresh)
+    kill_at(trio.start(), MOMENTS[moment])
+    told = trio.recover().stdout
+    assert "was killed; its lock is removed" in told
+    trio.up()
+    trio.up("--expect-no-changes")
 
 
 def test_a_second_controller_leaves(dev: Ephemeral) -> None:
