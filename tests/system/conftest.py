@@ -31,14 +31,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _like(item: pytest.Item) -> str:
     params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    small = (
-        {"ci", "trio"} & set(getattr(item, "fixturenames", ())) or params.get("like") == "ci" or item.path.stem in SMALL
-    )
-    return "ci" if small else "dev"
+    beside = "ci" in getattr(item, "fixturenames", ()) or params.get("like") == "ci" or item.path.stem in OWN
+    return "ci" if beside else "dev"
 
 
-SMALL = frozenset({"test_45_products"})
-"""Files whose tests make environments of their own, like ci."""
+OWN = frozenset({"test_45_products", "test_55_two_replicas"})
+"""Files whose tests make environments of their own."""
 
 
 @pytest.fixture(scope="session")
@@ -57,18 +55,6 @@ def dev(before: frozenset[str]) -> Iterator[Ephemeral]:
 def ci(before: frozenset[str]) -> Iterator[Ephemeral]:
     """An environment with ci's topology."""
     yield from _environment("ci")
-
-
-@pytest.fixture(scope="session")
-def trio(before: frozenset[str]) -> Iterator[Ephemeral]:
-    """One like dev with a second replica; its tests bring it up where it is not."""
-    for ephemeral in _environment("dev"):
-        hosts = ephemeral.config["keel:hosts"]
-        hosts["db3"] = {**hosts["db2"], "address": f"{hosts['db2']['address']}3"}
-        hosts["edge1"]["groups"].remove("etcd")
-        ephemeral.config["keel:postgres"]["replicas"] = 2
-        ephemeral.save()
-        yield ephemeral
 
 
 @pytest.fixture

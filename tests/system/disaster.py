@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import IO
 
 from environment.load import ROOT
 from ops.docker import docker
@@ -29,17 +30,18 @@ def lose_everything(environment: Ephemeral) -> None:
             docker("volume", "rm", volume)
 
 
+def read_until(lines: IO[str] | None, words: str) -> None:
+    """Read what a process says up to the line that holds ``words``. Raises AssertionError where it ends before."""
+    assert lines
+    assert any(words in line for line in lines), f"it ended before {words!r}"
+
+
 def kill_in_phase(environment: Ephemeral, phase: str, *command: str) -> None:
     """Start a command of ./keel and kill it when it tells of ``phase``."""
     process = subprocess.Popen(
         [sys.executable, "-m", "ops.cli", "--env", environment.name, *command],
         cwd=ROOT, env=environment.variables, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert process.stderr
-    for line in process.stderr:
-        if phase in line:
-            break
-    else:
-        raise AssertionError(f"it ended before {phase!r}")
+    read_until(process.stderr, phase)
     process.kill()
     process.wait()

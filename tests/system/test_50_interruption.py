@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import random
-import signal
 import subprocess
 
 import pytest
@@ -13,36 +10,6 @@ from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 from ops.cluster import members
 from ops.docker import docker
 from tests.system.environments import Ephemeral
-
-MOMENTS = {
-    "while hosts are made": "Container db1 created",
-    "in the middle of the chain": "Ready db2-ready creating",
-    "while roles run": "Converge data creating",
-    "while the database is migrated": "Migration jeex_idea creating",
-}
-
-
-def kill_at(process: subprocess.Popen[str], words: str) -> None:
-    """Kill -9 the engine as soon as its output holds ``words``."""
-    assert process.stdout
-    for line in process.stdout:
-        if words in line:
-            break
-    else:
-        raise AssertionError(f"the run ended before {words!r}")
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def test_a_killed_up_is_finished_by_the_next(trio: Ephemeral) -> None:
-    """PLAT-36: a first run can be run again, wherever it was interrupted (one moment by chance, logged)."""
-    moment = random.choice(sorted(MOMENTS))
-    print(f"killed {moment}")
-    kill_at(trio.start(), MOMENTS[moment])
-    told = trio.recover().stdout
-    assert "was killed; its lock is removed" in told
-    trio.up()
-    trio.up("--expect-no-changes")
 
 
 def test_a_second_controller_leaves(dev: Ephemeral) -> None:
