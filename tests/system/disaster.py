@@ -33,7 +33,12 @@ def lose_everything(environment: Ephemeral) -> None:
 def read_until(lines: IO[str] | None, words: str) -> None:
     """Read what a process says up to the line that holds ``words``. Raises AssertionError where it ends before."""
     assert lines
-    assert any(words in line for line in lines), f"it ended before {words!r}"
+    said = []
+    for line in lines:
+        said.append(line)
+        if words in line:
+            return
+    raise AssertionError(f"it ended before {words!r}:\n{''.join(said)[-4000:]}")
 
 
 def kill_in_phase(environment: Ephemeral, phase: str, *command: str) -> None:
