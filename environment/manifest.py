@@ -117,7 +117,7 @@ class Manifest(Model):
         return cls.model_construct(**sections)
 
     def carrying(self, group: Group) -> tuple[HostEntry, ...]:
-        """The hosts of ``group``, in the stack file's order."""
+        """The hosts of ``group``, by name."""
         return tuple(host for host in self.hosts if host.carries(group))
 
     def host(self, name: str) -> HostEntry:

@@ -6,9 +6,9 @@ in :mod:`environment.rules`. Nothing here knows Pulumi, pyinfra or a secret.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from environment.types import (
     Address,
@@ -287,6 +287,10 @@ class Ports(Model):
     etcd_peer: ServicePort = Field(2380, description="etcd between its members")
 
 
+BY_NAME = AfterValidator(lambda entries: dict(sorted(entries.items())))
+"""As Pulumi hands entries out, whatever their order in the stack file: who reads the file itself finds the same."""
+
+
 class Settings(Model):
     """A whole stack file, without its secrets."""
 
@@ -294,7 +298,9 @@ class Settings(Model):
     release: Release = Field(default_factory=Release, description="which software the hosts run")
     network: Network = Field(description="addresses and published ports")
     ports: Ports = Field(default_factory=Ports, description="ports inside the network")
-    hosts: dict[HostName, Host] = Field(min_length=1, description="name → host, in the order they are made")
+    hosts: Annotated[dict[HostName, Host], BY_NAME] = Field(
+        min_length=1, description="name → host; made and numbered by name"
+    )
     etcd: Etcd = Field(default_factory=Etcd, description="the consensus store")
     patroni: Patroni = Field(default_factory=Patroni, description="leader lease and failover timing")
     postgres: Postgres = Field(default_factory=Postgres, description="PostgreSQL itself")

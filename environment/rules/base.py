@@ -48,5 +48,5 @@ def check(sections: Mapping[str, Any]) -> list[Problem]:
 
 
 def carrying(hosts: Mapping[str, Host], group: Group) -> list[str]:
-    """Names of the hosts in ``group``, in the stack file's order."""
+    """Names of the hosts in ``group``, by name."""
     return [name for name, host in hosts.items() if group in host.groups]

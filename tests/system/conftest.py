@@ -16,7 +16,7 @@ from tests.system.inventory import images
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--like ci`: the environment like ci and what is of its size; `--like dev`: all others; without it everything."""
+    """`--like dev`: what needs the environment like dev; `--like ci`: all others; without it everything."""
     parser.addoption("--like", choices=("dev", "ci"))
 
 
@@ -31,12 +31,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _like(item: pytest.Item) -> str:
     params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    small = "ci" in getattr(item, "fixturenames", ()) or params.get("like") == "ci" or item.path.stem in SMALL
-    return "ci" if small else "dev"
+    beside = "ci" in getattr(item, "fixturenames", ()) or params.get("like") == "ci" or item.path.stem in OWN
+    return "ci" if beside else "dev"
 
 
-SMALL = frozenset({"test_45_products"})
-"""Files whose tests make environments of their own, like ci."""
+OWN = frozenset({"test_45_products", "test_55_two_replicas"})
+"""Files whose tests make environments of their own."""
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ PHASES = (
     "made anew",
     "full backup",
 )
-"""What a restore in place with a replica tells of, in this order."""
+"""What a restore in place with replicas tells of, in this order."""
 
 
 def lose_everything(environment: Ephemeral, repository: bool = False) -> None:
@@ -40,11 +40,13 @@ def kill_in_phase(environment: Ephemeral, phase: str, *command: str) -> None:
 
 
 def kill_at(process: subprocess.Popen[str], output: IO[str] | None, words: str) -> None:
-    """Kill -9 a program as soon as what it tells holds ``words``."""
+    """Kill -9 a program as soon as what it tells holds ``words``. Raises AssertionError where it ends before."""
+    said = []
     for line in output or ():
+        said.append(line)
         if words in line:
             break
     else:
-        raise AssertionError(f"it ended before {words!r}")
+        raise AssertionError(f"it ended before {words!r}:\n{''.join(said)[-4000:]}")
     process.kill()
     process.wait()

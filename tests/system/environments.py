@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import secrets
@@ -77,6 +78,11 @@ class Ephemeral:
     def keel(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """The operator command."""
         return self._run([sys.executable, "-m", "ops.cli", "--env", self.name, *arguments], check, 300)
+
+    def backups(self) -> dict[str, Any]:
+        """`./keel backup list --json`."""
+        found: dict[str, Any] = json.loads(self.keel("backup", "list", "--json").stdout)
+        return found
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """`pulumi up` in the background, its output in one pipe."""

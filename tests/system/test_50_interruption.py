@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import subprocess
 
 import pytest
@@ -10,36 +9,7 @@ from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from ops.cluster import members
 from ops.docker import docker
-from tests.system.disaster import kill_at
-from tests.system.environments import Ephemeral, discard, prepare
-
-MOMENTS = {
-    "while hosts are made": "Container db1 created",
-    "in the middle of the chain": "Ready db2-ready creating",
-    "while roles run": "Converge data creating",
-    "while the database is migrated": "Migration jeex_idea creating",
-}
-
-
-@pytest.fixture
-def fresh(before: object) -> Ephemeral:
-    """An environment that was never up."""
-    return prepare("dev")
-
-
-def test_a_killed_up_is_finished_by_the_next(fresh: Ephemeral) -> None:
-    """PLAT-36: interrupted runs can be run again, wherever they were interrupted (one moment by chance, logged)."""
-    moment = random.choice(sorted(MOMENTS))
-    print(f"killed {moment}")
-    try:
-        started = fresh.start()
-        kill_at(started, started.stdout, MOMENTS[moment])
-        told = fresh.recover().stdout
-        assert "was killed; its lock is removed" in told
-        fresh.up()
-        fresh.up("--expect-no-changes")
-    finally:
-        discard(fresh)
+from tests.system.environments import Ephemeral
 
 
 def test_a_second_controller_leaves(dev: Ephemeral) -> None:

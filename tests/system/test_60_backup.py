@@ -2,61 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import random
 import re
 import subprocess
-from datetime import datetime
-from typing import Any
 
 import pytest
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from environment.load import ROOT
 from ops import backup
-from ops.cluster import members
 from ops.restore import archive_all
 from ops.session import Session
 from roles import paths
-from tests.system.disaster import PHASES, kill_in_phase
 from tests.system.environments import Ephemeral
 from tests.system.fingerprint import fingerprint
-
-MARKERS = "select email from users where email like 'marker-%' order by 1"
-
-
-def mark(session: Session, name: str) -> datetime:
-    """Commit a row called ``name``; the server's time just after."""
-    with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
-        connection.execute("select auth.register_user(%s, %s)", (f"marker-{name}@test.example", name))
-        connection.commit()
-        row = connection.execute("select clock_timestamp()").fetchone()
-    assert row
-    return datetime.fromisoformat(str(row[0]))
-
-
-def marked(session: Session) -> list[str]:
-    """The rows that are there."""
-    with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
-        return [str(row[0]).removeprefix("marker-").partition("@")[0] for row in connection.execute(MARKERS)]
-
-
-def forget_markers(session: Session) -> None:
-    """Leave the environment as it was."""
-    with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
-        connection.execute("delete from users where email like 'marker-%'")
-        connection.commit()
-
-
-def listed(environment: Ephemeral) -> dict[str, Any]:
-    """`./keel backup list --json`."""
-    found: dict[str, Any] = json.loads(environment.keel("backup", "list", "--json").stdout)
-    return found
+from tests.system.markers import MARKERS, forget_markers, mark, marked
 
 
 def test_an_environment_that_is_up_has_a_backup(dev: Ephemeral) -> None:
     """PLAT-31, PLAT-33: with size, server version, WAL from and to."""
-    stanza = listed(dev)["stanza"]
+    stanza = dev.backups()["stanza"]
     first = stanza["backup"][0]
     assert stanza["name"] == dev.name and stanza["status"]["code"] == 0
     assert first["type"] == "full" and first["info"]["size"] > 2**20 and not first["error"]
@@ -66,10 +30,10 @@ def test_an_environment_that_is_up_has_a_backup(dev: Ephemeral) -> None:
 
 def test_backups_by_hand(dev: Ephemeral) -> None:
     """PLAT-31, PLAT-33, CF-28, BAC-34, BAC-35: an incremental backup, the dumps with their manifests, and all of it verified."""
-    before = len(listed(dev)["stanza"]["backup"])
+    before = len(dev.backups()["stanza"]["backup"])
     dev.keel("backup", "run", "--type", "incremental")
     subprocess.run([ROOT / "scripts" / "backup_database.sh"], env=dev.variables, stdin=subprocess.DEVNULL, check=True)
-    found = listed(dev)
+    found = dev.backups()
     assert len(found["stanza"]["backup"]) == before + 1
     dumps = {(dump["database"], re.sub("_[0-9]+", "", dump["file"])) for dump in found["dumps"]}
     products = set(dev.environment.manifest.products)
@@ -86,32 +50,6 @@ def test_backups_by_hand(dev: Ephemeral) -> None:
         assert re.findall(r"public (\w+)", chosen) == ["conversations", "users"]
     assert "status: ok" in dev.keel("backup", "verify").stdout
     assert "retention keeps every backup" in dev.keel("backup", "expire", "--yes").stdout
-
-
-def test_a_moment_in_time(dev: Ephemeral) -> None:
-    """PLAT-34, JEEX-29: rows before it are there, the one after is not, and the replica streams on the new timeline.
-
-    The first attempt is killed in one phase by chance, logged; the same command brings it to its end.
-    """
-    phase = random.choice(PHASES)
-    print(f"killed at: {phase}")
-    with dev.session() as session:
-        mark(session, "before")
-        moment = mark(session, "kept")
-        mark(session, "after")
-        old = {member.timeline for member in members(session)}
-        kill_in_phase(dev, phase, "restore", "--to", moment.isoformat(), "--yes")
-        told = dev.keel("restore", "--to", moment.isoformat(), "--yes").stdout
-        assert "was interrupted; this one takes its place" in told
-        assert "everything committed after" in told and "reach:" in told
-        assert marked(session) == ["before", "kept"]
-        found = members(session)
-        assert {member.name: member.well for member in found} == {"db1": True, "db2": True}
-        assert len({member.timeline for member in found}) == 1
-        assert {member.timeline for member in found} != old
-        forget_markers(session)
-    assert dev.keel("verify").returncode == 0
-    assert listed(dev)["stanza"]["backup"][-1]["type"] == "full", "a new timeline begins with a full backup"
 
 
 def test_what_cannot_be_reached_is_refused(dev: Ephemeral) -> None:

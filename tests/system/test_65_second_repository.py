@@ -19,8 +19,8 @@ from roles import paths
 from tests.system.disaster import lose_everything
 from tests.system.environments import Ephemeral
 from tests.system.fingerprint import fingerprint
+from tests.system.markers import forget_markers, mark, marked
 from tests.system.s3 import BUCKET, S3
-from tests.system.test_60_backup import forget_markers, listed, mark, marked
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def known(session: Session, store: S3) -> list[str]:
 
 def held(environment: Ephemeral, number: int) -> list[dict[str, Any]]:
     """The backups in one repository."""
-    return [made for made in listed(environment)["stanza"]["backup"] if made["database"]["repo-key"] == number]
+    return [made for made in environment.backups()["stanza"]["backup"] if made["database"]["repo-key"] == number]
 
 
 def write_segments(session: Session, count: int) -> None:

@@ -18,7 +18,7 @@ from ops.session import Session, Unreachable
 from roles import paths
 from roles.jobs.continuity import Hole
 from tests.system.environments import Ephemeral
-from tests.system.test_60_backup import forget_markers, mark, marked
+from tests.system.markers import forget_markers, mark, marked
 
 WATCH = f"{paths.LIBRARY}/watch-archive"
 SERVICE = "keel-pgbackrest.service"

@@ -16,7 +16,7 @@ from ops.restore import archive_all
 from ops.session import Session
 from roles import paths
 from tests.system.environments import Ephemeral
-from tests.system.test_60_backup import forget_markers, mark
+from tests.system.markers import forget_markers, mark
 
 METRICS = f"{paths.REPOSITORY}/metrics"
 

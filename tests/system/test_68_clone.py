@@ -14,7 +14,7 @@ from ops.session import Session
 from roles import paths
 from tests.system.environments import Ephemeral, discard, prepare
 from tests.system.fingerprint import fingerprint
-from tests.system.test_60_backup import forget_markers, mark, marked
+from tests.system.markers import forget_markers, mark, marked
 
 PRODUCTS = ("bacopilot", "jeex_idea")
 FREQUENT = 7

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ops import backup
 from roles import paths
 from tests.system.environments import Ephemeral
-from tests.system.test_60_backup import forget_markers, listed, mark, marked
+from tests.system.markers import forget_markers, mark, marked
 
 
 def test_a_new_key_begins_a_new_repository_and_both_are_readable(ci: Ephemeral) -> None:
@@ -13,7 +13,7 @@ def test_a_new_key_begins_a_new_repository_and_both_are_readable(ci: Ephemeral) 
 
     Keys only go forward, so the environment stays with the second one.
     """
-    before = {made["label"] for made in listed(ci)["stanza"]["backup"]}
+    before = {made["label"] for made in ci.backups()["stanza"]["backup"]}
     with ci.session() as session:
         mark(session, "under-the-old-key")
         backup.restore_point(session, "jeex_idea", "old-key")
@@ -24,7 +24,7 @@ def test_a_new_key_begins_a_new_repository_and_both_are_readable(ci: Ephemeral) 
     ci.config["keel:repository"] = {"generation": 2}
     ci.save()
     ci.up()
-    after = listed(ci)["stanza"]["backup"]
+    after = ci.backups()["stanza"]["backup"]
     new = [made for made in after if made["label"] not in before]
     assert before <= {made["label"] for made in after} and [made["type"] for made in new] == ["full"]
     with ci.session() as session:

@@ -256,6 +256,13 @@ def test_the_order_of_products_does_not_matter() -> None:
     assert list(manifest.products) == list(Manifest.from_slice(handed).products) == ordered
 
 
+def test_the_order_of_hosts_does_not_matter() -> None:
+    """PLAT-48: Pulumi hands them out by name; who reads the file finds the same hosts on the same ports."""
+    written = config("dev")
+    backwards = {**written, "keel:hosts": dict(reversed(written["keel:hosts"].items()))}
+    assert program.load("dev", {**backwards, **ROOTS}).manifest == program.load("dev", {**written, **ROOTS}).manifest
+
+
 @pytest.mark.parametrize(
     ("stack", "given", "resolved"),
     [

@@ -1,0 +1,32 @@
+"""Rows by which a test tells one moment from another."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ops.session import Session
+
+MARKERS = "select email from users where email like 'marker-%' order by 1"
+
+
+def mark(session: Session, name: str) -> datetime:
+    """Commit a row called ``name``; the server's time just after."""
+    with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
+        connection.execute("select auth.register_user(%s, %s)", (f"marker-{name}@test.example", name))
+        connection.commit()
+        row = connection.execute("select clock_timestamp()").fetchone()
+    assert row
+    return datetime.fromisoformat(str(row[0]))
+
+
+def marked(session: Session) -> list[str]:
+    """The rows that are there."""
+    with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
+        return [str(row[0]).removeprefix("marker-").partition("@")[0] for row in connection.execute(MARKERS)]
+
+
+def forget_markers(session: Session) -> None:
+    """Leave the environment as it was."""
+    with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
+        connection.execute("delete from users where email like 'marker-%'")
+        connection.commit()
