@@ -89,6 +89,7 @@ class Pgbackrest(Role):
         values = {
             "archive": f"{folder(first)}/archive/{target.manifest.stanza}", "repository": paths.REPOSITORY,
             "metrics": paths.METRICS, "copied": paths.COPIED, "config": COPY_CONFIG, "settings": settings, "program": COPY,
+            "number": second.number,
         }  # fmt: skip
         authority = (File(AUTHORITY, settings.second.ca),) if settings.second.ca else ()
         return (

@@ -37,9 +37,12 @@ def copying(tmp_path: Path) -> str:
     return text.replace("/var/lib/pgbackrest", str(tmp_path))
 
 
-def second(tmp_path: Path, *, backups: bool, code: int = 0, away: bool = False) -> None:
-    """How the second repository answers."""
-    told = json.dumps([{"repo": [{"status": {"code": code, "message": "said"}}], "backup": [{}] if backups else []}])
+def second(tmp_path: Path, *, backups: bool, code: int = 0, away: bool = False, runs: bool = False) -> None:
+    """How the second repository answers; ``runs``: a backup is being made in it."""
+    status = {"code": code, "lock": {"backup": {"held": runs}}}
+    told = json.dumps(
+        [{"repo": [{"status": {"code": code, "message": "said"}}], "status": status, "backup": [{}] if backups else []}]
+    )
     stand_in(
         tmp_path, "pgbackrest",
         f"""case "$*" in *info) echo '{told}';; *repo-get*) cd {tmp_path}/generation-1; for last; do :; done; cat "$last";;
@@ -91,6 +94,13 @@ def test_what_no_backup_in_the_second_repository_needs_is_not_copied(tmp_path: P
     second(tmp_path, backups=False, code=1)
     assert run(tmp_path, copying).returncode == 0
     assert pushed(tmp_path) == set()
+
+
+def test_what_its_first_backup_begins_with_is_copied(tmp_path: Path, copying: str) -> None:
+    """PLAT-31: it waits for that segment, which may be archived before the copying begins."""
+    second(tmp_path, backups=False, code=2, runs=True)
+    assert run(tmp_path, copying).returncode == 0
+    assert pushed(tmp_path) == {*SEGMENTS, "00000002.history"}
 
 
 def test_copying_does_not_begin_before_the_second_repository_answers(tmp_path: Path, copying: str) -> None:
