@@ -21,6 +21,7 @@ from tests.system.environments import Ephemeral
 from tests.system.fingerprint import fingerprint
 from tests.system.markers import forget_markers, mark, marked
 from tests.system.s3 import BUCKET, S3
+from tests.system.writer import complete_segments
 
 
 @pytest.fixture(scope="module")
@@ -61,16 +62,6 @@ def known(session: Session, store: S3) -> list[str]:
 def held(environment: Ephemeral, number: int) -> list[dict[str, Any]]:
     """The backups in one repository."""
     return [made for made in environment.backups()["stanza"]["backup"] if made["database"]["repo-key"] == number]
-
-
-def write_segments(session: Session, count: int) -> None:
-    """Fill that many segments of WAL, then see all of it archived."""
-    with session.superuser() as superuser, superuser.connect("postgres") as connection:
-        connection.autocommit = True
-        for _ in range(count):
-            connection.execute("select pg_logical_emit_message(false, 'test', 'x')")
-            connection.execute("select pg_switch_wal()")
-    archive_all(session)
 
 
 @retry(retry=retry_if_result(lambda done: not done), stop=stop_after_delay(120), wait=wait_fixed(1))
@@ -121,7 +112,8 @@ def test_a_store_that_fails_holds_nothing_up(ci: Ephemeral, store: S3, how: str)
     with ci.session() as session:
         store.hang() if how == "hangs" else store.stop()
         try:
-            write_segments(session, 6)
+            complete_segments(session, 6)
+            archive_all(session)
             assert missing(session) > 0
         finally:
             store.stop()

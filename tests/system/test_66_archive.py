@@ -19,6 +19,7 @@ from roles import paths
 from roles.jobs.continuity import Hole
 from tests.system.environments import Ephemeral
 from tests.system.markers import forget_markers, mark, marked
+from tests.system.writer import complete_segments
 
 WATCH = f"{paths.LIBRARY}/watch-archive"
 SERVICE = "keel-pgbackrest.service"
@@ -77,15 +78,6 @@ def await_alerts(session: Session, wanted: dict[str, str], looks: bool = True) -
     return {name: severity for name, severity in found.items() if name in ("archive_waiting", "archive_hole")} == wanted
 
 
-def segments(session: Session, number: int) -> None:
-    """Complete so many segments."""
-    with session.superuser() as superuser, superuser.connect("postgres") as connection:
-        connection.autocommit = True
-        for _ in range(number):
-            connection.execute("select pg_logical_emit_message(false, 'keel', 'test')")
-            connection.execute("select pg_switch_wal()")
-
-
 def write(session: Session, mib: int) -> None:
     """So much WAL that cannot be compressed and no table."""
     with session.superuser() as superuser, superuser.connect("postgres") as connection:
@@ -139,10 +131,10 @@ def test_alerts_while_the_repository_is_away(low: Ephemeral) -> None:
         session.run("ops1", f"systemctl stop {SERVICE}")
         try:
             mark(session, "while-away")
-            segments(session, 2)
+            complete_segments(session, 2)
             await_alerts(session, {"archive_waiting": "warning"}, looks=False)  # by cron
             assert "archive_waiting" in low.keel("status", check=False).stdout
-            segments(session, 3)
+            complete_segments(session, 3)
             await_alerts(session, {"archive_waiting": "critical"})
             told = low.keel("status", "--json", check=False)
             assert told.returncode == 1 and "wait on the primary for the archive" in told.stdout
@@ -189,7 +181,7 @@ def test_a_full_repository_is_as_one_that_is_away(low: Ephemeral) -> None:
         session.run("ops1", FULL)
         try:
             write(session, 48)
-            segments(session, 2)
+            complete_segments(session, 2)
             await_alerts(session, {"archive_waiting": "critical"})
             mark(session, "while-full")
             session.run("ops1", ROOM)
@@ -265,7 +257,7 @@ def test_what_is_dropped_at_the_limit_is_told_as_times(ci: Ephemeral, dropping: 
         session.run(host(session), f"{writable} a-w {{}} +")
         try:
             lost = mark(session, "in-the-hole")
-            segments(session, 6)
+            complete_segments(session, 6)
             await_alerts(session, {"archive_hole": "critical"})
             assert mark(session, "at-the-bound")
         finally:

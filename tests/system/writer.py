@@ -1,4 +1,4 @@
-"""A client that writes through the pooler all the time and remembers every acknowledged row."""
+"""Clients that write: one through the pooler all the time, remembering every acknowledged row, and one that fills WAL."""
 
 from __future__ import annotations
 
@@ -78,3 +78,12 @@ def forget_writes(session: Session) -> None:
     with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
         connection.execute("delete from users where email like 'writer-%'")
         connection.commit()
+
+
+def complete_segments(session: Session, number: int) -> None:
+    """Complete so many segments of WAL."""
+    with session.superuser() as superuser, superuser.connect("postgres") as connection:
+        connection.autocommit = True
+        for _ in range(number):
+            connection.execute("select pg_logical_emit_message(false, 'keel', 'test')")
+            connection.execute("select pg_switch_wal()")
