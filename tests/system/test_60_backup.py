@@ -133,6 +133,29 @@ def test_one_table_comes_back_beside_the_present_one(ci: Ephemeral) -> None:
         assert "isolated" not in leftovers
 
 
+def test_a_dump_brings_back_a_database_and_a_table(ci: Ephemeral) -> None:
+    """CF-29: with PostgreSQL's own tools, as ComponentForge's document says, into a new database and one table alone."""
+    dump = f"$(ls -t {paths.DUMPS}/componentforge/backup_*.dump | head -1)"
+    found = "psql -U postgres -XAtd componentforge_test -c \"select count(*) from users where email = 'dumped@test.example'\""
+    with ci.session() as session:
+        host = session.leader().name
+        with session.superuser() as superuser, superuser.connect("componentforge") as connection:
+            connection.execute("select auth.register_user('dumped@test.example', 'dumped', '$2b$12$none')")
+            connection.commit()
+            ci.keel("backup", "run", "--type", "dumps")
+            connection.execute("delete from users where email = 'dumped@test.example'")
+            connection.commit()
+        try:
+            session.run(host, "createdb -U postgres componentforge_test")
+            session.run(host, f"pg_restore -U postgres -d componentforge_test --exit-on-error {dump}")
+            assert session.run(host, found).strip() == "1"
+            session.run(host, "psql -U postgres -Xqd componentforge_test -c 'drop table users cascade'")
+            session.run(host, f"pg_restore -U postgres -d componentforge_test --exit-on-error -t users {dump}")
+            assert session.run(host, found).strip() == "1"
+        finally:
+            session.run(host, "dropdb -U postgres --if-exists --force componentforge_test")
+
+
 @pytest.mark.parametrize("what", ["backup", "archive"])
 def test_a_damaged_repository_is_found(ci: Ephemeral, what: str) -> None:
     """PLAT-35: bits that flipped in a backup or in an archived segment."""
