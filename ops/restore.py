@@ -1,7 +1,7 @@
 """Take the whole cluster back to an earlier moment, in place: the primary from the repository, the replicas from it.
 
-Everything here can be run again after an interruption: what was ordered is written down in the repository before anything
-is stopped, and taken away at the very end.
+Everything here can be run again after an interruption: what was ordered, and along which timeline, is written down in the
+repository before anything is stopped, and taken away at the very end.
 """
 
 from __future__ import annotations
@@ -76,6 +76,8 @@ def plan(
         )
     if newest:
         _check_reached(session, end)
+    elif timeline == "latest" and end.form is not Form.LATEST:
+        timeline = _interrupted_on(session)
     begin = backup.begin_with(session, held, end, label=label, timeline=timeline, number=number)
     backup.check_whole(session, held, begin, end, timeline=timeline)
     return Plan(end, begin.label, begin.repository, begin.info.size, earliest, newest, _lost(end, newest), timeline)
@@ -127,12 +129,12 @@ def apply(session: Session, wanted: Plan, report: Report) -> None:
 
 
 def _carry_out(session: Session, hosts: list[str], wanted: Plan, report: Report) -> None:
-    started = _begin(session, wanted)
     # Patroni makes no cluster on a member that may not lead it.
     leader = _leader(session) or next(host for host in hosts if host not in session.manifest.postgres.apply_delay)
     if wanted.newest is not None:
         report("what is not archived yet is archived")
         archive_all(session)
+    started = _begin(session, wanted)
     report(f"PostgreSQL is stopped on {', '.join(hosts)}")
     more = (f"--repo={wanted.repository}", f"--set={wanted.label}", f"--target-timeline={wanted.timeline}")
     since = session.run(leader, "date +%s").strip()
@@ -169,9 +171,18 @@ def interrupted(session: Session) -> dict[str, str] | None:
     return json.loads(said) if said else None
 
 
+def _interrupted_on(session: Session) -> str:
+    """The timeline along which a restore was interrupted. It may have come as far as a new one, on which nothing was
+    committed that is archived: a recovery along that would end before a target that the old one reaches."""
+    return (interrupted(session) or {}).get("timeline", "latest")
+
+
 def _begin(session: Session, wanted: Plan) -> str:
     token = f"restore-{datetime.now(UTC):%Y%m%dt%H%M%Sz}"
-    content = {"end": str(wanted.end), "backup": wanted.label, "token": token}
+    timeline = wanted.timeline
+    if not timeline.isdecimal():
+        timeline = str(repository.newest_timeline(session, repository.stanza(session)))
+    content = {"end": str(wanted.end), "backup": wanted.label, "timeline": timeline, "token": token}
     session.run(session.manifest.repository_host.name, f"echo {shlex.quote(json.dumps(content))} > {INTENTION}")
     return token
 

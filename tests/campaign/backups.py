@@ -79,6 +79,7 @@ def moment(environment: Ephemeral, chance: random.Random) -> dict[str, Any]:
         end = choice.began + (choice.acknowledged - choice.began) * chance.random()
         phase = chance.choice((None, *PHASES))
         command = ("restore", "--to", end.isoformat(), "--yes")
+        print(f"to {end.isoformat()}, killed at: {phase}", flush=True)
         if phase:
             kill_in_phase(environment, phase, *command)
         begun = time.monotonic()

@@ -326,3 +326,16 @@ def test_rolling_back_to_the_point_restores_that_product(environment: Path, monk
 @pytest.mark.parametrize("product", sorted(set(catalogue()) - {"ruleiq"}))
 def test_without_a_migration_there_is_nothing_to_roll_back(environment: Path, product: str) -> None:
     assert "there is nothing to go back to" in run("db", "rollback", product).stderr
+
+
+@pytest.mark.parametrize(
+    ("to", "newest", "timeline"),
+    [("2026-11-22T10:00:00Z", None, "1"), ("latest", None, "latest"), ("2026-11-22T10:00:00Z", NOON, "latest")],
+)
+def test_an_interrupted_restore_goes_on_along_its_timeline(
+    environment: Path, monkeypatch: pytest.MonkeyPatch, to: str, newest: datetime | None, timeline: str
+) -> None:
+    """PLAT-34: unless a primary answers, or everything is wanted: what the interrupted one began is empty."""
+    monkeypatch.setattr(restore, "newest_commit", lambda _: newest)
+    monkeypatch.setattr(restore, "interrupted", lambda _: {"end": "before", "timeline": "1"})
+    assert restore.plan(session(environment), to).timeline == timeline
