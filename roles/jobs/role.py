@@ -18,6 +18,7 @@ from environment.types import Group
 from roles import paths
 from roles.kit.declare import Directory, File, Role, Target
 from roles.kit.journal import perform
+from roles.kit.observe import Present
 
 DUMP = f"{paths.LIBRARY}/dump-databases"
 WATCH = f"{paths.LIBRARY}/watch-archive"
@@ -152,18 +153,6 @@ class Stanza(FactBase[dict[str, Any]]):
     def process(self, output: Iterable[str]) -> dict[str, Any]:
         text = "".join(output)
         return dict(json.loads(text)[0]) if text else {}
-
-
-class Present(FactBase[bool]):
-    """Whether a file is there."""
-
-    default = bool
-
-    def command(self, path: str) -> str:
-        return f"test -e {path} && echo yes || true"
-
-    def process(self, output: Iterable[str]) -> bool:
-        return "yes" in output
 
 
 @operation()

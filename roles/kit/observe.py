@@ -63,6 +63,18 @@ def digest_of(paths: Iterable[str]) -> str:
     return f'for p in {listed}; do cat "$p" 2>/dev/null || cat "$p/cert.pem" 2>/dev/null; done | sha256sum'
 
 
+class Present(FactBase[bool]):
+    """Whether a file is there."""
+
+    default = bool
+
+    def command(self, path: str) -> str:
+        return f"test -e {path} && echo yes || true"
+
+    def process(self, output: Iterable[str]) -> bool:
+        return "yes" in output
+
+
 class ObserveHost(FactBase[HostState]):
     """Packages, paths, units and key pairs of a host."""
 

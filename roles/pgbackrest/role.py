@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 
 from pyinfra import host
-from pyinfra.api import FactBase, operation
+from pyinfra.api import operation
 
 from environment.manifest import HostEntry
 from environment.repositories import FIRST, repositories, written
@@ -13,6 +13,7 @@ from environment.types import Group
 from roles import paths
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
 from roles.kit.journal import perform
+from roles.kit.observe import Present
 from roles.pgbackrest.options import AUTHORITY, TLS, folder, keeps, reached, sections
 
 CONFIG = "/etc/pgbackrest/pgbackrest.conf"
@@ -74,7 +75,9 @@ class Pgbackrest(Role):
 
     def activate(self, target: Target, changed: frozenset[str]) -> None:
         if keeps(target) and not _copies(target):
-            perform("pgbackrest: no second repository any more", _forget_second, host.get_fact(Copying))
+            perform(
+                "pgbackrest: no second repository any more", _forget_second, host.get_fact(Present, path=COPY_UNITS[1])
+            )
 
     def _private(self, path: str, template: str, target: Target, **values: object) -> File:
         """A file with keys in it."""
@@ -113,18 +116,6 @@ def _peers(target: Target) -> list[HostEntry]:
 def _copies(target: Target) -> bool:
     """True on the host that copies the archive into a second repository."""
     return keeps(target) and target.manifest.repository.second is not None
-
-
-class Copying(FactBase[bool]):
-    """Whether this host still copies the archive into a second repository."""
-
-    default = bool
-
-    def command(self) -> str:
-        return f"test -e {COPY_UNITS[1]} && echo yes || true"
-
-    def process(self, output: Iterable[str]) -> bool:
-        return "yes" in output
 
 
 @operation()

@@ -16,6 +16,7 @@ from pyinfra.api import FactBase, FunctionCommand, StringCommand, operation
 from roles import paths
 from roles.kit.declare import Target
 from roles.kit.journal import call, perform
+from roles.kit.observe import Present
 from roles.postgres.parameters import TLS, dynamic_configuration
 
 CURL = f"curl -sS --max-time 20 --cacert {paths.CA} --cert {TLS}/cert.pem --key {TLS}/key.pem"
@@ -58,18 +59,6 @@ def member_is_being_made(target: Target) -> str:
         f"{{ {CURL} {url(target, '/patroni')} | jq -e {shlex.quote(own)} >/dev/null 2>&1 || "
         f"{CURL} {url(target, '/cluster')} | jq -e {shlex.quote(other)} >/dev/null 2>&1; }}"
     )
-
-
-class WaitingOrder(FactBase[bool]):
-    """Whether an order to recover still lies on this host."""
-
-    default = bool
-
-    def command(self) -> str:
-        return f"test -e {paths.RECOVERY_ORDER} && echo yes || true"
-
-    def process(self, output: Iterable[str]) -> bool:
-        return "yes" in output
 
 
 class Configuration(FactBase[dict[str, Any]]):
@@ -166,7 +155,7 @@ def forget_hand_made_access(wanted: list[str]) -> None:
 
 def forget_order() -> None:
     """Take away an order to recover: this member runs, so it was carried out, and it acts once."""
-    waits = host.get_fact(WaitingOrder)
+    waits = host.get_fact(Present, path=paths.RECOVERY_ORDER)
     perform("postgres: no order to recover waits", _remove, [paths.RECOVERY_ORDER] if waits else [])
 
 
