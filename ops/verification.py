@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,17 +39,19 @@ def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, An
     return {}
 
 
-@retry(retry=retry_if_result(lambda failed: failed), stop=stop_after_delay(75), wait=wait_fixed(1),
-       retry_error_callback=lambda state: None)  # fmt: skip
-def _await_archive_attempt(session: Session) -> bool:
+def _await_archive_attempt(session: Session) -> None:
     """After a failed attempt to archive, wait for the next, which PostgreSQL makes within a minute: a repository that came
     back in this very run is no failure. What it comes to, the verification tells."""
-    try:
-        with session.superuser() as superuser, superuser.connect("postgres") as connection:
-            row = connection.execute("select last_failed_time > last_archived_time from pg_stat_archiver").fetchone()
-    except (Unreachable, psycopg.Error):
-        return False
-    return bool(row and row[0])
+
+    @retry(retry=retry_if_result(lambda failed: failed), stop=stop_after_delay(75), wait=wait_fixed(1),
+           retry_error_callback=lambda state: False)  # fmt: skip
+    def failed() -> bool:
+        row = connection.execute("select last_failed_time > last_archived_time from pg_stat_archiver").fetchone()
+        return bool(row and row[0])
+
+    with suppress(Unreachable, psycopg.Error), session.superuser() as opened, opened.connect("postgres") as connection:
+        connection.autocommit = True  # within a transaction the statistics stand still
+        failed()
 
 
 def observe(session: Session, inputs: dict[str, Any]) -> list[str]:
