@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import TypeVar
 
 from environment.recovery import Form, RecoveryTarget
 from environment.repositories import Repository, repositories, written
@@ -17,6 +18,7 @@ from roles import paths
 from roles.jobs.continuity import position
 
 Report = Callable[[str], None]
+Outcome = TypeVar("Outcome")
 
 
 class Refused(Exception):
@@ -48,16 +50,9 @@ def run_everywhere(session: Session, job: Job, report: Report) -> None:
     One that fails keeps no other from its backup; raises RepositoryFailed at the end, naming those that failed.
     """
     if job in (Job.DUMPS, Job.KNOWN):
-        return run(session, job, report)
-    failures = []
-    for into in written(session.manifest.repository):
-        try:
-            run(session, job, report, into)
-        except repository.RepositoryFailed as error:
-            failures.append(f"repository {into.title}: {error}")
-    if failures:
-        raise repository.RepositoryFailed("\n".join(failures))
-    return None
+        run(session, job, report)
+        return
+    _in_each(written(session.manifest.repository), lambda into: run(session, job, report, into))
 
 
 def verify(session: Session, report: Report) -> str:
@@ -65,18 +60,22 @@ def verify(session: Session, report: Report) -> str:
 
     Raises RepositoryFailed, after all were read, when a backup or a WAL segment is damaged or missing.
     """
-    accounts, failures = [], []
     holding = repository.stanza(session).holding
-    for each in repositories(session.manifest.repository):
-        if not (each.written or each.number in holding):
-            continue
+    read = [each for each in repositories(session.manifest.repository) if each.written or each.number in holding]
+    return "\n".join(_in_each(read, lambda each: f"repository {each.title}\n{_verified(session, each, report)}"))
+
+
+def _in_each(which: Iterable[Repository], act: Callable[[Repository], Outcome]) -> list[Outcome]:
+    """What came of it in each. One that fails stops no other; raises RepositoryFailed at the end, naming those that failed."""
+    outcomes, failures = [], []
+    for each in which:
         try:
-            accounts.append(f"repository {each.title}\n{_verified(session, each, report)}")
+            outcomes.append(act(each))
         except repository.RepositoryFailed as error:
             failures.append(f"repository {each.title}: {error}")
     if failures:
         raise repository.RepositoryFailed("\n".join(failures))
-    return "\n".join(accounts)
+    return outcomes
 
 
 def _verified(session: Session, which: Repository, report: Report) -> str:
