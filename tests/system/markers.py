@@ -30,3 +30,13 @@ def forget_markers(session: Session) -> None:
     with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
         connection.execute("delete from users where email like 'marker-%'")
         connection.commit()
+
+
+def taken_from_restored(session: Session, told: str) -> list[str]:
+    """The rows in the table that a restore of one table, which ``told`` its name, has laid beside the present one; it is removed."""
+    there = told.partition(" is now ")[2].split(",")[0]
+    with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
+        found = connection.execute(f"select name from {there} where email like 'marker-%'".encode()).fetchall()
+        connection.execute("drop schema restored cascade")
+        connection.commit()
+    return [str(name) for (name,) in found]

@@ -15,7 +15,7 @@ from ops.session import Session
 from roles import paths
 from tests.system.environments import Ephemeral
 from tests.system.fingerprint import fingerprint
-from tests.system.markers import MARKERS, forget_markers, mark, marked
+from tests.system.markers import MARKERS, forget_markers, mark, marked, taken_from_restored
 
 
 def test_an_environment_that_is_up_has_a_backup(dev: Ephemeral) -> None:
@@ -122,12 +122,7 @@ def test_one_table_comes_back_beside_the_present_one(ci: Ephemeral) -> None:
         backup.restore_point(session, "jeex_idea", "table-point")
         forget_markers(session)
         told = ci.keel("restore", "--to", "table-point", "--product", "jeex_idea", "--table", "users", "--yes").stdout
-        there = told.partition(" is now ")[2].split(",")[0]
-        with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
-            found = connection.execute(f"select name from {there} where email like 'marker-%'".encode()).fetchall()
-            assert found == [("deleted-by-mistake",)]
-            connection.execute("drop schema restored cascade")
-            connection.commit()
+        assert taken_from_restored(session, told) == ["deleted-by-mistake"]
         assert marked(session) == []
         leftovers = session.run(session.manifest.repository_host.name, f"ls {paths.REPOSITORY}")
         assert "isolated" not in leftovers
