@@ -96,7 +96,7 @@ class StepProvider(ResourceProvider):
             "action": props["action"],
             "phase": phase,
             "inputs": _plain(props),
-            "roots": {name: getattr(roots, name) for name in SECRETS},
+            "roots": roots.secrets(),
         }
         return _run_step(request, quiet=phase == "observe")
 

@@ -49,6 +49,10 @@ class Roots:
     def __repr__(self) -> str:
         return f"Roots({self.environment})"
 
+    def secrets(self) -> dict[str, str]:
+        """Every secret by its name, to be handed to a program that makes the same roots of them."""
+        return {name: getattr(self, name) for name in SECRETS}
+
     def _derive(self, root: str, purpose: str, name: str, generation: int, length: int) -> bytes:
         context = "/".join((self.environment, purpose, name, str(generation)))
         return HKDF(hashes.SHA256(), length, salt=b"keel", info=context.encode()).derive(root.encode())

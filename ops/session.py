@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from environment.derive import SECRETS, Roots, private_openssh
+from environment.derive import Roots, private_openssh
 from environment.manifest import HostEntry, Manifest
 from environment.pki import ca_certificate
 from environment.types import Group
@@ -206,9 +206,12 @@ def _sweep(base: Path) -> None:
 
 def export(session: Session) -> Path:
     """Write what another program (the verification) needs into the session: manifest and roots, for its user only."""
-    roots = {name: getattr(session.roots, name) for name in SECRETS}
     path = session.folder / "context.json"
-    content = {"manifest": session.manifest.model_dump(mode="json"), "roots": roots, "folder": str(session.folder)}
+    content = {
+        "manifest": session.manifest.model_dump(mode="json"),
+        "roots": session.roots.secrets(),
+        "folder": str(session.folder),
+    }
     _write(path, json.dumps(content))
     return path
 
