@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import secrets
 import shutil
 import subprocess
@@ -22,7 +21,8 @@ from environment.load import ROOT, read_stack_file, stack_file
 from environment.program import Environment, load
 from ops.docker import docker
 from ops.session import Session, open_session
-from tests.ports import free_range
+from tests.minutes import measured
+from tests.slots import reserve
 
 PASSPHRASE = "keel-published"
 
@@ -93,15 +93,16 @@ class Ephemeral:
 
     def _run(self, command: list[str], check: bool, timeout: float) -> subprocess.CompletedProcess[str]:
         cwd = self.project if command[0] == "pulumi" else ROOT
-        done = subprocess.run(
-            command,
-            cwd=cwd,
-            env=self.variables,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            stdin=subprocess.DEVNULL,
-        )
+        with measured("command", _named(command)):
+            done = subprocess.run(
+                command,
+                cwd=cwd,
+                env=self.variables,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                stdin=subprocess.DEVNULL,
+            )
         assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-6000:]}\n{done.stderr[-4000:]}"
         return done
 
@@ -126,6 +127,15 @@ class Ephemeral:
         self.recover()
         self.pulumi("destroy", "--yes")
         shutil.rmtree(self.project)
+
+
+def _named(command: list[str]) -> str:
+    """What a person would call it: `pulumi up --refresh`, `keel restore`; without the arguments that only a test has."""
+    if command[0] == "pulumi":
+        known = ("--refresh", "--expect-no-changes")
+        return " ".join([*command[:2], *(option for option in command if option in known)])
+    module, arguments = command[2], command[5 if command[2] == "ops.cli" else 4 :]
+    return f"{'keel' if module == 'ops.cli' else module} {' '.join(arguments[:2])}".strip()
 
 
 def discard(ephemeral: Ephemeral) -> None:
@@ -162,14 +172,15 @@ def remove_leftovers(name: str) -> None:
 
 
 def _moved(config: dict[str, Any]) -> dict[str, Any]:
-    """The same stack in another network and on other ports, both free."""
-    used = docker(
-        "network", "inspect", "-f", "{{range .IPAM.Config}}{{.Subnet}} {{end}}", *docker("network", "ls", "-q").split()
-    )
-    third = random.choice([n for n in range(1, 250) if f"10.91.{n}." not in used])
+    """The same stack in a network and on ports of its own."""
+    slot = reserve()
     old = config["keel:network"]["cidr"].rpartition(".")[0]
-    text = yaml.safe_dump(config).replace(f"{old}.", f"10.91.{third}.")
-    moved: dict[str, Any] = yaml.safe_load(text)
-    base = free_range(16)
-    moved["keel:network"]["published"] = {"primary": base, "pgbouncer": base + 1, "redis": base + 2, "ssh": base + 4}
+    moved: dict[str, Any] = yaml.safe_load(yaml.safe_dump(config).replace(f"{old}.", f"{slot.network}."))
+    first = slot.port
+    moved["keel:network"]["published"] = {
+        "primary": first,
+        "pgbouncer": first + 1,
+        "redis": first + 2,
+        "ssh": first + 4,
+    }
     return moved

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from tests.ports import free_range
+from tests.slots import reserve
 from tools.toolchain.cache import Cache
 from tools.toolchain.gomodule import GoProgram
 from tools.toolchain.system import System
@@ -35,7 +35,7 @@ class S3:
     folder: Path
     address: str
     """The address of this machine in the environment's network."""
-    port: int = field(default_factory=lambda: free_range(1))
+    port: int = field(default_factory=lambda: reserve().port)
     key: str = field(default_factory=lambda: f"AK{secrets.token_hex(8)}", repr=False)
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(30), repr=False)
     process: subprocess.Popen[bytes] | None = None

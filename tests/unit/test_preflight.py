@@ -13,7 +13,7 @@ import yaml
 
 from environment.load import ROOT, read_stack_file, stack_file
 from ops.preflight import PortsTaken, main
-from tests.ports import free_range
+from tests.slots import reserve
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_taken_port_is_told_with_its_setting_and_holder(project: Path, taken: 
 
 def test_free_ports_pass(project: Path) -> None:
     """The same stack with free ports is not refused."""
-    free = free_range(16)
+    free = reserve().port
     write(project, {"primary": free, "pgbouncer": free + 1, "redis": free + 2, "ssh": free + 3})
     main("elsewhere")
 
