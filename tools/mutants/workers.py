@@ -1,0 +1,119 @@
+"""Workers: each has a scratch checkout and a warm process in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tools.mutants import scratch
+
+T = TypeVar("T")
+
+
+@dataclass
+class Worker:
+    """One scratch checkout."""
+
+    root: Path
+    process: subprocess.Popen[str]
+
+    def ask(self, job: dict[str, Any], timeout: float) -> dict[str, Any]:
+        """Have the job done; `ended`, `code`, `seconds`, and what the child wrote, if it came to that.
+
+        Raises RuntimeError when the warm process is gone.
+        """
+        out = self.root.parent / "out.json"
+        out.unlink(missing_ok=True)
+        job = {**job, "out": str(out), "log": str(self.root.parent / "log"), "timeout": timeout}
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"a worker ended with status {self.process.wait()}")
+        return {**json.loads(answer), **(json.loads(out.read_text()) if out.exists() else {})}
+
+    @property
+    def log(self) -> str:
+        """Output of the last job."""
+        return (self.root.parent / "log").read_text(errors="replace")
+
+
+@contextmanager
+def running(source: Path, count: int) -> Iterator[list[Worker]]:
+    """Copy the checkout `count` times, start the warm processes; remove all of it in the end."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keel-mutants-")))
+        workers: list[Worker] = []
+        for number in range(count):
+            root = folder / str(number) / "keel"
+            if number:
+                shutil.copytree(workers[0].root, root)
+            else:
+                root.mkdir(parents=True)
+                scratch.copy(source, root)
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tools.mutants.warm"],
+                cwd=root, env=_environment(root.parent), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            )  # fmt: skip
+            stack.callback(_stop, process)
+            workers.append(Worker(root, process))
+        yield workers
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Home and temporary files of a worker's own: a changed program finds no state or key of the user."""
+    for name in ("home", "tmp"):
+        (folder / name).mkdir()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "KEEL_", "PYTEST_"))}
+    image = {"KEEL_TEST_IMAGE": os.environ["KEEL_TEST_IMAGE"]} if "KEEL_TEST_IMAGE" in os.environ else {}
+    return kept | image | {"HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp")}
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    """It ends with its input; a child of it does not outlive it, because it is waited for."""
+    assert process.stdin
+    process.stdin.close()
+    process.wait()
+
+
+def spread(workers: list[Worker], items: Iterable[T], do: Callable[[Worker, T], None]) -> None:
+    """Give every worker the next item until there is none. Raises the first error, when all have stopped."""
+    waiting: queue.SimpleQueue[T] = queue.SimpleQueue()
+    for item in items:
+        waiting.put(item)
+    errors: list[BaseException] = []
+
+    def work(worker: Worker) -> None:
+        while not errors:
+            try:
+                item = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                do(worker, item)
+            except BaseException as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(worker,), daemon=True) for worker in workers]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            thread.join()
+    except KeyboardInterrupt:
+        errors.append(KeyboardInterrupt())
+        raise
+    if errors:
+        raise errors[0]
