@@ -59,10 +59,11 @@ test-fast: lint  ## no Docker: lint, unit, component and role tests
 test: check lint  ## everything: real servers, real environments beside a running one
 	@$(RUN) tools/test
 
-reference:  ## regenerate schema, settings page and requirement map
+reference:  ## regenerate schema, settings page, requirement map and list of checks
 	@$(FAST) python -m environment.schema
 	@$(FAST) python -m environment.reference
 	@$(FAST) python -m tools.requirements_map
+	@$(FAST) python -m ops.checks
 
 catalogue:  ## regenerate db/*/catalogue.txt from new databases at head
 	@$(RUN) python -m tools.catalogues $(product)

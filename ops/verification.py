@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tempfile
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
+from ops.checks import SUITE, implied
 from ops.session import Session, Unreachable, export
 
 ROOT = Path(__file__).parent.parent
@@ -25,16 +27,32 @@ class VerificationFailed(Exception):
     """The environment is not what it should be: which requirements, which checks, what was found."""
 
 
+@dataclass(frozen=True)
+class Result:
+    """What a run of the suite came to."""
+
+    ran: list[str]
+    """The checks that ran, as `ops.checks.implied` names them."""
+    failures: list[str]
+    """Each `check: requirement sentence: what was found`."""
+    implied: int
+    """How many checks the manifest implies."""
+
+    def __str__(self) -> str:
+        return f"{len(self.ran)} of {self.implied} checks ran, {len(self.failures)} failed"
+
+
 def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, Any]:
-    """Raise VerificationFailed unless every check passes."""
+    """Raise VerificationFailed unless every check that the manifest implies ran and passed."""
     _await_archive_attempt(session)
-    report("verification runs")
-    failures = run(session)
-    if failures:
-        ids = sorted({found for failure in failures for found in REQUIREMENT.findall(failure)})
+    report(f"verification: {len(implied(session.manifest))} checks")
+    result = run(session)
+    report(f"verification: {result}")
+    if result.failures:
+        ids = sorted({found for failure in result.failures for found in REQUIREMENT.findall(failure)})
         raise VerificationFailed(
-            f"verification of {session.manifest.identity.name} failed: {len(failures)} check(s), requirements "
-            f"{', '.join(ids) or '(none named)'}\n" + "\n".join(f"  {failure}" for failure in failures)
+            f"verification of {session.manifest.identity.name} failed: {result}, requirements "
+            f"{', '.join(ids) or '(none named)'}\n" + "\n".join(f"  {failure}" for failure in result.failures)
         )
     return {}
 
@@ -56,16 +74,17 @@ def _await_archive_attempt(session: Session) -> None:
 
 def observe(session: Session, inputs: dict[str, Any]) -> list[str]:
     """The failed checks, one line each."""
-    return sorted(failure.splitlines()[0] for failure in run(session))
+    return sorted(failure.splitlines()[0] for failure in run(session).failures)
 
 
-def run(session: Session, *targets: str) -> list[str]:
-    """Run the suite, or only ``targets`` of it; each failure is `test: requirement sentence: what was found`."""
+def run(session: Session, *targets: str) -> Result:
+    """Run the suite, or only ``targets`` of it (arguments of pytest). Of the whole suite no check may be missing."""
+    wanted = implied(session.manifest)
     context = export(session)
     with tempfile.TemporaryDirectory(dir=session.folder) as folder:
         report = Path(folder, "report.json")
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", *(targets or ("tests/verify",))],
+            [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", *(targets or (str(SUITE),))],
             cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL,
             env={
                 **os.environ,
@@ -73,5 +92,19 @@ def run(session: Session, *targets: str) -> list[str]:
             },
         )  # fmt: skip
         if done.returncode not in (0, 1) or not report.exists():
-            return [f"the suite did not run (pytest exit {done.returncode}): {(done.stdout + done.stderr)[-3000:]}"]
-        return list(json.loads(report.read_text())["failures"])
+            said = (done.stdout + done.stderr)[-3000:]
+            return Result([], [f"the suite did not run (pytest exit {done.returncode}): {said}"], len(wanted))
+        found = json.loads(report.read_text())
+    lost = [] if targets else missing(wanted, found["ran"])
+    return Result(found["ran"], found["failures"] + lost, len(wanted))
+
+
+def missing(wanted: list[str], ran: list[str]) -> list[str]:
+    """A failure that names the checks which should have run and did not; none where all of them ran."""
+    lost = [name for name in wanted if name not in set(ran)]
+    if not lost:
+        return []
+    named = ", ".join(lost[:10]) + (f" and {len(lost) - 10} more" if len(lost) > 10 else "")
+    return [
+        f"verification: PLAT-49: {len(lost)} of {len(wanted)} checks that the manifest implies did not run: {named}"
+    ]

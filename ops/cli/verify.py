@@ -19,9 +19,10 @@ def verify(
 
     with open_environment(environment) as session, progress(f"verification of {environment}") as report:
         report("running tests/verify")
-        failures = run(session, *(arguments or []))
-    for failure in failures:
+        result = run(session, *(arguments or []))
+    for failure in result.failures:
         stdout().print(failure, style="red")
-    word = f"{len(failures)} check(s) failed" if failures else "verified"
-    stdout().print(f"{environment}: {word}", style="red" if failures else "green")
-    raise typer.Exit(1 if failures else 0)
+    stdout().print(str(result))
+    word = "not verified" if result.failures else "verified" if not arguments else "only a part was verified"
+    stdout().print(f"{environment}: {word}", style="red" if result.failures else "green")
+    raise typer.Exit(1 if result.failures else 0)

@@ -39,21 +39,17 @@ class Tenants:
         """Each as the one who asks, with the other."""
         return (self.ada, self.grace), (self.grace, self.ada)
 
+    @property
+    def identities(self) -> tuple[str, str]:
+        """Of both."""
+        return self.ada.identity, self.grace.identity
+
     def become(self, identity: str | None) -> None:
         """Set the identity for the rest of the transaction; None: as it is after RESET."""
         if identity is None:
             self.connection.execute("reset app.current_user_id")
         else:
             self.connection.execute("select set_config('app.current_user_id', %s, true)", [identity])
-
-    def count(self, table: str, key: Any = None) -> int:
-        """How many rows, or whether the row with this key, the present identity sees."""
-        query = sql.SQL("select count(*) from {}").format(sql.Identifier(table))
-        if key is not None:
-            query += sql.SQL(" where {} = %s").format(sql.Identifier(self.rows[table].key))
-        row = self.connection.execute(query, None if key is None else [key]).fetchone()
-        assert row
-        return int(row[0])
 
 
 @contextmanager
@@ -71,20 +67,27 @@ def tenants(connection: Connection, product: Product) -> Iterator[Tenants]:
             for table in others:
                 values = {"identity": tenant.identity, "tag": tag, **tenant.keys}
                 tenant.keys[table] = _one(connection, made.rows[table].insert, values)
-            for table, row in made.rows.items():
-                query = sql.SQL("select to_jsonb(t)::text from {} t where {} = {}").format(
-                    sql.Identifier(table), sql.Identifier(row.key), sql.Literal(tenant.keys[table])
-                )
-                tenant.copies[table] = _one(connection, query, {})
+            tenant.copies = _copies(made, tenant)
         yield made
     finally:
         connection.rollback()
 
 
-def _one(connection: Connection, query: str | sql.Composed, values: dict[str, Any]) -> Any:
-    statements = [part.encode() for part in query.split("; ")] if isinstance(query, str) else [query]
-    for statement in statements:
-        cursor = connection.execute(statement, values or None)
+def _copies(made: Tenants, tenant: Tenant) -> dict[str, Any]:
+    query = sql.SQL(" union all ").join(
+        sql.SQL("select {}, to_jsonb(t)::text from {} t where {} = {}").format(
+            sql.Literal(table), sql.Identifier(table), sql.Identifier(row.key), sql.Literal(tenant.keys[table])
+        )
+        for table, row in made.rows.items()
+    )
+    copies = dict(made.connection.execute(query).fetchall())
+    assert copies.keys() == made.rows.keys(), f"{tenant.identity} does not see {made.rows.keys() - copies.keys()}"
+    return copies
+
+
+def _one(connection: Connection, query: str, values: dict[str, Any]) -> Any:
+    for statement in query.split("; "):
+        cursor = connection.execute(statement.encode(), values)
     row = cursor.fetchone()
     assert row and row[0] is not None, f"{query} gave {row}"
     return row[0]

@@ -23,7 +23,7 @@ def failures(dev: Ephemeral) -> Iterator[list[str]]:
                 repairs.callback(session.run, hosts[breaker.where], breaker.repairs)
                 session.run(hosts[breaker.where], breaker.breaks)
             found = verification.run(session)
-        yield found
+        yield found.failures
 
 
 @pytest.mark.parametrize("what", BREAKERS)
@@ -41,7 +41,7 @@ def test_nothing_else_fails(failures: list[str]) -> None:
 
 def test_up_fails_with_all_of_it(failures: list[str], environment: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """PLAT-49: the last step of `pulumi up` fails and lists the requirements."""
-    monkeypatch.setattr(verification, "run", lambda session: failures)
+    monkeypatch.setattr(verification, "run", lambda session: verification.Result([], failures, 0))
     with pytest.raises(verification.VerificationFailed) as told:
         verification.apply(environment, {}, lambda text: None)
     listed = str(told.value).splitlines()[0]
@@ -50,4 +50,4 @@ def test_up_fails_with_all_of_it(failures: list[str], environment: Session, monk
 
 def test_repaired_it_passes(failures: list[str], environment: Session) -> None:
     """PLAT-49: the environment that was broken and repaired is verified again."""
-    assert verification.run(environment) == []
+    assert verification.run(environment).failures == []

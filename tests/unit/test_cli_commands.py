@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from db.difference import Difference
 from environment.load import ROOT
-from ops import repository
+from ops import repository, verification
 from ops.cli.app import app
 from ops.cli.converging import Outcome, run
 from ops.cli.facts import AlertFacts, WatchFacts
@@ -278,10 +278,15 @@ def test_drift_tells_the_sql_that_would_undo_it(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.usefixtures("fake")
 @pytest.mark.parametrize(("failures", "status"), [([], 0), (["test_tls: PLAT-39: plain text admitted"], 1)])
 def test_verify_tells_each_failure(monkeypatch: pytest.MonkeyPatch, failures: list[str], status: int) -> None:
-    monkeypatch.setattr("ops.verification.run", lambda *_: failures)
+    monkeypatch.setattr(
+        "ops.verification.run", lambda *_: verification.Result(["test_tls.test_chain[db1]"], failures, 324)
+    )
     result = keel("verify")
     assert result.exit_code == status
     assert all(failure in result.stdout for failure in failures)
+    word = "not verified" if failures else "verified"
+    assert result.stdout.endswith(f"1 of 324 checks ran, {len(failures)} failed\ndev: {word}\n")
+    assert "only a part" in keel("verify", "--", "-k", "tls").stdout or failures
 
 
 def test_what_is_slow_to_import_waits_for_the_command_that_needs_it() -> None:

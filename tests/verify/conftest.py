@@ -2,24 +2,24 @@
 
 `KEEL_CONTEXT` names the file that `ops.session.export` wrote; without it nothing here is collected. `KEEL_REPORT` names
 the file for `ops.verification`. A test takes `host`, `server`, `edge`, … and runs once for each; where the topology
-has none of them, the test does not exist. Whatever a test writes it rolls back.
+has none of them, the test does not exist (`ops.checks`). Whatever a test writes it rolls back.
 """
 
 from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from environment.manifest import Endpoints, HostEntry, Manifest, ProductEntry
+from environment.manifest import Endpoints, HostEntry, Manifest
 from environment.products import Product
-from environment.repositories import Repository, written
-from environment.types import Group, Provider
+from environment.types import Group
+from ops.checks import EACH, ONLY_WITH, title
 from ops.session import Session, Superuser, adopt
 from tests.verify.look import Look
 from tests.verify.pooler import Pooler
@@ -28,33 +28,6 @@ from tests.verify.tunnels import Tunnels
 
 CONTEXT = os.environ.get("KEEL_CONTEXT")
 collect_ignore_glob = [] if CONTEXT else ["test_*.py"]
-
-EACH: dict[str, Callable[[Manifest], Sequence[HostEntry | ProductEntry | Repository]]] = {
-    "host": lambda manifest: manifest.hosts,
-    "server": lambda manifest: manifest.carrying(Group.POSTGRES),
-    "delayed": lambda manifest: tuple(manifest.host(name) for name in sorted(manifest.postgres.apply_delay)),
-    "store": lambda manifest: manifest.carrying(Group.ETCD),
-    "edge": lambda manifest: manifest.carrying(Group.EDGE),
-    "cache": lambda manifest: manifest.carrying(Group.REDIS),
-    "repository": lambda manifest: written(manifest.repository),
-    "listed": lambda manifest: tuple(manifest.products.values()),
-    "product": lambda manifest: tuple(entry for entry in manifest.products.values() if not entry.limits.revision),
-    "tenanted": lambda manifest: tuple(
-        entry for entry in manifest.products.values() if entry.product.identity_type and not entry.limits.revision
-    ),
-}
-"""A test that takes one of these runs for each of them. A product that the stack holds at an older revision is only
-`listed`: its application is not admitted, and models, policies and grants describe the head."""
-
-ONLY_WITH: dict[str, Callable[[Manifest], bool]] = {
-    "replicas": lambda manifest: manifest.postgres.replicas > 0,
-    "readers": lambda manifest: manifest.postgres.replicas > len(manifest.postgres.apply_delay),
-    "published": lambda manifest: manifest.identity.provider is Provider.DOCKER and bool(manifest.endpoints.pgbouncer),
-    "jeex_idea": lambda manifest: (
-        "jeex_idea" in manifest.products and not manifest.products["jeex_idea"].limits.revision
-    ),
-}
-"""A test that takes one of these exists only where the environment has it."""
 
 SESSION = adopt(Path(CONTEXT)) if CONTEXT else None
 
@@ -82,14 +55,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for name, subjects in EACH.items():
         if name in metafunc.fixturenames:
             found = subjects(SESSION.manifest)
-            ids = [_name(entry) for entry in found]
-            metafunc.parametrize(name, found, ids=ids, indirect=True)
-
-
-def _name(entry: HostEntry | ProductEntry | Repository) -> str:
-    if isinstance(entry, ProductEntry):
-        return entry.product.name
-    return entry.name if isinstance(entry, HostEntry) else entry.title
+            metafunc.parametrize(name, found, ids=map(title, found), indirect=True)
 
 
 def _subject(request: pytest.FixtureRequest) -> Any:
@@ -107,6 +73,7 @@ product = pytest.fixture(_subject, name="product")
 listed = pytest.fixture(_subject, name="listed")
 tenanted = pytest.fixture(_subject, name="tenanted")
 repository = pytest.fixture(_subject, name="repository")
+uuid = pytest.fixture(_subject, name="uuid")
 
 
 @pytest.fixture(scope="session")
@@ -123,9 +90,10 @@ def manifest(session: Session) -> Manifest:
 
 
 @pytest.fixture(scope="session")
-def look(session: Session) -> Look:
+def look(session: Session) -> Iterator[Look]:
     """Facts from inside the hosts."""
-    return Look(session)
+    with closing(Look(session)) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

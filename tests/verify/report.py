@@ -1,4 +1,4 @@
-"""Writes what `ops.verification` reads: the failures, each with its test, its sentence and what was found."""
+"""Writes what `ops.verification` reads: the checks that ran, and the failures, each with its sentence and what was found."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ SENTENCE = "sentence"
 
 
 class Report:
-    """A pytest plugin; at the end the file holds `{"failures": [text, …], "passed": number}`."""
+    """A pytest plugin; at the end the file holds `{"ran": [check, …], "failures": [text, …]}`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.failures: list[str] = []
-        self.passed = 0
+        self.ran: list[str] = []
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         """Keep the first line of the test's docstring beside it: it names the requirements."""
@@ -24,17 +24,17 @@ class Report:
         item.user_properties.append((SENTENCE, doc.strip().splitlines()[0].rstrip(".")))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count, or keep what was found."""
+        """Keep that it ran, and what was found. One whose fixtures failed did run: its failure says why not further."""
+        module, _, test = report.nodeid.rpartition("/")[2].partition(".py::")
+        if (report.when == "call" and not report.skipped) or (report.when == "setup" and report.failed):
+            self.ran.append(f"{module}.{test}")
         if report.failed:
             sentence = dict(report.user_properties).get(SENTENCE, "")
-            test = report.nodeid.rpartition("/")[2].partition(".py::")
-            self.failures.append(f"{test[0]}.{test[2]}: {sentence}: {_found(report)}")
-        elif report.when == "call" and report.passed:
-            self.passed += 1
+            self.failures.append(f"{module}.{test}: {sentence}: {_found(report)}")
 
     def pytest_sessionfinish(self) -> None:
         """Write the file."""
-        self.path.write_text(json.dumps({"failures": self.failures, "passed": self.passed}))
+        self.path.write_text(json.dumps({"ran": self.ran, "failures": self.failures}))
 
 
 def _found(report: pytest.TestReport) -> str:

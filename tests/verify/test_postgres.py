@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 
-import pytest
-
 from environment.manifest import HostEntry, Manifest
 from environment.types import Kind
+from ops.checks import Function
 from ops.session import Superuser
 from tests.verify import expect
 from tests.verify.look import Look
@@ -192,10 +191,9 @@ def test_access_rules(server: HostEntry, look: Look, manifest: Manifest) -> None
     expect.nothing(problems)
 
 
-@pytest.mark.parametrize("function", ["uuidv7", "gen_random_uuid"])
-def test_uuids(superuser: Superuser, manifest: Manifest, function: str) -> None:
+def test_uuids(superuser: Superuser, manifest: Manifest, uuid: Function) -> None:
     """JEEX-01: the server makes UUIDs of version 7 itself, built in from 18 on, and of version 4."""
     for name in manifest.products if manifest.release.postgres < 18 else ["postgres"]:
         with superuser.connect(name) as connection:
-            row = connection.execute(f"select left(substr({function}()::text, 15), 1)").fetchone()
-        assert row == ("7" if function == "uuidv7" else "4",), f"{function}() in {name} makes version {row}"
+            row = connection.execute(f"select left(substr({uuid.name}()::text, 15), 1)").fetchone()
+        assert row == ("7" if uuid.name == "uuidv7" else "4",), f"{uuid.name}() in {name} makes version {row}"

@@ -14,6 +14,7 @@ import pytest
 
 from environment.manifest import ProductEntry
 from environment.products import Product
+from ops.checks import Access
 from ops.session import Session, Superuser
 from tests.rls import matrix
 from tests.rls.rows import rows
@@ -21,21 +22,27 @@ from tests.rls.tenants import Tenants, tenants
 from tests.verify import expect
 from tests.verify.pooler import Pooler
 
-WAYS = ("pooled", "direct")
 
-
-@pytest.fixture(params=WAYS)
-def two(
-    request: pytest.FixtureRequest, tenanted: ProductEntry, pooler: Pooler, session: Session, primary: tuple[str, int]
+@pytest.fixture(scope="module")
+def access(
+    request: pytest.FixtureRequest, pooler: Pooler, session: Session, primary: tuple[str, int]
 ) -> Iterator[Tenants]:
-    """Two tenants, registered as the application registers them."""
-    role, name = tenanted.product.app_role, tenanted.product.name
+    """Two tenants of a product, registered as the application registers them, in a transaction that is rolled back."""
+    asked: Access = request.param
+    product = asked.entry.product
     with ExitStack() as stack:
-        if request.param == "pooled":
-            connection = stack.enter_context(pooler.connect(role, name))
+        if asked.way == "pooled":
+            connection = stack.enter_context(pooler.connect(product.app_role, product.name))
         else:
-            connection = stack.enter_context(psycopg.connect(session.url(role, name, *primary)))
-        yield stack.enter_context(tenants(connection, tenanted.product))
+            connection = stack.enter_context(psycopg.connect(session.url(product.app_role, product.name, *primary)))
+        yield stack.enter_context(tenants(connection, product))
+
+
+@pytest.fixture
+def two(access: Tenants) -> Iterator[Tenants]:
+    """The same two for each test: what it does to their rows is undone."""
+    with access.connection.transaction(force_rollback=True):
+        yield access
 
 
 def test_enabled_and_forced(tenanted: ProductEntry, superuser: Superuser) -> None:

@@ -1,0 +1,131 @@
+"""The verification's list of checks: current, exact, and missed when a check does not run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from environment.manifest import Manifest
+from environment.program import load
+from ops import checks, verification
+from ops.session import Session, open_session
+from tests.unit.stacks import config
+
+
+def manifest(stack: str, **patch: Any) -> Manifest:
+    """Of a stack file of this checkout."""
+    return load(stack, config(stack, patch)).manifest
+
+
+@pytest.fixture
+def session() -> Iterator[Session]:
+    """With the hosts of dev, of which none is asked."""
+    environment = load("dev", config("dev"))
+    with open_session(environment.manifest, environment.roots) as opened:
+        yield opened
+
+
+def test_the_list_of_checks_is_current() -> None:
+    assert checks.RECORD.read_text() == checks.record(), "run: python -m ops.checks"
+
+
+# fmt: off
+SUBJECTS = {
+    "dev": {
+        "host": ["db1", "db2", "edge1", "ops1"], "server": ["db1", "db2"], "delayed": [], "store": ["db1", "db2", "edge1"],
+        "edge": ["edge1"], "cache": ["edge1"], "repository": ["1 (backup volume)"],
+        "listed": ["ai_assistant", "bacopilot", "componentforge", "jeex_idea", "ruleiq"],
+        "product": ["ai_assistant", "bacopilot", "componentforge", "jeex_idea", "ruleiq"],
+        "tenanted": ["bacopilot", "componentforge", "jeex_idea", "ruleiq"],
+        "access": [
+            "pooled-bacopilot", "pooled-componentforge", "pooled-jeex_idea", "pooled-ruleiq",
+            "direct-bacopilot", "direct-componentforge", "direct-jeex_idea", "direct-ruleiq",
+        ],
+        "uuid": ["uuidv7", "gen_random_uuid"],
+    },
+}
+# fmt: on
+
+
+def test_what_a_check_is_made_for() -> None:
+    """PLAT-49: every host, server, product, … of the environment, no fewer."""
+    found = {kind: [checks.title(subject) for subject in each(manifest("dev"))] for kind, each in checks.EACH.items()}
+    assert found == SUBJECTS["dev"]
+
+
+@pytest.mark.parametrize(
+    ("stack", "has"),
+    [
+        ("dev", {"replicas": True, "readers": True, "published": True, "jeex_idea": True}),
+        ("ci", {"replicas": False, "readers": False, "published": True, "jeex_idea": True}),
+    ],
+)
+def test_what_an_environment_has(stack: str, has: dict[str, bool]) -> None:
+    assert {what: there(manifest(stack)) for what, there in checks.ONLY_WITH.items()} == has
+
+
+def test_a_product_held_at_a_revision_and_a_delayed_replica_are_counted_as_such() -> None:
+    held = manifest(
+        "dev",
+        **{"products.jeex_idea.revision": "001", "postgres.apply_delay": {"db2": 60}, "postgres.synchronous": False},
+    )
+    assert "jeex_idea" in [checks.title(subject) for subject in checks.EACH["listed"](held)]
+    for kind in ("product", "tenanted"):
+        assert "jeex_idea" not in [checks.title(subject) for subject in checks.EACH[kind](held)]
+    assert [checks.title(subject) for subject in checks.EACH["delayed"](held)] == ["db2"]
+    assert [what for what, there in checks.ONLY_WITH.items() if there(held)] == ["replicas", "published"]
+
+
+def test_the_names_are_pytests() -> None:
+    """For each combination of subjects once, in pytest's order; none where what it needs is absent."""
+    implied = checks.implied(manifest("dev"))
+    assert {"test_hosts.test_units[ops1]", "test_pgbouncer.test_wrong_password[edge1-ruleiq]"} < set(implied)
+    assert "test_replication.test_delayed" not in implied
+    assert len(implied) == len(set(implied)) > 300
+    assert [name for name in checks.implied(manifest("ci")) if "replicas" in name] == []
+
+
+def suite(report: dict[str, Any]) -> Any:
+    """In place of pytest: writes what a run of it reported."""
+
+    def run(command: list[str], env: dict[str, str], **_: Any) -> subprocess.CompletedProcess[str]:
+        Path(env["KEEL_REPORT"]).write_text(json.dumps(report))
+        return subprocess.CompletedProcess(command, 1 if report["failures"] else 0, "", "")
+
+    return run
+
+
+@pytest.mark.parametrize("lost", ["test_rls.", "test_hosts.test_units[db2]"], ids=["a file", "a check"])
+def test_a_check_that_does_not_run_fails_the_verification(
+    monkeypatch: pytest.MonkeyPatch, session: Session, lost: str
+) -> None:
+    """PLAT-49: all that ran passed, and the verification fails: it names the checks that did not run."""
+    implied = checks.implied(session.manifest)
+    ran = [name for name in implied if not name.startswith(lost)]
+    monkeypatch.setattr("ops.verification.subprocess.run", suite({"ran": ran, "failures": []}))
+    result = verification.run(session)
+    part = verification.run(session, "tests/verify/test_tls.py")
+    assert str(result) == f"{len(ran)} of {len(implied)} checks ran, 1 failed"
+    (failure,) = result.failures
+    gone = len(implied) - len(ran)
+    assert f"PLAT-49: {gone} of {len(implied)} checks that the manifest implies did not run: {lost}" in failure
+    assert part.failures == []
+
+
+def test_the_step_says_how_many_ran_and_fails(monkeypatch: pytest.MonkeyPatch, session: Session) -> None:
+    """PLAT-49: in the report of the step, and in the error that ends `pulumi up`."""
+    implied = checks.implied(session.manifest)
+    said: list[str] = []
+    monkeypatch.setattr(verification, "_await_archive_attempt", lambda session: None)
+    monkeypatch.setattr("ops.verification.subprocess.run", suite({"ran": implied, "failures": []}))
+    verification.apply(session, {}, said.append)
+    monkeypatch.setattr("ops.verification.subprocess.run", suite({"ran": implied[1:], "failures": ["x: RIQ-03: y"]}))
+    with pytest.raises(verification.VerificationFailed, match=r" checks ran, 2 failed, requirements PLAT-49, RIQ-03\n"):
+        verification.apply(session, {}, said.append)
+    total = len(implied)
+    assert said[:2] == [f"verification: {total} checks", f"verification: {total} of {total} checks ran, 0 failed"]
