@@ -21,7 +21,7 @@ from environment.load import ROOT, read_stack_file, stack_file
 from environment.program import Environment, load
 from ops.docker import docker
 from ops.session import Session, open_session
-from tests.minutes import measured
+from tests.gate.minutes import measured
 from tests.slots import reserve
 
 PASSPHRASE = "keel-published"

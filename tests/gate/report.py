@@ -1,0 +1,56 @@
+"""Where the gate's minutes went, from what tests.gate.minutes kept."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+LONGEST = 12
+
+
+class Spent(NamedTuple):
+    """One line of the kept file: a phase of a test, or a command that it ran. ``seconds``: wall time."""
+
+    kind: str
+    name: str
+    seconds: float
+    test: str
+
+
+def read(path: Path) -> list[Spent]:
+    """Every line that was kept."""
+    return [Spent(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def lines(spent: Sequence[Spent], walls: dict[str, float], total: float) -> list[str]:
+    """The report: ``walls`` are the queues' wall times, ``total`` the gate's, in seconds."""
+    commands = [entry for entry in spent if entry.kind == "command"]
+    phases = [entry for entry in spent if entry.kind != "command"]
+    queues = ", ".join(f"{name} {minutes(wall)}" for name, wall in walls.items())
+    return [
+        f"where {minutes(total)} minutes went: {queues}",
+        *_table("commands of the system tests", _sums((entry.name, entry.seconds) for entry in commands)),
+        *_table("files", _sums((entry.name.partition("::")[0], entry.seconds) for entry in phases)),
+        *_table("tests", _sums((entry.name, entry.seconds) for entry in phases)),
+    ]
+
+
+def _sums(entries: Iterable[tuple[str, float]]) -> dict[str, tuple[float, int]]:
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    for name, seconds in entries:
+        found[name].append(seconds)
+    return {name: (sum(all_of), len(all_of)) for name, all_of in found.items()}
+
+
+def _table(title: str, sums: dict[str, tuple[float, int]]) -> list[str]:
+    longest = sorted(sums.items(), key=lambda entry: -entry[1][0])[:LONGEST]
+    rows = [f"  {minutes(seconds):>6}  {times:4} ×  {name}" for name, (seconds, times) in longest]
+    return [f"{title}, the longest {len(rows)} of {len(sums)}:", *rows]
+
+
+def minutes(seconds: float) -> str:
+    """As 12:34."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

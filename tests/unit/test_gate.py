@@ -1,0 +1,111 @@
+"""The gate: queues side by side, and what it reports of them."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.gate import change, report
+from tests.gate.__main__ import watch
+from tests.gate.queues import LANES, Queue, lanes
+from tests.gate.report import Spent
+
+
+def shell(name: str, *commands: str) -> Queue:
+    """A queue of shell commands."""
+    return Queue(name, tuple(("sh", "-c", command) for command in commands))
+
+
+def test_queues_run_side_by_side_and_their_commands_in_order(tmp_path: Path) -> None:
+    """Each waits for the other half-way: one after the other they would never end."""
+    meet = "echo > {0}/{1}; timeout 10 sh -c 'until test -e {0}/{2}; do :; done' && echo met"
+    left, right = watch(
+        [shell("l", "echo first", meet.format(tmp_path, "l", "r")), shell("r", meet.format(tmp_path, "r", "l"))],
+        tmp_path,
+    )
+    assert (left.said(), right.said()) == (["first", "met"], ["met"])
+    assert left.failed == right.failed == []
+    assert left.wall > 0
+
+
+def test_a_failed_command_is_named_and_the_rest_of_its_queue_runs(tmp_path: Path) -> None:
+    (queue,) = watch([shell("one", "exit 3", "echo goes on")], tmp_path)
+    assert queue.failed == ["one: sh -c exit 3: exit status 3"]
+    assert queue.said() == ["goes on"]
+
+
+def test_every_lane_has_a_queue_and_the_draw() -> None:
+    assert [queue.name for queue in lanes(("--draw", "1"))] == list(LANES)
+    assert all(queue.commands[0][-2:] == ("--draw", "1") for queue in lanes(("--draw", "1")))
+
+
+def test_the_report_adds_up_by_command_file_and_test() -> None:
+    spent = [
+        Spent("setup", "tests/a.py::one", 60.0, ""),
+        Spent("call", "tests/a.py::one", 5.0, ""),
+        Spent("call", "tests/a.py::two", 1.0, ""),
+        Spent("call", "tests/b.py::three", 600.0, ""),
+        Spent("command", "pulumi up", 40.4, "tests/a.py::one"),
+        Spent("command", "pulumi up", 20.4, "tests/b.py::three"),
+    ]
+    assert report.lines(spent, {"dev": 61.0, "db": 3.0}, 700.0) == [
+        "where 11:40 minutes went: dev 1:01, db 0:03",
+        "commands of the system tests, the longest 1 of 1:",
+        "    1:00     2 ×  pulumi up",
+        "files, the longest 2 of 2:",
+        "   10:00     1 ×  tests/b.py",
+        "    1:06     3 ×  tests/a.py",
+        "tests, the longest 3 of 3:",
+        "   10:00     1 ×  tests/b.py::three",
+        "    1:05     2 ×  tests/a.py::one",
+        "    0:01     1 ×  tests/a.py::two",
+    ]
+
+
+def git(folder: Path, *arguments: str, at: int = 0) -> str:
+    """In ``folder``, committed ``at`` so many seconds."""
+    who = ("-c", "user.name=k", "-c", "user.email=k@test.example")
+    variables = {"GIT_COMMITTER_DATE": f"{1_700_000_000 + at} +0000", "HOME": str(folder), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        ("git", *who, *arguments), cwd=folder, check=True, capture_output=True, text=True, env=variables
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three commits: two days, an hour, and no time old."""
+    monkeypatch.setattr(change, "ROOT", tmp_path)
+    monkeypatch.delenv("KEEL_BASE", raising=False)
+    git(tmp_path, "init", "-q", "-b", "main")
+    for name, at in (("old", 0), ("hour", 170_000), ("head", 173_600)):
+        git(tmp_path, "commit", "-q", "--allow-empty", "-m", name, at=at)
+    return tmp_path
+
+
+def subject(folder: Path, revision: str) -> str:
+    """What the commit is called."""
+    return git(folder, "log", "-1", "--format=%s", revision)
+
+
+def test_a_days_commits_are_one_change(repository: Path) -> None:
+    assert subject(repository, change.base()) == "old"
+
+
+def test_a_branch_is_its_commits(repository: Path) -> None:
+    git(repository, "checkout", "-q", "-b", "work", "--track", "main")
+    git(repository, "commit", "-q", "--allow-empty", "-m", "work", at=173_700)
+    assert subject(repository, change.base()) == "head"
+
+
+def test_where_everything_is_new_it_begins_with_the_first_commit(repository: Path) -> None:
+    git(repository, "checkout", "-q", "--orphan", "young")
+    git(repository, "commit", "-q", "--allow-empty", "-m", "first", at=173_600)
+    assert subject(repository, change.base()) == "first"
+
+
+def test_the_variable_comes_first(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEEL_BASE", "v1.2")
+    assert change.base() == "v1.2"
