@@ -56,8 +56,8 @@ lint:  ## ruff and mypy
 test-fast: lint  ## no Docker: lint, unit, component and role tests
 	@$(FAST) pytest -q -n 2 tests/unit tests/components tests/roles
 
-test: check lint  ## everything: real servers, real environments beside a running one
-	@$(RUN) tools/test
+test: check lint  ## the gate: real servers, real environments beside a running one (seed=N repeats a draw, since=REV)
+	@$(RUN) python -m tests.gate $(seed:%=--seed %) $(since:%=--since %)
 
 reference:  ## regenerate schema, settings page, requirement map and list of checks
 	@$(FAST) python -m environment.schema
@@ -77,7 +77,8 @@ bench-databases:  ## populate rate, migrations and the products' queries on larg
 bench-backups:  ## backup, restore, archive beside the raw tools; the way back, the rebuild, what could be lost
 	@$(RUN) python -m tools.bench_backups
 
-campaign:  ## hours: disasters at random moments, round after round; results below docs/evidence
+campaign:  ## hours: every scenario of every family, then disasters at random moments; results below docs/evidence
+	@$(RUN) python -m tests.gate --all
 	@$(RUN) python -m tests.campaign $(rounds:%=--rounds %)
 
 dev-setup: up  ## BAC-47: environment, services, migrations, test data

@@ -9,8 +9,6 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
-
 from ops.cluster import members
 from ops.session import Session
 from tests.system.disaster import PHASES, kill_in_phase, lose_everything
@@ -32,7 +30,7 @@ def rebuild(environment: Ephemeral, chance: random.Random) -> dict[str, Any]:
         forget_writes(session)
         before, schemas = _untouched(session), _schemas(session)
         with Writer(session.manifest, session.roots) as writer:
-            _await_rows(writer, 50)
+            writer.await_rows(50)
             time.sleep(chance.uniform(0, 75))  # the disaster comes when it comes
             lost_at = datetime.now(UTC)
             lose_everything(environment)
@@ -73,7 +71,7 @@ def moment(environment: Ephemeral, chance: random.Random) -> dict[str, Any]:
     with environment.session() as session:
         forget_writes(session)
         with Writer(session.manifest, session.roots) as writer:
-            _await_rows(writer, 200)
+            writer.await_rows(200)
             time.sleep(chance.uniform(0, 20))
             choice = chance.choice(list(writer.acknowledged.values()))
         end = choice.began + (choice.acknowledged - choice.began) * chance.random()
@@ -103,11 +101,6 @@ def judge_moment(acknowledged: dict[str, Write], found: set[str], end: datetime)
 
 
 SCENARIOS = {"rebuild": rebuild, "moment": moment}
-
-
-@retry(retry=retry_if_result(lambda done: not done), stop=stop_after_delay(60), wait=wait_fixed(0.2))
-def _await_rows(writer: Writer, number: int) -> bool:
-    return len(writer.acknowledged) >= number
 
 
 def _untouched(session: Session) -> dict[str, object]:

@@ -1,7 +1,7 @@
-"""Environments shared by the system tests: one like dev, one like ci, brought up once and removed at the end.
+"""Environments shared by the system tests, each brought up once and removed at the end.
 
-The files carry numbers because order matters: what is brought up first is broken and repaired next and destroyed last. The two
-environments have nothing to do with each other, so that two runs, `--like dev` and `--like ci`, can go on side by side (tools/test).
+The files carry numbers because order matters: what is brought up first is broken and repaired next and destroyed last. The
+environments have nothing to do with each other, so each is a lane (`--lane`) that runs beside the others (tests/gate/queues.py).
 """
 
 from __future__ import annotations
@@ -11,32 +11,34 @@ from collections.abc import Iterator
 import pytest
 
 from ops.session import Session
+from tests.gate.queues import LANES
 from tests.system.environments import Ephemeral, discard, prepare
 from tests.system.inventory import images
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--like dev`: what needs the environment like dev; `--like ci`: all others; without it everything."""
-    parser.addoption("--like", choices=("dev", "ci"))
+    """`--lane dev`: what needs the environment `dev`, and so on; without it everything."""
+    parser.addoption("--lane", choices=LANES)
 
 
+@pytest.hookimpl(tryfirst=True)  # before families of scenarios are drawn
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests that `--like` asks for."""
-    wanted = config.getoption("--like")
+    """Keep the tests that `--lane` asks for."""
+    wanted = config.getoption("--lane")
     if wanted:
-        left_out = [item for item in items if _like(item) != wanted]
+        left_out = [item for item in items if lane(item) != wanted]
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if _like(item) == wanted]
+        items[:] = [item for item in items if lane(item) == wanted]
 
 
-def _like(item: pytest.Item) -> str:
-    params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    beside = "ci" in getattr(item, "fixturenames", ()) or params.get("like") == "ci" or item.path.stem in OWN
-    return "ci" if beside else "dev"
+def lane(item: pytest.Item) -> str:
+    """The shared environment that a test uses."""
+    (found,) = {item.callspec.params["like"]} if _is_for_each(item) else set(LANES) & set(item.fixturenames)  # type: ignore[attr-defined]
+    return str(found)
 
 
-OWN = frozenset({"test_45_products", "test_55_two_replicas"})
-"""Files whose tests make environments of their own."""
+def _is_for_each(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and hasattr(item, "callspec") and "like" in item.callspec.params
 
 
 @pytest.fixture(scope="session")
@@ -47,14 +49,32 @@ def before() -> frozenset[str]:
 
 @pytest.fixture(scope="session")
 def dev(before: frozenset[str]) -> Iterator[Ephemeral]:
-    """An environment with dev's topology."""
-    yield from _environment("dev")
+    """An environment like dev: operation, changes, faults."""
+    yield from _environment(prepare("dev"))
+
+
+@pytest.fixture(scope="session")
+def trio(before: frozenset[str]) -> Iterator[Ephemeral]:
+    """An environment like dev with a second replica, and etcd beside the databases: the ways back."""
+    environment = prepare("dev", "trio")
+    hosts = environment.config["keel:hosts"]
+    hosts["db3"] = {**hosts["db2"], "address": f"{hosts['db2']['address']}3"}
+    hosts["edge1"]["groups"].remove("etcd")
+    environment.config["keel:postgres"]["replicas"] = 2
+    environment.save()
+    yield from _environment(environment)
 
 
 @pytest.fixture(scope="session")
 def ci(before: frozenset[str]) -> Iterator[Ephemeral]:
-    """An environment with ci's topology."""
-    yield from _environment("ci")
+    """An environment like ci: the smallest; repositories, drills, copies."""
+    yield from _environment(prepare("ci"))
+
+
+@pytest.fixture(scope="session")
+def single(before: frozenset[str]) -> Iterator[Ephemeral]:
+    """An environment like ci that other products join and leave."""
+    yield from _environment(prepare("ci", "single"))
 
 
 @pytest.fixture
@@ -64,8 +84,7 @@ def environment(dev: Ephemeral) -> Iterator[Session]:
         yield session
 
 
-def _environment(like: str) -> Iterator[Ephemeral]:
-    ephemeral = prepare(like)
+def _environment(ephemeral: Ephemeral) -> Iterator[Ephemeral]:
     try:
         yield ephemeral
     finally:

@@ -144,9 +144,9 @@ def discard(ephemeral: Ephemeral) -> None:
     shutil.rmtree(ephemeral.project, ignore_errors=True)
 
 
-def prepare(like: str) -> Ephemeral:
-    """An environment with the topology of the stack ``like``, not up yet."""
-    name = f"test-{like}-{secrets.token_hex(2)}"
+def prepare(like: str, called: str = "") -> Ephemeral:
+    """An environment with the topology of the stack ``like``, not up yet; ``called`` is in its name (default: ``like``)."""
+    name = f"test-{called or like}-{secrets.token_hex(2)}"
     project = Path(tempfile.mkdtemp(prefix=f"keel-{name}-"))
     (project / "stacks").mkdir()
     (project / "state").mkdir()

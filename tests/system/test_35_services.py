@@ -38,6 +38,7 @@ def is_back(session: Session, host: str, unit: str, before: str) -> bool:
     return bool(now) and now != before
 
 
+@pytest.mark.family("killed service", "roles/")
 @pytest.mark.parametrize(("host", "unit"), [(host, unit) for host, units in LONG_RUNNING.items() for unit in units])
 def test_a_killed_service_comes_back(environment: Session, host: str, unit: str) -> None:
     """BAC-02, BAC-03: restart always, also after kill -9."""

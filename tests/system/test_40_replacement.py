@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import pairwise
+from types import TracebackType
 
 from ops.cluster import etcd_health
 from ops.docker import docker
@@ -13,46 +14,55 @@ from tests.system.environments import Ephemeral
 from tests.system.writer import Writer, forget_writes, written
 
 
-@contextmanager
-def watched_majority(session: Session) -> Iterator[list[dict[str, bool]]]:
-    """Look at etcd all the time; yields the looks at which it had no majority."""
-    lost: list[dict[str, bool]] = []
-    stop = threading.Event()
+class Majority:
+    """Looks at etcd all the time. ``lost``: the looks at which it had no majority; ``looks``: how many there were."""
 
-    def watch() -> None:
-        while not stop.is_set():
-            health = etcd_health(session)
+    def __init__(self, session: Session) -> None:
+        self.lost: list[dict[str, bool]] = []
+        self.looks = 0
+        self._session, self._stop = session, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.2):
+            health = etcd_health(self._session)
+            self.looks += 1
             if sum(health.values()) <= len(health) // 2:
-                lost.append(health)
-            stop.wait(0.5)
+                self.lost.append(health)
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield lost
-    finally:
-        stop.set()
-        thread.join(timeout=60)
+    def __enter__(self) -> Majority:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(timeout=60)
+        assert not self._thread.is_alive(), "the last look at etcd did not end within 60 s"
 
 
 def test_hosts_are_replaced_one_at_a_time(dev: Ephemeral) -> None:
-    """PLAT-48, JEEX-32: etcd keeps its majority, the data stays, and no acknowledged write is lost.
+    """PLAT-48, JEEX-32: etcd keeps its majority, the data stays, no acknowledged write is lost, and writing goes on to the end.
 
     The stack asks for one more package, so every host gets a new image; the last test removes it.
     """
     dev.config["keel:release"] = {"extra_packages": ["less"]}
     dev.save()
-    before = {
-        host.name: docker("inspect", "-f", "{{.Id}}", dev.container(host.name))
-        for host in dev.environment.manifest.hosts
-    }
+    hosts = dev.environment.manifest.hosts
+    before = {host.name: docker("inspect", "-f", "{{.Id}}", dev.container(host.name)) for host in hosts}
     with dev.session() as session:
-        with watched_majority(session) as lost, Writer(session.manifest, session.roots) as writer:
+        with Majority(session) as etcd, Writer(session.manifest, session.roots) as writer:
             dev.up()
-        after = {host: docker("inspect", "-f", "{{.Id}}", dev.container(host)) for host in before}
-        assert not [host for host in before if before[host] == after[host]]
-        assert lost == []
+            writer.await_rows(20, since=datetime.now(UTC), limit=30)
+        after = {host: docker("inspect", "-f", "{{.Id}} {{.Created}}", dev.container(host)) for host in before}
+        assert not [host for host in before if after[host].startswith(before[host])]
+        assert etcd.looks > 20
+        assert etcd.lost == []
         found = written(session)
         forget_writes(session)
-        assert len(writer.acknowledged) > 20
-        assert set(writer.acknowledged) - found == set()
+    made = sorted(datetime.fromisoformat(created.split()[1]) for created in after.values())
+    for earlier, later in pairwise(made):
+        between = [write for write in writer.acknowledged.values() if earlier < write.acknowledged < later]
+        assert between, f"no write was acknowledged between the new hosts of {earlier} and {later}"
+    assert set(writer.acknowledged) - found == set()

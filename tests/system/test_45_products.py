@@ -15,29 +15,16 @@ from psycopg.sql import SQL, Identifier
 
 from environment.products import catalogue
 from ops.session import Session
-from tests.system.environments import Ephemeral, discard, prepare
+from tests.system.environments import Ephemeral
 
 FIRST, SECOND = "jeex_idea", "ai_assistant"
 DRIFT = 3
 
 
 @pytest.fixture(scope="module")
-def entries() -> dict[str, Any]:
-    """Each product's lines in the stack file, filled when the environment is prepared."""
-    return {}
-
-
-@pytest.fixture(scope="module")
-def single(entries: dict[str, Any]) -> Iterator[Ephemeral]:
-    """An environment like ci that has one product."""
-    ephemeral = prepare("ci")
-    try:
-        entries.update(ephemeral.config["keel:products"])
-        choose(ephemeral, entries, FIRST)
-        ephemeral.up()
-        yield ephemeral
-    finally:
-        discard(ephemeral)
+def entries(single: Ephemeral) -> dict[str, Any]:
+    """Each product's lines in the stack file."""
+    return dict(single.config["keel:products"])
 
 
 @pytest.fixture
@@ -59,6 +46,12 @@ def drift(ephemeral: Ephemeral) -> dict[str, Any]:
     assert found.returncode == DRIFT, found.stdout + found.stderr
     document: dict[str, Any] = json.loads(found.stdout)
     return document
+
+
+def test_an_environment_with_one_product(single: Ephemeral, entries: dict[str, Any]) -> None:
+    """PLAT-05: a stack may list fewer products."""
+    choose(single, entries, FIRST)
+    single.up()
 
 
 def test_a_product_joins_by_its_line_alone(single: Ephemeral, entries: dict[str, Any]) -> None:

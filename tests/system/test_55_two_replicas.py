@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
 from ops.cluster import members
 from tests.system.disaster import PHASES, kill_at, kill_in_phase
-from tests.system.environments import Ephemeral, discard, prepare
+from tests.system.environments import Ephemeral
 from tests.system.markers import mark, marked
 
 MOMENTS = {
@@ -20,53 +19,56 @@ MOMENTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def trio(before: object) -> Iterator[Ephemeral]:
-    """An environment like dev with a second replica, not up yet."""
-    environment = prepare("dev")
-    hosts = environment.config["keel:hosts"]
-    hosts["db3"] = {**hosts["db2"], "address": f"{hosts['db2']['address']}3"}
-    hosts["edge1"]["groups"].remove("etcd")
-    environment.config["keel:postgres"]["replicas"] = 2
-    environment.save()
-    try:
-        yield environment
-    finally:
-        discard(environment)
-
-
-def test_a_killed_up_is_finished_by_the_next(trio: Ephemeral) -> None:
-    """PLAT-36: a first run can be run again, wherever it was interrupted (one moment by chance, logged)."""
-    moment = random.choice(sorted(MOMENTS))
-    print(f"killed {moment}")
+@pytest.mark.family("killed up", "ops/recover.py", "ops/stack.py", "components/")
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_killed_up(trio: Ephemeral, moment: str) -> None:
+    """PLAT-36: each is later than the one before, so the next run goes on where the killed one was."""
     process = trio.start()
     kill_at(process, process.stdout, MOMENTS[moment])
-    told = trio.recover().stdout
-    assert "was killed; its lock is removed" in told
+    assert "was killed; its lock is removed" in trio.recover().stdout
+
+
+def test_it_is_finished_by_the_next(trio: Ephemeral) -> None:
+    """PLAT-36: a first run can be run again, wherever it was interrupted."""
     trio.up()
     trio.up("--expect-no-changes")
 
 
-def test_a_moment_in_time(trio: Ephemeral) -> None:
-    """PLAT-34, JEEX-29: rows before it are there, the one after is not, and both replicas stream on the new timeline.
+@dataclass(frozen=True)
+class Back:
+    """The way back to a moment. ``timelines``: those of the members before it."""
 
-    The command is killed in each phase, and the same command brings it to its end.
-    """
+    command: tuple[str, ...]
+    timelines: set[int | None]
+
+
+@pytest.fixture(scope="module")
+def back(trio: Ephemeral) -> Back:
+    """Rows before the moment and one after it."""
     with trio.session() as session:
         mark(session, "before")
         moment = mark(session, "kept")
         mark(session, "after")
-        old = {member.timeline for member in members(session)}
-        command = ("restore", "--to", moment.isoformat(), "--yes")
-        for phase in PHASES:
-            kill_in_phase(trio, phase, *command)
-        told = trio.keel(*command).stdout
-        assert "was interrupted; this one takes its place" in told
-        assert "everything committed after" in told and "reach:" in told
+        return Back(("restore", "--to", moment.isoformat(), "--yes"), {member.timeline for member in members(session)})
+
+
+@pytest.mark.family("killed restore", "ops/restore.py", "ops/repository.py", "roles/postgres/", "roles/pgbackrest/")
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_killed_restore(trio: Ephemeral, back: Back, phase: str) -> None:
+    """PLAT-34: it comes as far as each phase again, wherever the one before was killed."""
+    kill_in_phase(trio, phase, *back.command)
+
+
+def test_the_same_command_brings_it_to_its_end(trio: Ephemeral, back: Back) -> None:
+    """PLAT-34, JEEX-29: rows before the moment are there, the one after is not, and both replicas stream on the new timeline."""
+    told = trio.keel(*back.command).stdout
+    assert "was interrupted; this one takes its place" in told
+    assert "everything committed after" in told and "reach:" in told
+    with trio.session() as session:
         assert marked(session) == ["before", "kept"]
         found = members(session)
-        assert {member.name: member.well for member in found} == {"db1": True, "db2": True, "db3": True}
-        assert len({member.timeline for member in found}) == 1
-        assert {member.timeline for member in found}.isdisjoint(old)
+    assert {member.name: member.well for member in found} == {"db1": True, "db2": True, "db3": True}
+    assert len({member.timeline for member in found}) == 1
+    assert {member.timeline for member in found}.isdisjoint(back.timelines)
     assert trio.keel("verify").returncode == 0
     assert trio.backups()["stanza"]["backup"][-1]["type"] == "full", "a new timeline begins with a full backup"

@@ -151,6 +151,7 @@ def test_a_dump_brings_back_a_database_and_a_table(ci: Ephemeral) -> None:
             session.run(host, "dropdb -U postgres --if-exists --force componentforge_test")
 
 
+@pytest.mark.family("damage", "ops/repository.py", "ops/backup.py", "roles/pgbackrest/")
 @pytest.mark.parametrize("what", ["backup", "archive"])
 def test_a_damaged_repository_is_found(ci: Ephemeral, what: str) -> None:
     """PLAT-35: bits that flipped in a backup or in an archived segment."""

@@ -158,10 +158,10 @@ def test_everything_comes_back_from_the_second_repository_alone(ci: Ephemeral, s
     assert held(ci, 1)[0]["type"] == "full"
 
 
-def test_a_replica_is_made_from_the_repository(dev: Ephemeral) -> None:
+def test_a_replica_is_made_from_the_repository(trio: Ephemeral) -> None:
     """PLAT-37: where the cluster is larger than the setting says, here one of nothing; it streams from the primary afterwards."""
     program = "/usr/local/lib/keel/replica-from-repository"
-    with dev.session() as session:
+    with trio.session() as session:
         replica = next(member.name for member in members(session) if not member.leads)
         since = session.run(replica, "date +%s").strip()
         session.run(replica, f"cp -p {program} {program}.kept && sed -i 's/^ABOVE = .*/ABOVE = 0/' {program}")

@@ -35,13 +35,13 @@ def limited(environment: Ephemeral, **settings: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def low(dev: Ephemeral) -> Iterator[Ephemeral]:
-    """dev with a low limit; the last test's `up` takes it back."""
-    limited(dev)
-    yield dev
-    if dev.config.pop("keel:repository", None):
-        dev.save()
-        dev.up("--refresh")
+def low(trio: Ephemeral) -> Iterator[Ephemeral]:
+    """The environment with a low limit; the last test's `up` takes it back."""
+    limited(trio)
+    yield trio
+    if trio.config.pop("keel:repository", None):
+        trio.save()
+        trio.up("--refresh")
 
 
 @pytest.fixture

@@ -144,6 +144,7 @@ def test_another_clusters_backup_is_found(ci: Ephemeral) -> None:
         assert is_loud(session)
 
 
+@pytest.mark.family("damage", "roles/jobs/", "roles/pgbackrest/")
 @pytest.mark.parametrize("what", ["backup", "archive"])
 def test_a_damaged_file_is_found(ci: Ephemeral, what: str) -> None:
     """PLAT-35, PLAT-32: in what a recovery reads: a bundle of the backup, the segment with the known moment."""

@@ -17,77 +17,78 @@ from tests.system.disaster import lose_everything
 from tests.system.environments import Ephemeral
 from tests.system.fingerprint import fingerprint
 
+DATABASES = ("db1", "db2", "db3")
 FIRST, SECOND = (f"disaster-{secrets.token_hex(4)}" for _ in range(2))
 
 
 @pytest.fixture(scope="module")
-def known(dev: Ephemeral) -> Iterator[dict[str, object]]:
+def known(trio: Ephemeral) -> Iterator[dict[str, object]]:
     """What the databases held; then the disaster."""
-    with dev.session() as session:
+    with trio.session() as session:
         archive_all(session)
         found = fingerprint(session)
-    lose_everything(dev)
+    lose_everything(trio)
     yield found
-    dev.config.pop("keel:recovery", None)
-    dev.save()
+    trio.config.pop("keel:recovery", None)
+    trio.save()
 
 
-def test_plain_up_refuses_an_empty_cluster(dev: Ephemeral, known: dict[str, object]) -> None:
+def test_plain_up_refuses_an_empty_cluster(trio: Ephemeral, known: dict[str, object]) -> None:
     """PLAT-36: the state still tells of everything; what is gone is noticed, and how to recover is said."""
-    refused = dev.up(check=False)
+    refused = trio.up(check=False)
     told = refused.stdout + refused.stderr
     assert refused.returncode != 0
     assert "the volumes of the databases" in told and "keel:recovery.token" in told and "Nothing was changed" in told
-    assert docker("ps", "-q", "--filter", f"label=keel.environment={dev.name}") == ""
+    assert docker("ps", "-q", "--filter", f"label=keel.environment={trio.name}") == ""
 
 
-def test_everything_comes_back_from_the_repository_alone(dev: Ephemeral, known: dict[str, object]) -> None:
+def test_everything_comes_back_from_the_repository_alone(trio: Ephemeral, known: dict[str, object]) -> None:
     """PLAT-36, ADA-26: the state is lost too; the stack file and its passphrase are enough."""
-    shutil.rmtree(dev.project / "state")
-    (dev.project / "state").mkdir()
-    dev.config["keel:recovery"] = {"token": FIRST}
-    dev.save()
-    dev.recover()
-    dev.up()
-    environment = dev.environment
-    with dev.session() as session:
+    shutil.rmtree(trio.project / "state")
+    (trio.project / "state").mkdir()
+    trio.config["keel:recovery"] = {"token": FIRST}
+    trio.save()
+    trio.recover()
+    trio.up()
+    environment = trio.environment
+    with trio.session() as session:
         assert fingerprint(session) == known
-        assert {member.name: member.well for member in members(session)} == {"db1": True, "db2": True}
+        assert {member.name: member.well for member in members(session)} == dict.fromkeys(DATABASES, True)
         authority = session.run("db1", "cat /etc/keel/ca.crt")
     assert authority == ca_certificate(environment.roots)
-    dev.up("--expect-no-changes")
+    trio.up("--expect-no-changes")
 
 
-def test_the_token_acts_once(dev: Ephemeral, known: dict[str, object]) -> None:
+def test_the_token_acts_once(trio: Ephemeral, known: dict[str, object]) -> None:
     """PLAT-36: a second disaster needs a new word, which plain `up` says while the used one still stands in the stack file;
     a new word brings everything back with the state still there."""
-    with dev.session() as session:
+    with trio.session() as session:
         archive_all(session)
-    lose_everything(dev)
-    label = ("--filter", f"label=keel.environment={dev.name}")
+    lose_everything(trio)
+    label = ("--filter", f"label=keel.environment={trio.name}")
     left = docker("volume", "ls", "-q", *label)
-    refused = dev.up(check=False)
+    refused = trio.up(check=False)
     told = refused.stdout + refused.stderr
     assert refused.returncode != 0 and "a token acts once" in told, told[-3000:]
     assert docker("ps", "-aq", *label) == "" and docker("volume", "ls", "-q", *label) == left
-    dev.config["keel:recovery"] = {"token": SECOND}
-    dev.save()
-    dev.recover()
-    dev.up()
-    with dev.session() as session:
+    trio.config["keel:recovery"] = {"token": SECOND}
+    trio.save()
+    trio.recover()
+    trio.up()
+    with trio.session() as session:
         assert fingerprint(session) == known
 
 
-def test_patroni_itself_refuses(dev: Ephemeral, known: dict[str, object]) -> None:
+def test_patroni_itself_refuses(trio: Ephemeral, known: dict[str, object]) -> None:
     """PLAT-36: an empty store with an empty volume never becomes an empty cluster, whoever started it."""
-    with dev.session() as session:
+    with trio.session() as session:
         data = paths.data_directory(session.manifest)
-        for host in ("db1", "db2"):
+        for host in DATABASES:
             session.run(host, f"systemctl stop patroni.service; mv {data} /var/lib/postgresql/aside")
         tls = "--cacert=/etc/keel/ca.crt --cert=/etc/keel/tls/etcd/cert.pem --key=/etc/keel/tls/etcd/key.pem"
         address = session.manifest.host("db1").address
         store = f"etcdctl --endpoints=https://{address}:2379 {tls}"
-        session.run("db1", f"{store} del --prefix /keel/{dev.name}/")
+        session.run("db1", f"{store} del --prefix /keel/{trio.name}/")
         session.run("db1", "systemctl start patroni.service")
         said = session.run(
             "db1",
@@ -95,7 +96,7 @@ def test_patroni_itself_refuses(dev: Ephemeral, known: dict[str, object]) -> Non
         )
         assert "an empty cluster is not made over it" in said
         assert session.run("db1", f"ls -d {data} 2>/dev/null || true") == ""
-        for host in ("db1", "db2"):
+        for host in DATABASES:
             session.run(host, f"systemctl stop patroni.service; mv /var/lib/postgresql/aside {data}")
             session.run(host, "systemctl start patroni.service")
-    assert dev.up("--refresh").returncode == 0
+    assert trio.up("--refresh").returncode == 0

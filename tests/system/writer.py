@@ -6,6 +6,7 @@ import secrets
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from types import TracebackType
 
 import psycopg
@@ -15,6 +16,7 @@ from environment.manifest import Manifest
 from environment.urls import product_urls
 from ops.session import Session
 
+EVER = datetime.min.replace(tzinfo=UTC)
 EVERY = "select email from users where email like 'writer-%'"
 
 
@@ -37,6 +39,7 @@ class Writer:
         self.acknowledged: dict[str, Write] = {}
         self._pause = pause
         self._name = secrets.token_hex(4)
+        self._news = threading.Condition()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._write, daemon=True)
 
@@ -50,6 +53,28 @@ class Writer:
         self._stop.set()
         self._thread.join(timeout=60)
 
+    def await_rows(self, number: int, since: datetime = EVER, limit: float = 90) -> None:
+        """Return once so many rows were written that began after ``since``. Raises AssertionError after ``limit`` seconds."""
+
+        def written() -> bool:
+            return sum(write.began > since for write in self.acknowledged.values()) >= number
+
+        with self._news:
+            found = self._news.wait_for(written, limit)
+        assert found, (
+            f"no {number} rows after {since} within {limit} s; of {len(self.acknowledged)} the last is {self.last}"
+        )
+
+    def longest_pause(self) -> float:
+        """Seconds between two acknowledgements at the most."""
+        times = [write.acknowledged for write in self.acknowledged.values()]
+        return max((later - earlier).total_seconds() for earlier, later in pairwise(times))
+
+    @property
+    def last(self) -> Write | None:
+        """The newest row that is known to be committed."""
+        return next(reversed(self.acknowledged.values()), None)
+
     def _write(self) -> None:
         number = 0
         while not self._stop.is_set():
@@ -61,7 +86,9 @@ class Writer:
                         began = datetime.now(UTC)
                         with connection.transaction():
                             connection.execute("select auth.register_user(%s, %s)", (email, "Writer"))
-                        self.acknowledged[email] = Write(began, datetime.now(UTC))
+                        with self._news:
+                            self.acknowledged[email] = Write(began, datetime.now(UTC))
+                            self._news.notify_all()
                         self._stop.wait(self._pause)
             except psycopg.Error:
                 self._stop.wait(0.2)  # a switchover: connect again, as a product does

@@ -1,0 +1,86 @@
+"""The primary dies while a client writes: another leads, nothing that was acknowledged is missing, and the dead one comes back."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import pytest
+from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
+
+from environment.manifest import HostEntry
+from environment.types import Group
+from ops.cluster import members
+from ops.docker import docker
+from ops.session import Session
+from tests.system.environments import Ephemeral
+from tests.system.writer import Writer, forget_writes, written
+
+SLACK = 20
+"""Seconds beyond the lease (`ttl`): a loop of Patroni, HAProxy's checks and PgBouncer's next login, on a machine that is busy."""
+
+
+@retry(retry=retry_if_result(lambda well: not well), stop=stop_after_delay(120), wait=wait_fixed(1))
+def whole(session: Session) -> bool:
+    """True once each database host has a member that is well."""
+    found = {member.name: member.well for member in members(session)}
+    return found == {host.name: True for host in session.manifest.carrying(Group.POSTGRES)}
+
+
+@contextmanager
+def unheard(dev: Ephemeral, replica: str, primary: HostEntry) -> Iterator[None]:
+    """``replica`` gets no WAL from the primary: the packets are dropped in its own network namespace."""
+    process = docker("inspect", "-f", "{{.State.Pid}}", dev.container(replica))
+    rule = ("INPUT", "-s", str(primary.address), "-p", "tcp", "--sport", "5432", "-j", "DROP")
+    within = ("nsenter", "--net", "--target", process, "iptables")
+    subprocess.run((*within, "-I", *rule), check=True)
+    try:
+        yield
+    finally:
+        subprocess.run((*within, "-D", *rule), check=True)
+
+
+@pytest.mark.family("crash", "roles/postgres/", "roles/haproxy/", "roles/pgbouncer/", "roles/etcd/")
+def test_a_host_dies_with_the_primary(dev: Ephemeral) -> None:
+    """JEEX-31, JEEX-32, BAC-37, PLAT-37: the replica leads within the lease; no acknowledged write is lost; the old primary,
+    which wrote WAL that nobody received, is rewound and streams."""
+    with dev.session() as session:
+        leader = session.leader()
+        (replica,) = [host.name for host in session.manifest.carrying(Group.POSTGRES) if host.name != leader.name]
+        with Writer(session.manifest, session.roots) as writer:
+            writer.await_rows(50)
+            with unheard(dev, replica, leader):
+                # Less than maximum_lag_on_failover, and not waiting for the replica.
+                alone = "select pg_logical_emit_message(false, 'keel', repeat('x', 300000))"
+                session.run(leader.name, f'psql -U postgres -Xqc "{alone}" > /dev/null')
+                docker("kill", dev.container(leader.name))
+                killed = datetime.now(UTC)
+            writer.await_rows(50, since=killed)
+            assert session.leader().name == replica
+            docker("start", dev.container(leader.name))
+            assert whole(session)
+        journal = session.run(leader.name, "journalctl -b -u patroni.service -o cat --no-pager")
+        assert "running pg_rewind from" in journal, journal[-3000:]
+        lost = set(writer.acknowledged) - written(session)
+        forget_writes(session)
+    assert lost == set()
+    assert writer.longest_pause() < dev.environment.settings.patroni.ttl + SLACK
+
+
+@pytest.mark.family("crash", "roles/postgres/", "roles/haproxy/", "roles/pgbouncer/", "roles/etcd/")
+def test_the_postmaster_is_killed(dev: Ephemeral) -> None:
+    """JEEX-31, PLAT-37: the server is up again, here or on the other host, before the lease would have ended."""
+    with dev.session() as session:
+        leader = session.leader().name
+        with Writer(session.manifest, session.roots) as writer:
+            writer.await_rows(50)
+            session.run(leader, "kill -9 $(head -1 /var/lib/postgresql/*/main/postmaster.pid)")
+            killed = datetime.now(UTC)
+            writer.await_rows(50, since=killed)
+            assert whole(session)
+        lost = set(writer.acknowledged) - written(session)
+        forget_writes(session)
+    assert lost == set()
+    assert writer.longest_pause() < dev.environment.settings.patroni.ttl + SLACK
