@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from environment.roles import stages
 from ops.session import Session
 from roles.kit.declare import Target
 from roles.order import of_stage
+from tests.system.environments import Ephemeral
 
 LONG_RUNNING = {
     "db1": ["etcd.service", "patroni.service", "keel-pgbackrest.service", "cron.service"],
@@ -60,3 +66,17 @@ def test_the_list_above_is_whole(environment: Session) -> None:
             for unit in role.units(target)
         }
         assert declared - {"keel-hosts.service"} - set(units) <= {"cron.service", "ssh.service"}
+
+
+def test_what_the_cache_holds_outlives_its_kill(dev: Ephemeral, environment: Session) -> None:
+    """BAC-25, RIQ-20: what the append-only file has is there again."""
+    url = dict(re.findall(r'^(\w+)="(.*)"$', dev.keel("env", "jeex_idea").stdout, re.MULTILINE))["REDIS_URL"]
+    with redis.Redis.from_url(url, ssl_ca_certs=str(environment.ca)) as cache:
+        cache.set("outlives", "yes")
+        assert cache.waitaof(1, 0, 5000)[0] == 1, "the append-only file was not written within 5 s"
+        before = main_process(environment, "edge1", "redis-server.service")
+        environment.run("edge1", f"kill -9 {before}")
+        assert is_back(environment, "edge1", "redis-server.service", before)
+    with redis.Redis.from_url(url, ssl_ca_certs=str(environment.ca), retry=Retry(ConstantBackoff(0.5), 60)) as cache:
+        assert cache.get("outlives") == b"yes"
+        cache.delete("outlives")
