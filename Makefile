@@ -59,9 +59,10 @@ test-fast: lint  ## no Docker: lint, unit, component and role tests
 test: check lint  ## the gate: real servers, real environments beside a running one (seed=N repeats a draw, since=REV)
 	@$(RUN) python -m tests.gate $(seed:%=--seed %) $(since:%=--since %)
 
-reference:  ## regenerate schema, settings page, requirement map and list of checks
+reference:  ## regenerate schema, settings page, requirement map, list of checks and what the roles declare
 	@$(FAST) python -m environment.schema
 	@$(FAST) python -m environment.reference
+	@$(FAST) python -m tests.roles.declared
 	@$(FAST) python -m tools.requirements_map
 	@$(FAST) python -m ops.checks
 
