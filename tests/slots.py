@@ -7,20 +7,19 @@ until it ends, however it ends.
 from __future__ import annotations
 
 import fcntl
+import os
 import socket
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 from ops.docker import DockerFailed, docker
+from tools.toolchain.cache import Cache
 
 PORTS = 32
 """Per slot; all of them below 32768, where Linux begins to hand out ports for outgoing connections."""
 NUMBERS = range(1, 250)
 
-FOLDER = Path(tempfile.gettempdir(), "keel-slots")
-FOLDER.mkdir(exist_ok=True)
+FOLDER = Cache.of(os.environ).root / "slots"
 """A file for each slot that was ever reserved; whoever holds its lock has the slot."""
 
 _held: dict[int, IO[str]] = {}
@@ -45,6 +44,7 @@ class Slot:
 
 def reserve() -> Slot:
     """The first slot that no other process holds, whose network Docker does not have, and on whose ports no program listens."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
     used = _networks()
     for number in NUMBERS:
         slot = Slot(number)
