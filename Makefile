@@ -59,9 +59,11 @@ test-fast: lint  ## no Docker: lint, unit, component and role tests
 test: check lint  ## the gate: real servers, real environments beside a running one (seed=N repeats a draw, since=REV)
 	@$(RUN) python -m tests.gate $(seed:%=--seed %) $(since:%=--since %)
 
-reference:  ## regenerate schema, settings page, requirement map, list of checks and what the roles declare
+reference:  ## regenerate schema, settings page, templates of .env, requirement map, list of checks and what the roles declare
 	@$(FAST) python -m environment.schema
 	@$(FAST) python -m environment.reference
+	@for product in $(notdir $(patsubst %/product.yaml,%,$(wildcard db/*/product.yaml))); do \
+		ENV=dev ./keel env $$product --template > db/$$product/.env.template; done
 	@$(FAST) python -m tests.roles.declared
 	@$(FAST) python -m tools.requirements_map
 	@$(FAST) python -m ops.checks

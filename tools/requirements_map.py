@@ -1,4 +1,7 @@
-"""Write docs/requirements.md: every requirement with the tests that cite it, or what becomes of it.
+"""Write docs/requirements.md: what becomes of every requirement, and the tests that cite it.
+
+docs/requirements.yaml has one entry for each id. A title alone claims that tests would fail if the requirement were broken; any other
+fate is named with its reason: `partly` (what is open), `differently` (what is there instead), `later` (with what it comes).
 
 python -m tools.requirements_map
 """
@@ -7,68 +10,118 @@ from __future__ import annotations
 
 import ast
 import re
-from collections import defaultdict
+import sys
+from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "requirements.md"
-CITATION = re.compile(r"\b(PLAT|BAC|ADA|JEEX|CF|RIQ)-(\d\d)((?:\s*(?:,|…|\.\.|and)\s*-\d\d)*)")
+STATUS = {"partly": "partly", "differently": "met differently", "later": "later"}
+"""Fate in the file → what the page calls it."""
 
+_PREFIX = r"(?:PLAT|BAC|ADA|JEEX|CF|RIQ)"
+_RANGE = r"\.\.|…|\bto\b"
+_CHAIN = re.compile(
+    rf"\b{_PREFIX}-\d\d(?:\s*(?:{_RANGE})\s*(?:{_PREFIX}?-)?\d\d\b|\s*(?:,|\band\b)\s*{_PREFIX}?-\d\d\b)*"
+)
+_LINK = re.compile(rf"({_RANGE})?\s*(?:({_PREFIX})?-)?(\d\d)\b")
 
-def citations() -> dict[str, list[str]]:
-    """Requirement → tests whose docstring cites it, as `file::test`."""
-    found: defaultdict[str, list[str]] = defaultdict(list)
-    for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-                for requirement in cited(ast.get_docstring(node) or ""):
-                    found[requirement].append(f"{path.relative_to(ROOT)}::{node.name}")
-    return dict(found)
+Requirements = dict[str, Any]
+"""Id → its title, or its title and one fate with the reason."""
 
 
 def cited(text: str) -> list[str]:
-    """The ids that ``text`` names; `BAC-05, -06` counts as two, `BAC-05..08` as four."""
-    ids = []
-    for prefix, first, rest in CITATION.findall(text):
-        numbers = [int(first)]
-        for separator, number in re.findall(r"(,|…|\.\.|and)\s*-(\d\d)", rest):
-            numbers += range(numbers[-1] + 1, int(number) + 1) if separator in ("…", "..") else [int(number)]
-        ids += [f"{prefix}-{number:02d}" for number in numbers]
-    for prefix, first, last in re.findall(r"\b(PLAT|BAC|ADA|JEEX|CF|RIQ)-(\d\d)\.\.(\d\d)", text):
-        ids += [f"{prefix}-{number:02d}" for number in range(int(first) + 1, int(last) + 1)]
+    """The ids that `text` names; `BAC-05, -06` counts as two, `BAC-05..08` and `BAC-05 to BAC-08` as four.
+
+    A range that leads backwards or from one prefix to another raises ValueError.
+    """
+    ids: list[str] = []
+    for chain in _CHAIN.findall(text):
+        prefix, last = "", 0
+        for through, other, digits in _LINK.findall(chain):
+            number = int(digits)
+            if through and (number <= last or other not in ("", prefix)):
+                raise ValueError(f"{chain}: a range goes up, within one prefix")
+            prefix = other or prefix
+            ids += [f"{prefix}-{one:02d}" for one in range(last + 1 if through else number, number + 1)]
+            last = number
     return list(dict.fromkeys(ids))
 
 
-def page() -> str:
+def citations(folder: Path = ROOT / "tests") -> dict[str, list[str]]:
+    """Requirement → tests whose docstring cites it, as `file::test`."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for path in sorted(folder.rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                for requirement in cited(ast.get_docstring(node) or ""):
+                    found[requirement].append(f"{path.relative_to(folder.parent)}::{node.name}")
+    return dict(found)
+
+
+def requirements() -> Requirements:
+    """What docs/requirements.yaml says."""
+    known: Requirements = yaml.safe_load((ROOT / "docs" / "requirements.yaml").read_text())
+    return known
+
+
+def problems(known: Requirements, tests: dict[str, list[str]]) -> list[str]:
+    """What does not fit together, a sentence each."""
+    said = [
+        f"{stranger}: {', '.join(tests[stranger])} cites it, and there is no such id"
+        for stranger in tests.keys() - known
+    ]
+    for requirement, entry in known.items():
+        title, fates = _read(entry)
+        by = tests.get(requirement, [])
+        if not title or not all(fates.values()):
+            said.append(f"{requirement}: a title or a reason is missing")
+        if fates.keys() - STATUS or len(fates) > 1:
+            said.append(f"{requirement}: {', '.join(fates)}: one fate of {', '.join(STATUS)}, or none")
+        elif "later" in fates and by:
+            said.append(f"{requirement}: it is for later, and {', '.join(by)} cites it")
+        elif (not fates or "partly" in fates) and not by:
+            said.append(f"{requirement}: no test cites it, and no reason says why")
+    return sorted(said)
+
+
+def page(known: Requirements, tests: dict[str, list[str]]) -> str:
     """The text of docs/requirements.md."""
-    known = yaml.safe_load((ROOT / "docs" / "requirements.yaml").read_text())
-    tests, rows = citations(), []
-    counts: defaultdict[str, int] = defaultdict(int)
-    for requirement, title in known["titles"].items():
-        status, where = _fate(requirement, tests, known)
+    counts: Counter[str] = Counter()
+    rows = []
+    for requirement, entry in known.items():
+        title, fates = _read(entry)
+        status = next((STATUS[fate] for fate in fates), "tested")
+        by = tests.get(requirement, [])
+        where = [*fates.values(), *(f"`{test}`" for test in by[:4])] + (
+            [f"and {len(by) - 4} more"] if len(by) > 4 else []
+        )
         counts[status] += 1
-        rows.append(f"| {requirement} | {title} | {status} | {where} |")
+        rows.append(f"| {requirement} | {title} | {status} | {'<br>'.join(where)} |\n")
     summary = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     return (
         "# Requirements\n\nGenerated by `make reference` from the tests' docstrings and `docs/requirements.yaml`; "
-        f"{len(rows)} requirements: {summary}.\n\n| id | requirement | status | where or why |\n|---|---|---|---|\n"
-        + "\n".join(rows)
-        + "\n"
+        f"{len(rows)} requirements: {summary}.\n\n"
+        "| status | means |\n|---|---|\n"
+        "| tested | the tests named fail if it is broken |\n"
+        "| partly | the tests named fail if what is there breaks; what is open comes first |\n"
+        "| met differently | something else serves its purpose, and that comes first |\n"
+        "| later | not there; with what it comes |\n\n"
+        "| id | requirement | status | where or why |\n|---|---|---|---|\n" + "".join(rows)
     )
 
 
-def _fate(requirement: str, tests: dict[str, list[str]], known: dict[str, dict[str, str]]) -> tuple[str, str]:
-    by = tests.get(requirement, [])
-    listed = "<br>".join(f"`{test}`" for test in by[:4]) + (f"<br>and {len(by) - 4} more" if len(by) > 4 else "")
-    differently = known["differently"].get(requirement)
-    if differently:
-        return "met differently", differently + (f"<br>{listed}" if by else "")
-    if by:
-        return "tested", listed
-    return "later", known["later"][requirement]
+def _read(entry: Any) -> tuple[str, dict[str, str]]:
+    if isinstance(entry, str):
+        return entry, {}
+    return entry.get("title", ""), {key: text for key, text in entry.items() if key != "title"}
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page())
+    known, tests = requirements(), citations()
+    if said := problems(known, tests):
+        sys.exit("\n".join(said))
+    PAGE.write_text(page(known, tests))

@@ -143,6 +143,16 @@ def test_limits_are_the_settings(dev: Program) -> None:
     assert db1["restart"] == "unless-stopped"
 
 
+def test_what_the_environment_makes_is_called_by_it(dev: Program) -> None:
+    """BAC-02: containers keel-<environment>-<host> in a bridge network of their own, restarted unless stopped."""
+    (network,) = dev.of("Network")
+    assert (network.inputs["name"], network.inputs["driver"]) == ("keel-dev", "bridge")
+    for container in dev.of("Container"):
+        assert container.inputs["name"] == f"keel-dev-{container.name}"
+        assert [attached["name"] for attached in container.inputs["networksAdvanced"]] == ["keel-dev"]
+        assert container.inputs["restart"] == "unless-stopped"
+
+
 def test_containers_are_not_privileged(dev: Program) -> None:
     for container in dev.of("Container"):
         assert "privileged" not in container.inputs

@@ -132,11 +132,13 @@ def test_the_admin_maintains_but_reads_no_rows(server: Server, product: Product,
 def test_the_monitor_sees_statistics_and_how_far_the_database_is(
     server: Server, product: Product, at_head: str
 ) -> None:
-    """PLAT-09, PLAT-28: pg_monitor, and the version table for health."""
+    """PLAT-09, PLAT-28, ADA-04: pg_monitor, use of indexes, and the version table for health."""
     with server.connect(product.name, MONITOR) as connection:
         assert connection.execute(b"SELECT version_num FROM alembic.alembic_version").fetchone()
         row = connection.execute(b"SELECT count(*) FROM pg_stat_statements WHERE query <> ''").fetchone()
         assert row and row[0] > 0
+        row = connection.execute(b"SELECT count(*) FROM pg_stat_user_indexes WHERE schemaname = 'public'").fetchone()
+        assert row and row[0] >= len(product.tables)
         with pytest.raises(DENIED):
             connection.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(next(iter(product.tables)))))
 
@@ -187,7 +189,7 @@ def test_nobody_else_may_look_up(server: Server, at_head: str) -> None:
 
 
 def test_the_database_is_as_declared(server: Server, product: Product, at_head: str) -> None:
-    """PLAT-02, PLAT-05, PLAT-06: name, encoding, locale; exactly the declared extensions."""
+    """PLAT-02, PLAT-05, PLAT-06, BAC-01: name, encoding, locale; exactly the declared extensions."""
     (facts,) = server.execute(
         f"SELECT pg_encoding_to_char(encoding), datcollate, datctype FROM pg_database WHERE datname = '{product.name}'"
     )

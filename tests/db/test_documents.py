@@ -7,7 +7,10 @@ from tests.db.server import Server
 
 
 def test_the_database_is_the_documents(server: Server, product: Product, at_head: str) -> None:
-    """PLAT-13, PLAT-14: every table, column, default, constraint and index is the document's or has a reason."""
+    """PLAT-13, PLAT-14: every table, column, default, constraint and index is the document's or has a reason.
+
+    BAC-09, BAC-13 to BAC-18, BAC-21, BAC-22, ADA-07 to ADA-12, ADA-15, JEEX-07 to JEEX-11, JEEX-13, CF-05 to CF-15, RIQ-04 to RIQ-16.
+    """
     document = documented.build(server, product)
     assert any(key.startswith("table ") for key in document)
     with server.connect(product.name) as connection:

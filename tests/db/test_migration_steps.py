@@ -64,7 +64,7 @@ def test_each_step_up_carries_the_rows(server: Server, product: Product, schemas
 
 
 def test_by_hand_in_any_order(server: Server, product: Product, schemas: Schemas, empty: str, alembic: Alembic) -> None:
-    """PLAT-27: up and down by one, to a name, to the ends: always the schema of the revision that is told."""
+    """PLAT-27, CF-24: up and down by one, to a name, to the ends: always the schema of the revision that is told."""
     seed = int(os.environ.get("KEEL_TEST_SEED") or random.randrange(10**6))
     print(f"KEEL_TEST_SEED={seed} walks the same way again")
     chance, names, at = random.Random(seed), [revision.revision for revision in steps.revisions(product)], 0
@@ -84,7 +84,7 @@ def test_by_hand_in_any_order(server: Server, product: Product, schemas: Schemas
 def test_a_stamp_changes_the_version_only(
     server: Server, product: Product, schemas: Schemas, empty: str, alembic: Alembic
 ) -> None:
-    """PLAT-29: whoever stamps an empty database gets no table and no policy, and is told so by the next run."""
+    """PLAT-29, JEEX-26: whoever stamps an empty database gets no table and no policy, and is told so by the next run."""
     alembic("-n", product.name, "stamp", "head", url=empty)
     assert migrate.current(product, empty) == migrate.head(product)
     assert steps.schema(server, product) == schemas[None]

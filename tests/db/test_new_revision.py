@@ -56,7 +56,7 @@ def versions(product: Product, at_head: str, tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_new_revision_is_the_next_number_and_its_text(product: Product, versions: Path, text: str) -> None:
-    """BAC-30, ADA-19, X-14: lower snake case whatever was typed; file and id are the same and fit their column."""
+    """BAC-30, ADA-19, CF-24, X-14: lower snake case whatever was typed; file and id are the same and fit their column."""
     before, head = {path.stem for path in versions.glob("*.py")}, migrate.head(product)
     written = keel("db", "revision", product.name, text)
     assert written.exit_code == 0, written.output

@@ -25,7 +25,7 @@ def test_alerts_at_half_and_at_four_fifths_of_the_limit(found: int, severity: st
 
 
 def test_an_archive_that_takes_nothing_is_told() -> None:
-    """ADA-25: a few archive_timeouts; a short one is no reason to cry at once."""
+    """ADA-25, PLAT-44: a few archive_timeouts; a short one is no reason to cry at once."""
     assert list(alerts.stalled(299, 60)) == [] and list(alerts.stalled(59, 1)) == []
     assert [alert.severity for alert in alerts.stalled(301, 60)] == [CRITICAL]
 
@@ -67,7 +67,7 @@ def test_the_last_time_cron_started_a_job(time: str, last: str | None) -> None:
 
 
 def test_jobs_that_fail_or_do_not_succeed_in_time_are_told() -> None:
-    """PLAT-32, PLAT-45."""
+    """PLAT-32, PLAT-44, PLAT-45."""
     now = NOW.timestamp()
     two, began = datetime(2026, 11, 22, 2, 1, tzinfo=UTC).timestamp(), now - 40 * 86400
     schedule = {"full": "0 2 * * *"}

@@ -113,7 +113,7 @@ def hba(stack: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("stack", ["ci", "staging"])
 def test_outside_dev_a_server_admits_remote_clients_by_tls_and_scram_only(stack: str) -> None:
-    """PLAT-39."""
+    """PLAT-39, PLAT-40, ADA-06."""
     remote = [fields for fields in hba(stack) if fields[0] != "local"]
     assert remote
     assert {fields[0] for fields in remote if fields[-1] != "reject"} == {"hostssl"}
@@ -122,7 +122,7 @@ def test_outside_dev_a_server_admits_remote_clients_by_tls_and_scram_only(stack:
 
 @pytest.mark.parametrize("stack", ["dev", "ci", "staging"])
 def test_only_hosts_of_the_environment_reach_the_server(stack: str) -> None:
-    """PLAT-41: members for replication, edges for clients; nobody else, and no superuser from an edge."""
+    """PLAT-41, JEEX-33: members for replication, edges for clients; nobody else, and no superuser from an edge."""
     manifest = manifest_of(stack)
     own = {f"{host.address}/32" for host in manifest.hosts}
     remote = [fields for fields in hba(stack) if fields[0] != "local"]
@@ -148,7 +148,7 @@ def test_pgbouncer_pools_as_specified() -> None:
 
 
 def test_each_product_has_a_writing_and_a_reading_pool_with_its_limits() -> None:
-    """JEEX-17, X-08: limits per database; `<db>_ro` goes to the replicas."""
+    """JEEX-04, JEEX-17, X-08: limits per database; `<db>_ro` goes to the replicas."""
     found = pgbouncer("databases.ini")["databases"]
     writing, reading = (dict(pair.split("=") for pair in found[name].split()) for name in ("jeex_idea", "jeex_idea_ro"))
     assert (writing["host"], writing["port"], reading["host"], reading["port"]) == (
@@ -182,7 +182,7 @@ def test_pgbouncer_verifies_the_server_and_looks_passwords_up() -> None:
     [("dev", "allow", "host"), ("ci", "require", "hostssl"), ("staging", "require", "hostssl")],
 )
 def test_poolers_require_tls(stack: str, mode: str, kind: str) -> None:
-    """PLAT-22, PLAT-39: clients in clear only in dev."""
+    """PLAT-22, PLAT-39, PLAT-40: clients in clear only in dev."""
     assert pgbouncer("pgbouncer.ini", stack)["pgbouncer"]["client_tls_sslmode"] == mode
     lines = files("pgbouncer", stack)["/etc/pgbouncer/pg_hba.conf"].content.splitlines()
     clients = [line.split() for line in lines if line.startswith("host")]

@@ -112,7 +112,7 @@ def test_without_a_second_repository_nothing_copies() -> None:
 
 
 def test_every_backup_is_made_in_both_in_sequence() -> None:
-    """PLAT-31, PLAT-45: whatever becomes of the first one, the second follows, and nothing waits for it."""
+    """PLAT-31, PLAT-45, ADA-23: whatever becomes of the first one, the second follows, and nothing waits for it."""
     crontab = files("jobs", repository=BOTH)["/etc/cron.d/keel"].content
     job = "/usr/local/lib/keel/job"
     assert f"0 2 * * * root {job} full; {job} dumps; {job} known; {job} full-second\n" in crontab

@@ -17,7 +17,7 @@ def lock_stamps(session: Session) -> dict[str, str]:
 
 
 def test_cold_start_of_dev(dev: Ephemeral) -> None:
-    """PLAT-28, PLAT-49: `pulumi up` from nothing ends with its verification passed."""
+    """PLAT-28, PLAT-48, PLAT-49: `pulumi up` from nothing ends with its verification passed."""
     output = dev.up().stdout
     assert "Verification verification created" in output
 

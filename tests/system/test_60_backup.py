@@ -129,7 +129,7 @@ def test_one_table_comes_back_beside_the_present_one(ci: Ephemeral) -> None:
 
 
 def test_a_dump_brings_back_a_database_and_a_table(ci: Ephemeral) -> None:
-    """CF-29: with PostgreSQL's own tools, as ComponentForge's document says, into a new database and one table alone."""
+    """CF-01, CF-29: with PostgreSQL's own tools, as ComponentForge's document says, into a new database and one table alone."""
     dump = f"$(ls -t {paths.DUMPS}/componentforge/backup_*.dump | head -1)"
     found = "psql -U postgres -XAtd componentforge_test -c \"select count(*) from users where email = 'dumped@test.example'\""
     with ci.session() as session:

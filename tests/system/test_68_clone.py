@@ -62,7 +62,7 @@ def databases(session: Session) -> set[str]:
 
 
 def test_a_masked_copy_takes_the_place(ci: Ephemeral, target: Ephemeral) -> None:
-    """ADA-22, JEEX-35: the rows of the moment, none of their personal data, the target's own roles and passwords; the source
+    """ADA-22, JEEX-28, JEEX-35: the rows of the moment, none of their personal data, the target's own roles and passwords; the source
     is as it was, and nothing is left beside its cluster."""
     with ci.session() as source, target.session() as there:
         statement(

@@ -9,7 +9,7 @@ from tests.system.markers import forget_markers, mark, marked
 
 
 def test_a_new_key_begins_a_new_repository_and_both_are_readable(ci: Ephemeral) -> None:
-    """JEEX-30, PLAT-33: restored from a backup under each key; nothing of the old repository is touched.
+    """JEEX-30, JEEX-34, PLAT-33: restored from a backup under each key; nothing of the old repository is touched.
 
     Keys only go forward, so the environment stays with the second one.
     """

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from typer.testing import CliRunner
 
-from environment.load import ROOT
+from environment.products import catalogue
 from environment.program import load
 from ops.cli.app import app
 from tests.unit.stacks import config
@@ -37,19 +35,14 @@ def test_the_file_leads_the_application_through_the_pooler_and_migrations_to_the
     assert lines["REDIS_URL"].startswith("rediss://")
 
 
-def test_the_template_has_every_variable_and_no_password() -> None:
-    """BAC-51: `.env.template` holds all variables."""
+@pytest.mark.parametrize("product", catalogue())
+def test_the_template_in_the_repository_has_every_variable_and_no_password(product: str) -> None:
+    """BAC-51: db/<product>/.env.template; `make reference` makes it anew."""
     runner = CliRunner()
-    template = runner.invoke(app, ["env", "jeex_idea", "--template"]).stdout
-    filled = runner.invoke(app, ["env", "jeex_idea"]).stdout
+    filled, template = (runner.invoke(app, ["env", product, *option]).stdout for option in ([], ["--template"]))
     assert _lines(template).keys() == _lines(filled).keys()
     for value in _lines(filled).values():
         secret = value.split("://")[1].split("@")[0].split(":")[1]
         assert secret in filled
         assert secret not in template
-
-
-def test_the_template_in_the_repository_is_current() -> None:
-    """BAC-51: `.env.template`. Make it anew: ./keel --env dev env jeex_idea --template > .env.template"""
-    template = CliRunner().invoke(app, ["env", "jeex_idea", "--template"]).stdout
-    assert Path(ROOT, ".env.template").read_text() == template
+    assert (catalogue()[product].folder / ".env.template").read_text() == template

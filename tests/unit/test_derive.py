@@ -65,7 +65,7 @@ def test_each_root_has_its_own_realm() -> None:
 
 
 def test_a_password_is_strong_and_fits_into_urls_and_files() -> None:
-    """PLAT-11: 192 bits, no character that a URL, SQL or an ini file would read."""
+    """PLAT-11, BAC-38: 192 bits, no character that a URL, SQL or an ini file would read."""
     password = ROOTS.password("jeex_user")
     assert len(base64.urlsafe_b64decode(password)) == 24
     assert set(password) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")

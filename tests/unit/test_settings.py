@@ -185,7 +185,7 @@ RULES = [
 
 @pytest.mark.parametrize("bad", TYPES + VALUES + RULES, ids=lambda bad: bad.name)
 def test_a_bad_stack_is_refused_with_path_value_and_what_is_allowed(bad: Bad) -> None:
-    """PLAT-20, JEEX-02, PLAT-23, PLAT-37, PLAT-41, X-18, X-19: impossible settings do not get past the preview."""
+    """PLAT-20, JEEX-02, JEEX-37, PLAT-23, PLAT-37, PLAT-41, X-18, X-19: impossible settings do not get past the preview."""
     with pytest.raises(InvalidStack) as refused:
         parse(config(bad.stack, bad.patch), "test")
     told = [str(problem) for problem in refused.value.problems if problem.path == bad.path]

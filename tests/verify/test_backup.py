@@ -39,7 +39,7 @@ def test_archiving(superuser: Superuser) -> None:
 
 
 def test_a_backup_is_there(look: Look, manifest: Manifest, repository: Repository) -> None:
-    """PLAT-31, PLAT-33: each repository holds a full backup without damaged pages, and the WAL it needs."""
+    """PLAT-31, PLAT-33, RIQ-28: each repository holds a full backup without damaged pages, and the WAL it needs."""
     found = info(look, manifest, manifest.repository_host, repository)
     assert found["status"]["code"] == 0, f"repository {repository.title}: {found['status']['message']}"  # type: ignore[index]
     backups = found["backup"]

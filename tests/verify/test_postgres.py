@@ -80,7 +80,7 @@ def test_log_files(server: HostEntry, look: Look, manifest: Manifest) -> None:
 
 
 def test_what_is_logged(server: HostEntry, look: Look, manifest: Manifest) -> None:
-    """BAC-06: changes, slow statements, checkpoints, connections and lock waits are logged."""
+    """BAC-06, BAC-39, ADA-31: changes, slow statements, checkpoints, connections and lock waits are logged."""
     facts = look.server(server)
     wanted = {
         "log_statement": manifest.postgres.log_statement,

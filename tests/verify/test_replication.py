@@ -128,7 +128,7 @@ def connected_to_a_replica(pooler: Pooler, role: str, database: str) -> psycopg.
 
 
 def test_replicas_refuse_writes(readers: object, pooler: Pooler, product: ProductEntry) -> None:
-    """PLAT-37: `<database>_ro` leads to a replica, which refuses a write of the role that may write on the primary."""
+    """PLAT-37, BAC-36: `<database>_ro` leads to a replica, which refuses a write of the role that may write on the primary."""
     table = next(iter(product.product.tables))
     with (
         connected_to_a_replica(pooler, product.product.app_role, f"{product.product.name}_ro") as connection,

@@ -117,7 +117,7 @@ def test_shared_tables_need_no_identity(application: "psycopg.Connection[Any]", 
 
 
 def test_who_logs_in_is_found_by_email_or_name(application: "psycopg.Connection[Any]") -> None:
-    """PLAT-18, CF-30: what checking a password needs, before there is an identity, exactly as it was written."""
+    """PLAT-18: what checking a password needs, before there is an identity, exactly as it was written."""
     for function, known in (("user_by_email", "ada@example.com"), ("user_by_username", "ada")):
         look = f"SELECT * FROM auth.{function}(%s)".encode()
         assert application.execute(look, [known]).fetchall() == [(ADA, "$2b$12$demo", True)]

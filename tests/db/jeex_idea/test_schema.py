@@ -176,7 +176,7 @@ def test_seeds_run_twice(server: Server, product: Product, empty: str) -> None:
 
 
 def test_the_revisions_come_in_the_seeds_order(server: Server, product: Product, empty: str) -> None:
-    """JEEX-27: users, projects, document_versions; agent_executions, exports; then the indexes."""
+    """JEEX-27, JEEX-44: users, projects, document_versions; agent_executions, exports; then the indexes."""
     from alembic import command
 
     def seen() -> tuple[set[str], int]:
