@@ -66,7 +66,7 @@ def text(manifest: Manifest) -> str:
 
 def _of_role(role: Role, manifest: Manifest) -> Iterator[str]:
     hosts = [host.name for host in manifest.hosts if role.runs_on(host)]
-    found = {host: _declared(role, _target(role, host, manifest)) for host in hosts}
+    found = {host: _declared(role, named(role, host, manifest)) for host in hosts}
     yield f"######## {role.name}: {', '.join(hosts)}"
     for title in dict.fromkeys(title for declared in found.values() for title in declared):
         alike: dict[tuple[str, ...], list[str]] = {}
@@ -90,12 +90,13 @@ def _titled(title: str, holders: list[str], hosts: list[str]) -> str:
     return f"==== {title}" if holders == hosts else f"==== {title} [{', '.join(holders)}]"
 
 
-def _target(role: Role, host: str, manifest: Manifest) -> Target:
+def named(role: Role, host: str, manifest: Manifest) -> Target:
+    """``host`` as ``role`` sees it, its secrets by their names."""
     at = target(role, host, manifest)
-    named = NamedRoots(
+    roots = NamedRoots(
         manifest.identity.name, at.roots.access, at.roots.pki, at.roots.backup, "<s3 key>", "<s3 secret>"
     )
-    return replace(at, roots=named)
+    return replace(at, roots=roots)
 
 
 def _declared(role: Role, at: Target) -> dict[str, tuple[str, ...]]:

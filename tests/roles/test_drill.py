@@ -249,6 +249,19 @@ def test_a_server_that_does_not_fit_is_not_restored(isolated: Any, library: Path
     assert not list((library / "volume").glob("isolated-*"))
 
 
+@pytest.mark.parametrize(("needed", "fits"), [(900, True), (901, False)])
+def test_a_tenth_of_the_volume_stays_free(
+    isolated: Any, monkeypatch: pytest.MonkeyPatch, needed: int, fits: bool
+) -> None:
+    """PLAT-38: for the archive, which the primary waits for."""
+    monkeypatch.setattr(isolated.shutil, "disk_usage", lambda _: (1000, 0, 1000))
+    if fits:
+        isolated.check_space(needed)
+    else:
+        with pytest.raises(isolated.Failed, match="a tenth of the volume stays free"):
+            isolated.check_space(needed)
+
+
 def test_the_drill_holds_up_no_backup_and_waits_for_none(tmp_path: Path, job: str) -> None:
     """PLAT-45: jobs that write the repository wait for each other, the drill for another drill; a failed one is loud."""
     stand_in(tmp_path, "drill", "exit 1")

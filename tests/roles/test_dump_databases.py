@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 import os
+import time
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from tests.roles.programs import run, stand_in
+from tests.roles.programs import calls, run, stand_in
 from tests.roles.targets import files
 
 
@@ -38,7 +42,34 @@ def test_each_dump_lies_beside_its_manifest(tmp_path: Path, dump: str) -> None:
     for manifest in manifests:
         path = tmp_path / "dumps" / manifest["database"] / manifest["file"]
         assert path.stat().st_size == manifest["bytes"] and path.stat().st_mode & 0o777 == 0o600
-        assert manifest["server_version"] == "18.6" and len(manifest["sha256"]) == 64
+        assert manifest["server_version"] == "18.6" and time.time() - manifest["started"] < 60
+        assert manifest["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_each_form_is_what_it_says(tmp_path: Path, dump: str) -> None:
+    """CF-28, BAC-34: custom format, with large objects, compressed as far as it goes; two tables alone; SQL text, gzipped."""
+    (tmp_path / "dumps").mkdir()
+    assert run(tmp_path, dump).returncode == 0
+    found = [line.split() for line in calls(tmp_path).splitlines() if line.startswith("pg_dump")]
+    custom, plain = [line for line in found if "-F" in line], [line for line in found if "-F" not in line]
+    for line in custom:
+        at = line.index("-F")
+        assert line[at : at + 5] == ["-F", "c", "-b", "-Z", "9"]
+    selected = [[word for word in line if word.startswith("--table")] for line in custom if "selected_" in line[-1]]
+    assert selected == [["--table=users", "--table=conversations"]]
+    assert not [word for line in custom if "selected_" not in line[-1] for word in line if word.startswith("--table")]
+    assert [line[line.index("-d") + 1 :][-1] for line in plain] == ["dbname=bacopilot"]
+    listed = [line.split()[-1] for line in calls(tmp_path).splitlines() if line.startswith("pg_restore --list")]
+    assert sorted(listed) == sorted(line[line.index("-f") + 1] for line in custom), "each is read back"
+    today = time.strftime("%Y%m%d", time.gmtime())
+    names = sorted(str(path.relative_to(tmp_path / "dumps")) for path in (tmp_path / "dumps").rglob("*.dump"))
+    products = ("ai_assistant", "bacopilot", "componentforge", "jeex_idea", "ruleiq")
+    assert names == sorted(
+        [*(f"{name}/backup_{today}.dump" for name in products), f"componentforge/selected_{today}.dump"]
+    )
+    (text,) = (tmp_path / "dumps" / "bacopilot").glob(f"bacopilot_backup_{today}_??????.sql.gz")
+    assert gzip.decompress(text.read_bytes()) == b"data\n"
+    assert (tmp_path / "dumps" / "ruleiq").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_failed_dump_has_no_final_name_and_the_others_are_made(tmp_path: Path, dump: str) -> None:
@@ -69,3 +100,53 @@ def test_old_dumps_go_and_the_newest_stays(tmp_path: Path, dump: str) -> None:
         os.utime(path, (0, 0))
     assert run(tmp_path, dump).returncode == 1
     assert len(list(folder.glob("*.dump"))) == 1
+
+
+@pytest.mark.parametrize("form", ["backup_{}.dump", "selected_{}.dump", "bacopilot_backup_{}.sql.gz"])
+def test_a_dump_stays_thirty_days(tmp_path: Path, dump: str, form: str) -> None:
+    """PLAT-33, BAC-34: to the minute, of each form; its manifest goes with it."""
+    folder = tmp_path / "dumps" / "ruleiq"
+    folder.mkdir(parents=True)
+    ages = {"31d": 31 * 86400, "30d": 30 * 86400 + 60, "29d": 30 * 86400 - 60, "new": 0}
+    for name, age in ages.items():
+        path = folder / form.format(name)
+        for each in (path, path.with_name(f"{path.name}.json")):
+            each.touch()
+            os.utime(each, (time.time() - age,) * 2)
+    module = ModuleType("dump_databases")
+    exec(compile(dump, "dump-databases", "exec"), module.__dict__)
+    module.expire(folder)
+    kept = [form.format(name) for name in ("29d", "new")]
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*kept, *(f"{name}.json" for name in kept)])
+
+
+def test_what_a_killed_run_left_goes(tmp_path: Path, dump: str) -> None:
+    """It is no dump and only fills the volume."""
+    folder = tmp_path / "dumps" / "ruleiq"
+    folder.mkdir(parents=True)
+    (folder / "backup_20200101.dump.part").touch()
+    assert run(tmp_path, dump).returncode == 0
+    assert not list(folder.glob("*.part"))
+
+
+def test_a_dump_that_cannot_be_read_back_has_no_final_name(tmp_path: Path, dump: str) -> None:
+    """PLAT-32."""
+    (tmp_path / "dumps").mkdir()
+    stand_in(tmp_path, "pg_restore", "echo could not read >&2; exit 1")
+    done = run(tmp_path, dump)
+    assert done.returncode == 1 and "ruleiq: pg_restore: could not read" in done.stderr
+    assert not list((tmp_path / "dumps").rglob("*.dump"))
+
+
+def test_a_failed_plain_dump_is_reported(tmp_path: Path, dump: str) -> None:
+    """PLAT-32, BAC-34: the custom one, made before it, stays."""
+    (tmp_path / "dumps").mkdir()
+    stand_in(
+        tmp_path, "pg_dump",
+        'while [ $# -gt 0 ]; do [ "$1" = -f ] && { echo data > "$2"; exit; }; shift; done; echo lost >&2; exit 1',
+    )  # fmt: skip
+    done = run(tmp_path, dump)
+    assert done.returncode == 1 and done.stderr == "not dumped: bacopilot: pg_dump: lost\n"
+    assert [
+        path.suffix for path in (tmp_path / "dumps" / "bacopilot").glob("*") if path.suffix in (".gz", ".dump")
+    ] == [".dump"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
+import gevent
 import pytest
 
 from environment.roles import RoleEntry
@@ -153,3 +155,83 @@ def test_a_unit_that_missed_a_change_is_not_forgotten(monkeypatch: pytest.Monkey
     host, _ = converge(monkeypatch, state)
     assert f"unit service.service {does}" in host.done
     assert not [name for name in host.done if name.startswith("file ")]
+
+
+@pytest.mark.parametrize(
+    ("serial", "order"),
+    [
+        (True, ["db1 restarted", "db1 serves", "db2 restarted", "db2 serves"]),
+        (False, ["db1 restarted", "db2 restarted", "db1 serves", "db2 serves"]),
+    ],
+)
+def test_a_serial_unit_restarts_on_one_host_at_a_time(serial: bool, order: list[str]) -> None:
+    """Design, principle 8: the next host's turn comes once this one serves again; who needs no turn does not wait."""
+    done: list[str] = []
+
+    def on(host: str) -> Callable[..., None]:
+        def run(_path: object, text: str, *_: object) -> None:
+            if not text.endswith("enabled"):
+                done.append(f"{host} {text.split()[-1]}")
+                gevent.sleep(0)  # a command takes its time: the other hosts go on
+
+        return run
+
+    unit = Unit("cluster.service", restart=(DROPIN,), ready="answers", serial=serial)
+    state = HostState(units={unit.name: UnitState("active", "enabled")})
+    hosts = [gevent.spawn(engine._apply_unit, unit, state, frozenset({DROPIN}), on(host)) for host in ("db1", "db2")]
+    gevent.joinall(hosts, raise_error=True)
+    assert done == order
+
+
+def test_a_host_whose_restart_failed_gives_its_turn_back() -> None:
+    """Its own run ends there; another run, or another host's, is not held up for ever."""
+
+    def fail(_path: object, text: str, *_: object) -> None:
+        if text.endswith("restarted"):
+            raise RuntimeError(text)
+
+    unit = Unit("failing.service", restart=(DROPIN,), serial=True)
+    state = HostState(units={unit.name: UnitState("active", "enabled")})
+    for _ in range(2):
+        with gevent.Timeout(5), pytest.raises(RuntimeError, match=r"failing\.service restarted"):
+            engine._apply_unit(unit, state, frozenset({DROPIN}), fail)
+
+
+def test_two_units_have_turns_of_their_own() -> None:
+    """The store of one host may restart while another host's server does."""
+    done: list[str] = []
+
+    def run(_path: object, text: str, *_: object) -> None:
+        done.append(text)
+        gevent.sleep(0)
+
+    units = [Unit(name, restart=(DROPIN,), ready="answers", serial=True) for name in ("one.service", "two.service")]
+    state = HostState(units={unit.name: UnitState("active", "enabled") for unit in units})
+    gevent.joinall([gevent.spawn(engine._apply_unit, unit, state, frozenset({DROPIN}), run) for unit in units])
+    assert [text.split()[1] for text in done if not text.endswith("enabled")] == ["one.service", "two.service"] * 2
+
+
+def test_every_role_is_announced_before_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a person sees of a long run."""
+    told: list[str] = []
+    host, manifest = Host(found()), manifest_of("dev")
+    monkeypatch.setattr(engine, "observe", host.observe)
+    monkeypatch.setattr(engine, "perform", host.perform)
+    engine.converge([Service(), Service()], Target(manifest, manifest.host("db1"), None), told.append)  # type: ignore[arg-type]
+    assert told == ["service", "service"]
+
+
+@pytest.mark.parametrize("kind", ["restart", "reload"])
+def test_systemd_reads_its_files_before_a_restart_that_was_missed(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """The drop-in may be what the killed run had written. For a reload of what is no unit file it need not."""
+    state = found()
+    state.stale.add(("service.service", kind))
+    host, _ = converge(monkeypatch, state)
+    assert ("systemd reads its unit files" in host.done) is (kind == "restart")
+
+
+def test_what_another_unit_missed_touches_nothing_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = found()
+    state.stale |= {("another.service", "restart"), ("another.service", "reload")}
+    host, _ = converge(monkeypatch, state)
+    assert host.done == []

@@ -1,0 +1,235 @@
+"""The few lines that carry a promise: who gets in, who may read what, how long backups stay, what a crash survives.
+
+A golden file is written again with one command and would follow a mistake; what is here a person has to change by hand.
+"""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from environment.settings import Repository, SecondRepository
+from roles.kit.declare import Directory, File, Unit
+from roles.order import ROLES
+from tests.roles.declared import environments, named
+from tests.roles.targets import files, manifest_of, placements, target
+
+ACCESS = {
+    "dev": [
+        "local all postgres peer map=keel",
+        "local all keel_rewind scram-sha-256",
+        "local replication keel_replication scram-sha-256",
+        "hostssl replication keel_replication 10.88.0.11/32 scram-sha-256",
+        "hostssl postgres keel_rewind 10.88.0.11/32 scram-sha-256",
+        "hostssl replication keel_replication 10.88.0.12/32 scram-sha-256",
+        "hostssl postgres keel_rewind 10.88.0.12/32 scram-sha-256",
+        "host all postgres 10.88.0.21/32 reject",
+        "host all all 10.88.0.21/32 scram-sha-256",
+        "hostssl all keel_backup 10.88.0.31/32 scram-sha-256",
+    ],
+    "ci": [
+        "local all postgres peer map=keel",
+        "local all keel_rewind scram-sha-256",
+        "local replication keel_replication scram-sha-256",
+        "hostssl replication keel_replication 10.89.0.11/32 scram-sha-256",
+        "hostssl postgres keel_rewind 10.89.0.11/32 scram-sha-256",
+        "host all postgres 10.89.0.11/32 reject",
+        "hostssl all all 10.89.0.11/32 scram-sha-256",
+        "hostssl all keel_backup 10.89.0.11/32 scram-sha-256",
+    ],
+}
+"""PostgreSQL's whole access list, in order: the first line that fits decides."""
+
+
+@pytest.mark.parametrize("stack", ACCESS)
+def test_who_reaches_postgresql(stack: str) -> None:
+    """PLAT-39, PLAT-41: members to replicate and, after a crash, to rewind; edges for clients, in clear in dev alone and never
+    as the superuser; the backup host for its dumps."""
+    read = yaml.safe_load(files("postgres", stack)["/etc/patroni/config.yml"].content)["postgresql"]
+    assert read["pg_hba"] == ACCESS[stack]
+    assert read["pg_ident"] == ["keel postgres postgres", "keel root postgres"]
+
+
+def test_a_member_that_was_lost_in_a_crash_can_come_back() -> None:
+    """Rewound, which needs its hints and a login, checked against the authority like every other."""
+    read = yaml.safe_load(files("postgres")["/etc/patroni/config.yml"].content)
+    dynamic = read["bootstrap"]["dcs"]["postgresql"]
+    assert dynamic["use_pg_rewind"] is True and dynamic["use_slots"] is True
+    assert dynamic["parameters"]["wal_log_hints"] == "on"
+    for login in ("replication", "rewind"):
+        assert read["postgresql"]["authentication"][login]["sslmode"] == "verify-full"
+        assert read["postgresql"]["authentication"][login]["sslrootcert"] == "/etc/keel/ca.crt"
+
+
+def test_who_reaches_redis_and_what_he_may_do() -> None:
+    """PLAT-25: the default account does nothing; the application's has no command that administers or endangers, so that it can
+    neither empty the cache nor read another's connections, but may ask how full it is."""
+    default, account = files("redis")["/etc/redis/users.acl"].content.splitlines()
+    assert default.split() == ["user", "default", "off", "resetpass", "-@all"]
+    user, name, on, digest, keys, channels, *rights = account.split()
+    assert (user, name, on, keys, channels) == ("user", "keel_app", "on", "~*", "&*")
+    assert digest.startswith("#") and len(digest) == 65
+    assert rights == ["+@all", "-@admin", "-@dangerous", "+info", "+config|get", "+keys"]
+
+
+def test_clients_of_a_member_that_is_out_are_let_go() -> None:
+    """JEEX-20, PLAT-03: not left on a server that no longer leads; a member is out after two failed checks, back after one."""
+    lines = [line.strip() for line in files("haproxy")["/etc/haproxy/haproxy.cfg"].content.splitlines()]
+    (default,) = (line for line in lines if line.startswith("default-server"))
+    assert default == (
+        "default-server inter 1000ms fastinter 500ms fall 2 rise 1 on-marked-down shutdown-sessions "
+        "check check-ssl verify required ca-file /etc/keel/ca.crt"
+    )
+    assert lines.count("http-check expect status 200") == lines.count("option httpchk") == 2
+    assert "timeout check 2s" in lines and "timeout connect 4s" in lines
+
+
+def test_reads_go_to_the_primary_where_no_replica_serves() -> None:
+    """Rather than nowhere."""
+    text = files("haproxy")["/etc/haproxy/haproxy.cfg"].content
+    (frontend,) = (part for part in text.split("\n\n") if part.startswith("frontend replica"))
+    rules = [line.strip() for line in frontend.splitlines()[1:] if not line.strip().startswith("#")]
+    assert rules == ["bind *:5001", "use_backend primary if { nbsrv(replica) eq 0 }", "default_backend replica"]
+
+
+@pytest.mark.parametrize(("days", "settings"), [(30, Repository()), (14, Repository(retention_days=14))])
+def test_backups_are_kept_for_days_not_for_a_number(days: int, settings: Repository) -> None:
+    """PLAT-33, ADA-24: every point of the last 30 days; archived WAL goes with the backups that need it, never before."""
+    content = files("pgbackrest", host="ops1", repository=settings)["/etc/pgbackrest/pgbackrest.conf"].content
+    kept = {line for line in content.splitlines() if "retention" in line}
+    assert kept == {"repo1-retention-full-type=time", f"repo1-retention-full={days}"}
+
+
+def test_each_repository_has_days_of_its_own() -> None:
+    """PLAT-33: of the second one backups go by its own setting."""
+    second = SecondRepository(endpoint="s3.example.com", bucket="backups", retention_days=90)
+    both = Repository(retention_days=14, second=second)
+    content = files("pgbackrest", host="ops1", repository=both)["/etc/pgbackrest/pgbackrest.conf"].content
+    kept = sorted({line for line in content.splitlines() if "retention" in line})
+    assert kept == [
+        "repo1-retention-full-type=time", "repo1-retention-full=14",
+        "repo2-retention-full-type=time", "repo2-retention-full=90",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("program", "days"), [("dump-databases", 30), ("known-moment", 30), ("dump-databases", 14)])
+def test_dumps_and_known_moments_are_kept_as_long_as_backups(program: str, days: int) -> None:
+    """PLAT-33, BAC-34."""
+    content = files("jobs", repository=Repository(retention_days=days))[f"/usr/local/lib/keel/{program}"].content
+    assert f"RETENTION = {days} * 86400\n" in content
+
+
+def test_what_is_acknowledged_is_on_the_disk() -> None:
+    """No setting takes durability back, and where there is a replica a commit waits for it."""
+    for name in ("dev", "ci", "production"):
+        dynamic = yaml.safe_load(files("postgres", name)["/etc/patroni/config.yml"].content)["bootstrap"]["dcs"]
+        given = dynamic["postgresql"]["parameters"].keys()
+        assert not given & {"fsync", "full_page_writes", "synchronous_commit", "wal_sync_method"}
+        assert dynamic["synchronous_mode"] is (name != "ci")
+
+
+@pytest.mark.parametrize("stack", ["dev", "production"])
+def test_members_of_a_cluster_restart_one_at_a_time(stack: str) -> None:
+    """Design, principle 8: of the store a majority stays, of the servers all but one. A service without peers waits for nothing."""
+    manifest = manifest_of(stack)
+    units: dict[str, set[bool]] = {}
+    for role, host in placements(manifest):
+        for unit in role.units(target(role, host, manifest)):
+            units.setdefault(unit.name, set()).add(unit.serial)
+    assert {name for name, serial in units.items() if serial == {True}} == {"etcd.service", "patroni.service"}
+    assert all(len(serial) == 1 for serial in units.values())
+
+
+SECRET = {
+    "/etc/patroni/config.yml": ("postgres", "postgres", "600"),
+    "/etc/pgbackrest/pgbackrest.conf": ("postgres", "postgres", "600"),
+    "/etc/pgbackrest/isolated.conf": ("postgres", "postgres", "600"),
+    "/etc/pgbackrest/second.conf": ("postgres", "postgres", "600"),
+    "/etc/keel/backup.pgpass": ("postgres", "postgres", "600"),
+    "/etc/pgbouncer/userlist.txt": ("postgres", "postgres", "640"),
+    "/etc/redis/users.acl": ("redis", "redis", "640"),
+}
+"""Every file with a secret, or what one can be tried against, and who may read it."""
+CLOSED = {
+    "/root/.ssh/authorized_keys": ("root", "root", "600"),
+    "/etc/ssh/sshd_config.d/keel.conf": ("root", "root", "600"),
+    "/etc/haproxy/haproxy.cfg": ("root", "haproxy", "640"),
+    "/etc/pgbouncer/pgbouncer.ini": ("postgres", "postgres", "640"),
+    "/etc/pgbouncer/databases.ini": ("postgres", "postgres", "640"),
+    "/etc/pgbouncer/pg_hba.conf": ("postgres", "postgres", "640"),
+    "/etc/redis/redis.conf": ("redis", "redis", "640"),
+}
+"""Without a secret, and still for the service alone."""
+FOLDERS = {
+    "/root/.ssh": ("root", "root", "700"),
+    "/var/lib/etcd": ("etcd", "etcd", "700"),
+    "/var/lib/redis": ("redis", "redis", "750"),
+    "/var/lib/postgresql": ("postgres", "postgres", "755"),
+    "/var/lib/postgresql/18": ("postgres", "postgres", "755"),
+    "/var/log/postgresql": ("postgres", "postgres", "755"),
+    "/var/log/pgbackrest": ("postgres", "postgres", "750"),
+    "/var/spool/pgbackrest": ("postgres", "postgres", "750"),
+    "/var/lib/pgbackrest": ("postgres", "postgres", "750"),
+    "/var/lib/pgbackrest/metrics": ("postgres", "postgres", "755"),
+    "/var/lib/pgbackrest/dumps": ("postgres", "postgres", "700"),
+    "/var/lib/pgbackrest/known-moments": ("postgres", "postgres", "700"),
+    "/var/lib/pgbackrest/drills": ("postgres", "postgres", "700"),
+}
+"""Folders that are not root's or not everybody's."""
+PUBLIC, PROGRAM, FOLDER = ("root", "root", "644"), ("root", "root", "755"), ("root", "root", "755")
+
+
+def wanted(entry: File | Directory) -> tuple[str, str, str]:
+    """Owner, group and mode by the kind of what is declared."""
+    if isinstance(entry, Directory):
+        return FOLDERS.get(entry.path, FOLDER)
+    if any(mark in entry.content for mark in ("<password ", "<cipher ", "<s3 ")) or entry.path.endswith(".acl"):
+        return SECRET[entry.path]
+    if entry.path in SECRET:  # on a host that gets no secret
+        return SECRET[entry.path]
+    return CLOSED.get(
+        entry.path, PROGRAM if entry.content.startswith("#!") or entry.path.endswith("/isolated.py") else PUBLIC
+    )
+
+
+@pytest.mark.parametrize("name", environments())
+def test_files_and_folders_have_the_mode_of_their_kind(name: str) -> None:
+    """PLAT-49, PLAT-11, PLAT-22, JEEX-30: by what is in them, not by what their role says."""
+    manifest = environments()[name]
+    found = {}
+    for role, host in placements(manifest):
+        at = named(role, host, manifest)
+        declared: tuple[File | Directory, ...] = (*role.files(at), *role.directories(at))
+        for entry in declared:
+            found[host, entry.path] = (entry, (entry.owner, entry.group, entry.mode))
+    assert {at: mode for at, (_, mode) in found.items()} == {at: wanted(entry) for at, (entry, _) in found.items()}
+
+
+def test_private_keys_belong_to_their_service() -> None:
+    """PLAT-49: the key of a service is readable by it alone."""
+    manifest = manifest_of("dev")
+    owners = {
+        pair.directory: (pair.owner, pair.group)
+        for role, host in placements(manifest)
+        for pair in role.certificates(target(role, host, manifest))
+    }
+    assert owners == {
+        "/etc/keel/tls/etcd": ("etcd", "etcd"),
+        "/etc/keel/tls/pgbackrest": ("postgres", "postgres"),
+        "/etc/keel/tls/postgres": ("postgres", "postgres"),
+        "/etc/keel/tls/pgbouncer": ("postgres", "postgres"),
+        "/etc/keel/tls/redis": ("redis", "redis"),
+    }
+
+
+def test_a_unit_is_not_serial_by_chance() -> None:
+    """What a role does not say: no restart, no reload, no turn to wait for."""
+    plain = Unit("a.service")
+    assert (plain.restart, plain.reload, plain.ready, plain.working, plain.serial) == ((), (), None, "false", False)
+    assert plain.triggers == ()
+    assert (Directory("/a").mode, File("/a", "").mode, File("/a", "").check) == ("755", "644", None)
+
+
+def test_every_role_is_looked_at() -> None:
+    """The tables above see every role: each has files in one of the environments."""
+    assert {role.name for name in environments() for role, _ in placements(environments()[name])} == set(ROLES)
