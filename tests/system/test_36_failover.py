@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
-from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from environment.manifest import HostEntry
 from environment.types import Group
@@ -22,11 +22,11 @@ SLACK = 20
 """Seconds beyond the lease (`ttl`): a loop of Patroni, HAProxy's checks and PgBouncer's next login, on a machine that is busy."""
 
 
-@retry(retry=retry_if_result(lambda well: not well), stop=stop_after_delay(120), wait=wait_fixed(1))
-def whole(session: Session) -> bool:
-    """True once each database host has a member that is well."""
+@retry(retry=retry_if_exception_type(AssertionError), stop=stop_after_delay(120), wait=wait_fixed(1), reraise=True)
+def await_whole(session: Session) -> None:
+    """Return once each database host has a member that is well."""
     found = {member.name: member.well for member in members(session)}
-    return found == {host.name: True for host in session.manifest.carrying(Group.POSTGRES)}
+    assert found == {host.name: True for host in session.manifest.carrying(Group.POSTGRES)}, members(session)
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def test_a_host_dies_with_the_primary(dev: Ephemeral) -> None:
             writer.await_rows(50, since=killed)
             assert session.leader().name == replica
             docker("start", dev.container(leader.name))
-            assert whole(session)
+            await_whole(session)
         journal = session.run(leader.name, "journalctl -b -u patroni.service -o cat --no-pager")
         assert "running pg_rewind from" in journal, journal[-3000:]
         lost = set(writer.acknowledged) - written(session)
@@ -79,7 +79,7 @@ def test_the_postmaster_is_killed(dev: Ephemeral) -> None:
             session.run(leader, "kill -9 $(head -1 /var/lib/postgresql/*/main/postmaster.pid)")
             killed = datetime.now(UTC)
             writer.await_rows(50, since=killed)
-            assert whole(session)
+            await_whole(session)
         lost = set(writer.acknowledged) - written(session)
         forget_writes(session)
     assert lost == set()
