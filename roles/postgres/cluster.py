@@ -20,6 +20,8 @@ from roles.kit.observe import Present
 from roles.postgres.parameters import TLS, dynamic_configuration
 
 CURL = f"curl -sS --max-time 20 --cacert {paths.CA} --cert {TLS}/cert.pem --key {TLS}/key.pem"
+JQ = "jq -en"
+"""Shell: whether a filter of `input` is true. Without -n jq 1.6 (Debian 12) takes silence for true."""
 HBA_FILE = "psql -U postgres -d postgres -XAtc 'show hba_file'"
 """Shell: where the server reads pg_hba.conf."""
 ENDED = ("running", "streaming")
@@ -43,21 +45,21 @@ def member_is_ready(target: Target) -> str:
     states = '.replication_state == "streaming"'
     if target.host.name in target.manifest.postgres.apply_delay:
         states = f'({states} or .replication_state == "in archive recovery")'
-    streams = f'.state == "running" and {states}'
+    streams = f'input | .state == "running" and {states}'
     return (
         f"{{ {CURL} -f {url(target, '/primary')} >/dev/null 2>&1 || "
-        f"{CURL} -f {url(target, '/patroni')} 2>/dev/null | jq -e {shlex.quote(streams)} >/dev/null 2>&1; }}"
+        f"{CURL} -f {url(target, '/patroni')} 2>/dev/null | {JQ} {shlex.quote(streams)} >/dev/null 2>&1; }}"
     )
 
 
 def member_is_being_made(target: Target) -> str:
     """Shell condition: this member, or one that it waits for, is restored or copied, or replays what it has."""
-    own = '(.state | test("bootstrap|creating|starting")) or .replication_state == "in archive recovery"'
-    other = '.members[] | select((.state | test("bootstrap|creating|starting|archive recovery")) and .name != "NAME")'
+    own = 'input | (.state | test("bootstrap|creating|starting")) or .replication_state == "in archive recovery"'
+    other = 'input | .members[] | select((.state | test("bootstrap|creating|starting|archive recovery")) and .name != "NAME")'
     other = other.replace("NAME", target.host.name)
     return (
-        f"{{ {CURL} {url(target, '/patroni')} | jq -e {shlex.quote(own)} >/dev/null 2>&1 || "
-        f"{CURL} {url(target, '/cluster')} | jq -e {shlex.quote(other)} >/dev/null 2>&1; }}"
+        f"{{ {CURL} {url(target, '/patroni')} | {JQ} {shlex.quote(own)} >/dev/null 2>&1 || "
+        f"{CURL} {url(target, '/cluster')} | {JQ} {shlex.quote(other)} >/dev/null 2>&1; }}"
     )
 
 

@@ -1,0 +1,352 @@
+"""How a cluster's members restart for a changed setting, against a cluster that behaves as Patroni's does."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+import pytest
+from pyinfra.api import StringCommand
+
+from environment.manifest import Manifest
+from roles.kit.declare import Target
+from roles.order import ROLES
+from roles.postgres import cluster
+from roles.postgres.cluster import Refused
+from tests.roles.hosts import Clock
+from tests.roles.targets import manifest_of, target
+
+STARTS = 2.0
+"""Seconds until a server that was restarted runs."""
+LOOP = 2.0
+"""Seconds until Patroni knows that what it waits for was replayed."""
+
+
+class Cluster:
+    """Three members that wait for a restart to change ``setting`` from ``old`` to ``new``; the first one leads.
+
+    A replica that runs with less than its primary of what it must not have less of is an error, and so is a client's question
+    that finds no leader.
+    """
+
+    name = "db1"
+
+    def __init__(
+        self,
+        setting: str = "shared_buffers",
+        old: int = 1,
+        new: int = 2,
+        names: tuple[str, ...] = ("db1", "db2", "db3"),
+    ) -> None:
+        self.clock = Clock()
+        self.clock.each = self.check
+        self.setting, self.old, self.new = setting, old, new
+        self.value = dict.fromkeys(names, old)
+        self.pending = dict.fromkeys(names, True)
+        self.ready = dict.fromkeys(names, 0.0)
+        self.leader, self.lowered_at = names[0], 0.0
+        self.asks_again: set[str] = set()
+        """Members that still wait after a restart."""
+        self.restarted_by_switchover = True
+        self.order: list[str] = []
+
+    def members(self) -> list[dict[str, Any]]:
+        synchronous = next((name for name in self.value if name != self.leader and self.runs(name)), "")
+        return [
+            {
+                "name": name, "host": f"of-{name}",
+                "role": "leader" if name == self.leader else "sync_standby" if name == synchronous else "replica",
+                "state": ("running" if name == self.leader else "streaming") if self.runs(name) else "starting",
+                **self.waits(name),
+            }
+            for name in self.value
+        ]  # fmt: skip
+
+    def waits(self, name: str) -> dict[str, Any]:
+        if not self.pending[name]:
+            return {}
+        reason = {self.setting: {"old_value": str(self.old), "new_value": str(self.new)}}
+        return {"pending_restart": True, "pending_restart_reason": reason}
+
+    def runs(self, name: str) -> bool:
+        return self.clock.now >= self.ready[name]
+
+    def check(self) -> None:
+        if self.setting in cluster.LEADER_FIRST and self.runs(self.leader):
+            less = [name for name in self.value if self.runs(name) and self.value[name] < self.value[self.leader]]
+            assert not less, f"{less} has less {self.setting} than its primary"
+
+    def restart(self, name: str) -> None:
+        assert all(map(self.runs, self.value)), "a restart while another member is away"
+        self.order.append(f"restart {name}")
+        self.ready[name] = self.clock.now + STARTS
+        if name == self.leader:
+            self.lowered_at = self.clock.now
+        # A replica starts with the lower value once it has replayed that its primary has it.
+        early = name != self.leader and self.new < self.old and self.clock.now < self.lowered_at + STARTS + LOOP
+        if name not in self.asks_again and not (early and self.setting in cluster.LEADER_FIRST):
+            self.value[name], self.pending[name] = self.new, False
+
+    def switchover(self, leader: str, candidate: str) -> None:
+        assert leader == self.leader and self.runs(candidate)
+        self.order.append(f"switchover {leader} to {candidate}")
+        self.leader = candidate
+        self.ready[leader] = self.clock.now + STARTS
+        if self.restarted_by_switchover:
+            self.value[leader], self.pending[leader] = self.new, False
+
+    def run_shell_command(self, command: StringCommand) -> tuple[bool, Any]:
+        """What curl gets from Patroni's REST API."""
+        words = shlex.split(str(command))
+        assert "-f" in words and words[0] == "curl", "an error of Patroni's must not pass for an answer"
+        host, _, path = words[-1].removeprefix("https://").partition(":8008")
+        answer: Any = {}
+        if path == "/cluster":
+            answer = {"members": self.members()}
+        elif path == "/config":
+            answer = {"loop_wait": LOOP}
+        elif path == "/restart":
+            self.restart(host.removeprefix("of-"))
+        elif path == "/switchover":
+            body = json.loads(words[words.index("-d") + 1])
+            assert host == f"of-{body['leader']}"
+            self.switchover(body["leader"], body["candidate"])
+        return True, type("Output", (), {"stdout": json.dumps(answer), "stderr": ""})
+
+
+def seen(manifest: Manifest | None = None) -> Target:
+    """The first member of production, whose replicas are two, one of them synchronous."""
+    return target(ROLES["postgres"], "db1", manifest or manifest_of("production"))
+
+
+@pytest.fixture
+def patch(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Put a cluster in the host's place."""
+
+    def put(found: Cluster) -> Cluster:
+        monkeypatch.setattr(cluster, "host", found)
+        monkeypatch.setattr(cluster, "gevent", found.clock)
+        return found
+
+    return put
+
+
+REPLICAS_FIRST = ["restart db2", "restart db3", "switchover db1 to db2"]
+LEADER_FIRST = ["restart db1", "restart db2", "restart db3"]
+
+
+@pytest.mark.parametrize("setting", sorted(cluster.LEADER_FIRST))
+@pytest.mark.parametrize(
+    ("old", "new", "order"), [(100, 200, REPLICAS_FIRST), (200, 100, LEADER_FIRST)], ids=["raised", "lowered"]
+)
+def test_no_replica_ever_has_less_than_its_primary(
+    patch: Any, setting: str, old: int, new: int, order: list[str]
+) -> None:
+    """It would stop. To raise such a value replicas restart first, to lower it the primary does, in its place."""
+    found = patch(Cluster(setting, old, new))
+    cluster._restart_all(seen())
+    assert found.order == order
+    assert not any(found.pending.values())
+
+
+def test_these_are_postgresqls_own() -> None:
+    """PostgreSQL's manual, "Hot Standby", administrator's overview."""
+    assert sorted(cluster.LEADER_FIRST) == [
+        "max_connections", "max_locks_per_transaction", "max_prepared_transactions", "max_wal_senders", "max_worker_processes",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new"), [(1, 2), (2, 1)])
+def test_for_any_other_setting_the_leader_comes_last_and_hands_over(patch: Any, old: int, new: int) -> None:
+    """Writes stop for a switchover, not for a restart."""
+    found = patch(Cluster("shared_buffers", old, new))
+    cluster._restart_all(seen())
+    assert found.order == REPLICAS_FIRST
+
+
+@pytest.mark.parametrize(
+    ("reasons", "lowered"),
+    [
+        ({"max_connections": (100, 99)}, True),
+        ({"max_connections": (100, 100)}, False),
+        ({"max_connections": (99, 100)}, False),
+        ({"max_connections": (9, 10)}, False),
+        ({"shared_buffers": (100, 50), "max_wal_senders": (10, 5)}, True),
+        ({"shared_buffers": (100, 50)}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_lowered_and_raised_differ_by_number(reasons: dict[str, tuple[int, int]] | None, lowered: bool) -> None:
+    """Not by text, in which 9 is more than 10."""
+    reported = {name: {"old_value": str(old), "new_value": str(new)} for name, (old, new) in (reasons or {}).items()}
+    leader = {"pending_restart_reason": reported if reasons is not None else None}
+    assert cluster._lowered(leader) is lowered
+    assert cluster._lowered({}) is False
+
+
+def test_a_leader_that_a_switchover_did_not_restart_is_restarted(patch: Any) -> None:
+    found = patch(Cluster())
+    found.restarted_by_switchover = False
+    cluster._restart_all(seen())
+    assert found.order == [*REPLICAS_FIRST, "restart db1"]
+
+
+def test_who_does_not_wait_is_not_restarted(patch: Any) -> None:
+    """A replica alone; then none at all."""
+    found = patch(Cluster())
+    found.pending |= {"db1": False, "db2": False}
+    cluster._restart_all(seen())
+    assert found.order == ["restart db3"]
+    cluster._restart_all(seen())
+    assert found.order == ["restart db3"]
+
+
+def test_a_server_without_replicas_restarts_in_its_place(patch: Any) -> None:
+    found = patch(Cluster(names=("db1",)))
+    cluster._restart_all(target(ROLES["postgres"], "all1", manifest_of("ci")))
+    assert found.order == ["restart db1"]
+
+
+def test_a_replica_that_asks_again_is_given_five_rounds(patch: Any) -> None:
+    """Then the refusal names it; the others are done."""
+    found = patch(Cluster())
+    found.asks_again = {"db3"}
+    with pytest.raises(Refused, match=r"^db3 still wait\(s\) for a restart after five rounds"):
+        cluster._restart_all(seen())
+    assert found.order.count("restart db3") == 5
+    assert found.order.count("restart db2") == 1 and found.order.count("switchover db1 to db2") == 1
+
+
+def test_one_that_is_done_in_the_fifth_round_is_well(patch: Any) -> None:
+    found = patch(Cluster())
+    found.asks_again = {"db3"}
+    restart = found.restart
+
+    def learn(name: str) -> None:
+        if found.order.count("restart db3") == 4:
+            found.asks_again = set()
+        restart(name)
+
+    found.restart = learn
+    cluster._restart_all(seen())
+    assert found.order.count("restart db3") == 5
+
+
+def test_nothing_restarts_while_a_member_is_away(patch: Any) -> None:
+    """Two would be."""
+    found = patch(Cluster())
+    found.ready["db3"] = 59.0
+    cluster._restart_all(seen())
+    assert found.order == REPLICAS_FIRST
+    found = patch(Cluster())
+    found.ready["db3"] = 61.0
+    with pytest.raises(Refused, match="every member running before the restarts: not reached within 60 s"):
+        cluster._restart_all(seen())
+    assert found.order == []
+
+
+def test_a_restart_that_does_not_come_back_names_its_member(patch: Any) -> None:
+    found = patch(Cluster())
+    restart = found.restart
+
+    def die(name: str) -> None:
+        restart(name)
+        found.ready[name] = float("inf")
+
+    found.restart = die
+    with pytest.raises(Refused, match="db2 running after its restart: not reached within 60 s"):
+        cluster._restart_all(seen())
+    assert found.order == ["restart db2"]
+
+
+def test_a_candidate_is_awaited_for_half_a_minute(patch: Any) -> None:
+    """A standby that has just restarted is synchronous again a loop later."""
+    found = patch(Cluster())
+    real = found.members
+    found.members = lambda: [
+        m | {"role": "replica"} if m["role"] == "sync_standby" and found.clock.now < 29 else m for m in real()
+    ]
+    assert cluster._candidate(seen()) == "db2"
+    found.clock.now = 0.0
+    found.members = lambda: [m | {"role": "replica"} if m["role"] == "sync_standby" else m for m in real()]
+    with pytest.raises(Refused, match="a sync_standby to switch over to: not reached within 30 s"):
+        cluster._candidate(seen())
+    assert 29 < found.clock.now < 31
+
+
+def test_a_candidate_streams(patch: Any) -> None:
+    """One that reads the archive is behind; without synchronous mode any replica will do."""
+    manifest = manifest_of("production")
+    relaxed = manifest.model_copy(update={"postgres": manifest.postgres.model_copy(update={"synchronous": False})})
+    found = patch(Cluster())
+    found.members = lambda: [
+        {"name": "db1", "role": "leader", "state": "running"},
+        {"name": "db2", "role": "replica", "state": "running"},
+        {"name": "db3", "role": "replica", "state": "streaming"},
+    ]
+    assert cluster._candidate(seen(relaxed)) == "db3"
+
+
+def test_a_switchover_is_over_when_the_candidate_leads(patch: Any) -> None:
+    found = patch(Cluster())
+    leader = found.members()[0]
+    cluster._switchover(seen(), leader, "db3")
+    assert found.leader == "db3" and found.clock.now >= STARTS, "the old leader runs again"
+    found = patch(Cluster())
+    found.switchover = lambda *_: None
+    with pytest.raises(Refused, match="switchover from db1 to db3: not reached within 60 s"):
+        cluster._switchover(seen(), leader, "db3")
+
+
+def test_a_member_that_still_waits_is_watched_for_ten_seconds_only(patch: Any) -> None:
+    """The next round sees it; that is no failure of the restart."""
+    found = patch(Cluster())
+    found.asks_again = {"db2"}
+    cluster._restart(seen(), "db2", "of-db2")
+    assert STARTS + 10 <= found.clock.now < STARTS + 11
+
+
+def test_a_new_configuration_is_known_a_loop_later(patch: Any) -> None:
+    found = patch(Cluster())
+    cluster._await_new_configuration("https://of-db1:8008/config")
+    assert found.clock.now == LOOP + 1
+
+
+STATES = [
+    (["running", "streaming", "streaming"], True),
+    (["running", "running", "streaming"], True),
+    (["running", "starting", "streaming"], False),
+    (["running", "stopped", "streaming"], False),
+    (["running", "streaming", "in archive recovery"], False),
+    (["starting", "streaming", "streaming"], False),
+]
+
+
+@pytest.mark.parametrize(("states", "well"), STATES)
+def test_a_cluster_is_healthy_when_all_run_and_one_leads(states: list[str], well: bool) -> None:
+    roles = ("leader", "sync_standby", "replica")
+    members = [
+        {"name": f"db{n}", "role": role, "state": state}
+        for n, (role, state) in enumerate(zip(roles, states, strict=True), 1)
+    ]
+    assert cluster._healthy(seen(), members) is well
+    assert not cluster._healthy(seen(), members[1:]), "none leads"
+
+
+def test_what_patroni_refuses_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which host, which command without its options, and Patroni's words."""
+
+    class Refusing:
+        name, said = "db2", ""
+
+        def run_shell_command(self, _: object) -> tuple[bool, Any]:
+            return False, type("Output", (), {"stdout": "out", "stderr": self.said})
+
+    refusing = Refusing()
+    monkeypatch.setattr(cluster, "host", refusing)
+    for said, words in (("503", "db2: curl failed: 503"), ("", "db2: curl failed: out")):
+        refusing.said = said
+        with pytest.raises(Refused, match=words):
+            cluster._members(seen())
