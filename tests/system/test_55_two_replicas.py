@@ -9,7 +9,7 @@ import pytest
 from ops.cluster import members
 from tests.system.disaster import PHASES, kill_at, kill_in_phase
 from tests.system.environments import Ephemeral
-from tests.system.markers import mark, marked
+from tests.system.markers import forget_markers, mark, marked
 
 MOMENTS = {
     "while hosts are made": "Container db1 created",
@@ -66,6 +66,7 @@ def test_the_same_command_brings_it_to_its_end(trio: Ephemeral, back: Back) -> N
     assert "everything committed after" in told and "reach:" in told
     with trio.session() as session:
         assert marked(session) == ["before", "kept"]
+        forget_markers(session)
         found = members(session)
     assert {member.name: member.well for member in found} == {"db1": True, "db2": True, "db3": True}
     assert len({member.timeline for member in found}) == 1
