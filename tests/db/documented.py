@@ -22,8 +22,12 @@ REPEATED = ("policy ", "grant ", "trigger ", "function ")
 class Departure(Model):
     """What one requirement or resolution changes against the document."""
 
-    added: tuple[str, ...] = Field(default=(), description="Keys that the document does not have.")
-    changed: dict[str, str] = Field(default_factory=dict, description="Key → our definition.")
+    added: tuple[str, ...] = Field(
+        default=(), description="Keys that the document does not have, whatever they are defined as."
+    )
+    changed: dict[str, str] = Field(
+        default_factory=dict, description="Key → our definition, where the document has another one or none."
+    )
     removed: tuple[str, ...] = Field(default=(), description="Keys that only the document has.")
 
 

@@ -189,7 +189,7 @@ def test_nobody_else_may_look_up(server: Server, at_head: str) -> None:
 
 
 def test_the_database_is_as_declared(server: Server, product: Product, at_head: str) -> None:
-    """PLAT-02, PLAT-05, PLAT-06, BAC-01: name, encoding, locale; exactly the declared extensions."""
+    """PLAT-02, PLAT-05, PLAT-06, BAC-01, CF-01, JEEX-04: name, encoding, locale; exactly the declared extensions."""
     (facts,) = server.execute(
         f"SELECT pg_encoding_to_char(encoding), datcollate, datctype FROM pg_database WHERE datname = '{product.name}'"
     )

@@ -57,7 +57,7 @@ def pgbouncer(name: str, stack: str = "dev", **sections: Any) -> dict[str, dict[
 
 @pytest.mark.parametrize("requirement", PARAMETERS)
 def test_postgresql_gets_the_parameters(requirement: str) -> None:
-    """ADA-01, JEEX-02, JEEX-05, PLAT-04, PLAT-37, PLAT-38, BAC-05, BAC-06, BAC-07, BAC-08, PLAT-11, PLAT-39."""
+    """ADA-01, ADA-24, ADA-25, JEEX-02, JEEX-04, JEEX-05, PLAT-04, PLAT-37, PLAT-38, BAC-05, BAC-06, BAC-07, BAC-08, PLAT-11, PLAT-39."""
     found = patroni()["bootstrap"]["dcs"]["postgresql"]["parameters"]
     assert {name: found.get(name) for name in PARAMETERS[requirement]} == PARAMETERS[requirement]
 
@@ -219,7 +219,7 @@ def test_redis_needs_tls_and_an_account() -> None:
 
 
 def test_haproxy_asks_patroni_over_tls_who_leads() -> None:
-    """JEEX-20, X-23: reconnection after a primary change; the certificate's name is verified."""
+    """CF-01, JEEX-20, X-23: reconnection after a primary change; the certificate's name is verified."""
     text = files("haproxy")["/etc/haproxy/haproxy.cfg"].content
     for name, address in (("db1", "10.88.0.11"), ("db2", "10.88.0.12")):
         assert text.count(f"server {name} {address}:5432 port 8008 verifyhost {name}") == 2

@@ -37,7 +37,7 @@ def test_the_tables_are_the_documents(session: Session) -> None:
 
 
 def test_records_are_made_read_changed_and_removed(session: Session) -> None:
-    """ADA-44: the models work as they do on PostgreSQL."""
+    """ADA-21, ADA-44: the models work as they do on PostgreSQL."""
     session.add_all([rule(1), rule(2, severity="CRITICAL"), practice(1), template(1)])
     session.commit()
     assert session.scalars(select(Rule.rule_id).where(Rule.severity == "CRITICAL", Rule.rule_id == "rules-2")).all()

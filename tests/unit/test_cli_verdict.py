@@ -101,7 +101,7 @@ def _watch(severity: str, seconds_ago: int = 30) -> WatchFacts:
 
 
 def test_a_critical_alert_of_the_backup_host_is_a_problem() -> None:
-    """PLAT-38: a warning is shown and changes nothing; that nobody looks is a problem too."""
+    """PLAT-38, PLAT-42: a warning is shown and changes nothing; that nobody looks is a problem too."""
     assert judge(facts(watch=_watch("critical"))).problems == ("WAL waits",)
     assert judge(facts(watch=_watch("warning"))).problems == ()
     (problem,) = judge(facts(watch=_watch("warning", 301))).problems

@@ -57,7 +57,7 @@ def test_statistics_work(superuser: Superuser, listed: ProductEntry) -> None:
 
 
 def test_tools() -> None:
-    """PLAT-26: Alembic is 1.13 or later, SQLAlchemy 2.0 or later."""
+    """PLAT-26, JEEX-23: Alembic is 1.13 or later, SQLAlchemy 2.0 or later."""
     found = {name: tuple(int(part) for part in version(name).split(".")[:2]) for name in ("alembic", "sqlalchemy")}
     assert found["alembic"] >= (1, 13) and found["sqlalchemy"] >= (2, 0), str(found)
 
