@@ -91,17 +91,17 @@ def due(time: str, now: datetime) -> datetime | None:
     """The last moment until ``now`` at which cron starts what has this time; None where there is none within a year."""
     minute, hour, day, month, weekday = (
         values(text, *bounds)
-        for text, bounds in zip(time.split(), ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7)), strict=True)
+        for text, bounds in zip(time.split(), ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6)), strict=True)
     )
+    sundays_are_zero = {number % 7 for number in weekday}
     # Cron's rule: with both days given either of them is enough.
     either = not time.split()[2].startswith("*") and not time.split()[4].startswith("*")
     for back in range(366):
         date = now - timedelta(days=back)
-        on_day, on_weekday = date.day in day, bool(weekday & {date.isoweekday(), date.isoweekday() % 7})
+        on_day, on_weekday = date.day in day, date.isoweekday() % 7 in sundays_are_zero
         if date.month not in month or not (on_day or on_weekday if either else on_day and on_weekday):
             continue
-        latest = (24, 0) if back else (now.hour, now.minute)
-        if times := [(h, m) for h in hour for m in minute if (h, m) <= latest]:
+        if times := [(h, m) for h in hour for m in minute if back or (h, m) <= (now.hour, now.minute)]:
             h, m = max(times)
             return date.replace(hour=h, minute=m, second=0, microsecond=0)
     return None

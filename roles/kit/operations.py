@@ -134,12 +134,6 @@ def daemon_reloaded() -> Commands:
     yield "systemctl daemon-reload"
 
 
-@operation()
-def command(run: str) -> Commands:
-    """A command that the caller found necessary by looking first."""
-    yield run
-
-
 PATIENCE = 60
 """Seconds a unit may take to serve after it last was seen at work."""
 

@@ -58,12 +58,74 @@ def test_a_hole_is_critical_until_a_backup_follows_and_silent_once_acknowledged(
         ("0 3 1 * 5", "2026-11-20 03:00"),  # either day
         ("0 3 24 12 *", "2025-12-24 03:00"),
         ("0 3 30 2 *", None),
+        ("30 23 * * *", "2026-11-21 23:30"),
+        ("31 12 * * *", "2026-11-21 12:31"),
+        ("0 13 22 11 *", "2025-11-22 13:00"),  # a year ago to the day
+        ("0 3 1,22 * *", "2026-11-22 03:00"),
+        ("0 3 * 10 6", "2026-10-31 03:00"),
+        ("0 3 21 * *", "2026-11-21 03:00"),
+        ("0 3 */21 * 1", "2026-06-22 03:00"),  # a day with a star is no day that was given: both must fit
+        ("0 3 13 * */5", "2026-11-13 03:00"),
     ],
 )
 def test_the_last_time_cron_started_a_job(time: str, last: str | None) -> None:
     """PLAT-45."""
     found = due(time, NOW)
     assert (f"{found:%F %H:%M}" if found else None) == last
+
+
+@pytest.mark.parametrize(
+    "moment", ["2026-01-01 00:00", "2026-12-31 23:59", "2026-11-21 12:30", "2026-11-22 12:30", "2028-02-29 01:01"]
+)
+def test_a_star_is_every_minute_of_every_day(moment: str) -> None:
+    """The first and the last of each, a Saturday, a Sunday and a leap day."""
+    now = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+    assert due("* * * * *", now) == now
+
+
+def test_a_time_more_than_a_year_ago_is_none() -> None:
+    assert due("0 13 22 11 *", datetime(2024, 11, 22, 12, 30, tzinfo=UTC)) is None
+
+
+def test_a_time_without_its_five_fields_is_refused() -> None:
+    with pytest.raises(ValueError, match="argument 2 is longer"):
+        due("0 2 * *", NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("7", {7}), ("3-5", {3, 4, 5}), ("1,4-8/2", {1, 4, 6, 8}), ("5/15", {5, 20, 35, 50}), ("*/25", {0, 25, 50}),
+        ("0", {0}), ("*", set(range(60))),
+    ],
+)  # fmt: skip
+def test_a_field_stands_for_numbers(text: str, numbers: set[int]) -> None:
+    assert alerts.values(text, 0, 59) == numbers
+
+
+@pytest.mark.parametrize(("time", "late"), [("30 6 * * *", True), ("31 6 * * *", False)])
+def test_a_job_has_six_hours(time: str, late: bool) -> None:
+    """PLAT-45: a backup may take some; one that has succeeded at its very minute is not late."""
+    now = NOW.timestamp()
+    assert bool(list(alerts.jobs({"full": time}, {}, {"full": now - 86400}, 0, now))) is late
+    due_at = datetime(2026, 11, 22, 6, 30, tzinfo=UTC).timestamp()
+    for succeeded, since in ((due_at, 0), (0, due_at)):
+        assert list(alerts.jobs({"full": "30 6 * * *"}, {}, {"full": succeeded}, since, now)) == []
+
+
+def test_a_job_that_has_no_time_is_never_late() -> None:
+    assert list(alerts.jobs({"full": "0 3 30 2 *"}, {}, {}, 0, NOW.timestamp())) == []
+
+
+def test_what_is_raised_says_which_job_and_when() -> None:
+    """PLAT-32: by name, one alert a job."""
+    schedule, status = {"full": "0 2 * * *", "drill": "0 4 * * 0"}, {"full": 0, "dumps": 3}
+    raised = list(alerts.jobs(schedule, status, {}, 0, NOW.timestamp()))
+    assert [(alert.name, alert.subject, alert.text) for alert in raised] == [
+        ("job_failed", "dumps", "the last dumps ended with exit status 3"),
+        ("job_late", "drill", "drill was due 2026-11-22 04:00 UTC and has not succeeded since"),
+        ("job_late", "full", "full was due 2026-11-22 02:00 UTC and has not succeeded since"),
+    ]
 
 
 def test_jobs_that_fail_or_do_not_succeed_in_time_are_told() -> None:
@@ -91,4 +153,5 @@ def test_a_second_repository_that_lacks_wal_for_too_long_is_told() -> None:
     assert (
         raised.severity == WARNING and "since 2026-11-22 12:14:59 UTC" in raised.text and "lacks 3 files" in raised.text
     )
-    assert [alert.severity for alert in alerts.copying(0, 0, now)] == [WARNING], "it has never worked"
+    (never,) = alerts.copying(0, 0, now)
+    assert never.severity == WARNING and "not complete since it began" in never.text

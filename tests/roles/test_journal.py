@@ -15,7 +15,12 @@ from pyinfra.context import ctx_host, ctx_state
 
 from roles.kit import journal
 from roles.kit.journal import Entry, OperationFailed, call, perform
-from roles.kit.operations import command
+
+
+@operation()
+def command(run: str) -> Any:
+    """An operation that has something to do."""
+    yield run
 
 
 @operation()
@@ -73,6 +78,15 @@ def test_a_failed_command_is_told_with_host_name_and_output() -> None:
     assert str(failed.value).startswith("@local: postgres: reload: failed\n")
     assert "no such file" in str(failed.value)
     assert journal.entries == []
+
+
+def test_of_a_long_output_the_end_is_shown() -> None:
+    """Five lines of what it printed, fifteen of its errors, indented; of the operation that failed and not of the one before."""
+    with here(dry=False), pytest.raises(OperationFailed) as failed:
+        perform("before", command, "echo before; echo before >&2")
+        perform("long", command, "seq 1 9; seq 101 120 >&2; false")
+    shown = [*range(5, 10), *range(106, 121)]
+    assert str(failed.value) == "\n".join(["@local: long: failed", *(f"    {line}" for line in shown)])
 
 
 def test_a_failed_function_is_told_with_its_reason() -> None:

@@ -168,21 +168,102 @@ def test_a_unit_that_drifted_is_enabled_and_started(found: UnitState | None) -> 
     assert "systemctl start etcd.service || { journalctl -u etcd.service" in start
 
 
-@pytest.mark.parametrize(("ready", "working", "ends_well"), [("true", "false", True), ("false", "false", False)])
-def test_waiting_has_an_end(ready: str, working: str, ends_well: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A unit that neither serves nor works is given up with its own words."""
-    monkeypatch.setattr(operations, "PATIENCE", 1)
-    (wait,) = commands(operations.unit_ready, Unit("etcd.service", ready=ready, working=working))
-    done = subprocess.run(["sh", "-c", f"journalctl() {{ echo said; }}; {wait}"], capture_output=True, text=True)
-    assert (done.returncode == 0) is ends_well
-    assert ("said" in done.stderr) is not ends_well
+@pytest.mark.parametrize("enabled", ["enabled", "static", "alias"])
+def test_a_unit_that_starts_at_boot_in_any_way_needs_nothing(enabled: str) -> None:
+    state = HostState(units={"etcd.service": UnitState("active", enabled)})
+    assert commands(operations.unit_enabled, "etcd.service", state) == []
 
 
-def test_a_unit_at_work_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A restore may take longer than a start."""
-    monkeypatch.setattr(operations, "PATIENCE", 2)
-    looks = tmp_path / "looks"
-    ready = f"[ $(wc -l < {looks}) -ge 20 ]"
-    unit = Unit("patroni.service", ready=f"{{ echo >> {looks}; {ready}; }}", working="true")
+def test_a_reload_leaves_what_needs_a_restart_to_be_made_up_for() -> None:
+    """It was not read: its stamp stays as it is. A restart reads everything."""
+    unit = Unit("etcd.service", restart=("/etc/default/etcd",), reload=("/etc/keel/ca.crt",))
+    reload, *stamped = commands(operations.unit_reloaded, unit)
+    assert reload.startswith("systemctl reload-or-restart etcd.service || {")
+    assert [command.rpartition("> ")[2] for command in stamped] == ["/var/lib/keel/units/etcd.service.reload"]
+    restart, *stamped = commands(operations.unit_restarted, unit)
+    assert restart.startswith("systemctl restart etcd.service || {")
+    stamps = ["/var/lib/keel/units/etcd.service.restart", "/var/lib/keel/units/etcd.service.reload"]
+    assert [command.rpartition("> ")[2] for command in stamped] == stamps
+    _, *stamped = commands(operations.unit_running, unit, HostState())
+    assert [command.rpartition("> ")[2] for command in stamped] == stamps
+
+
+def test_systemd_reads_its_files() -> None:
+    assert commands(operations.daemon_reloaded) == ["systemctl daemon-reload"]
+
+
+class Signing:
+    """A host with a key, on which a request can be made."""
+
+    name = "db1"
+
+    def __init__(self, succeeds: bool = True) -> None:
+        self.succeeds, self.asked, self.put = succeeds, "", dict[str, str]()
+
+    def run_shell_command(self, command: Any) -> tuple[bool, Any]:
+        """openssl's answer."""
+        self.asked = str(command)
+        key = ec.generate_private_key(ec.SECP256R1())
+        request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+        pem = request.public_bytes(serialization.Encoding.PEM).decode()
+        return self.succeeds, type("Output", (), {"stdout": pem, "stderr": "no such key"})
+
+    def put_file(self, content: Any, path: str) -> None:
+        """What was sent there."""
+        self.put[path] = content.read().decode()
+
+
+def test_the_authority_signs_a_request_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAT-39: for the declared names; the certificate is all that is sent."""
+    host = Signing()
+    monkeypatch.setattr(operations, "host", host)
+    operations._sign(PAIR, ROOTS, datetime.now(UTC))
+    assert host.asked == "openssl req -new -key /etc/keel/tls/etcd/key.pem -subj /CN=db1"
+    ((path, leaf),) = host.put.items()
+    assert path == "/etc/keel/tls/etcd/cert.pem"
+    assert pki.leaf_fault(ROOTS, leaf, PAIR.names, datetime.now(UTC)) is None
+
+
+def test_a_request_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Signing(succeeds=False)
+    monkeypatch.setattr(operations, "host", host)
+    with pytest.raises(RuntimeError, match=r"^db1: openssl req -new .*: no such key$"):
+        operations._sign(PAIR, ROOTS, datetime.now(UTC))
+    assert host.put == {}
+
+
+def waited(tmp_path: Path, unit: Unit, *, serves_after: int, works_until: int = 0) -> tuple[bool, int, str]:
+    """Wait for a unit with a clock of its own: whether it served, after how many seconds, and what was said."""
+    clock = tmp_path / "clock"
+    clock.write_text("0")
     (wait,) = commands(operations.unit_ready, unit)
-    assert subprocess.run(["sh", "-c", wait], timeout=30).returncode == 0
+    world = f"""
+        date() {{ cat {clock}; }}
+        sleep() {{ echo $(($(cat {clock}) + 1)) > {clock}; }}
+        journalctl() {{ echo "$*"; }}
+        serves() {{ [ $(cat {clock}) -ge {serves_after} ]; }}
+        works() {{ [ $(cat {clock}) -le {works_until} ]; }}
+    """
+    done = subprocess.run(["sh", "-c", world + wait], capture_output=True, text=True)
+    return done.returncode == 0, int(clock.read_text()), done.stderr.strip()
+
+
+AT_WORK = Unit("patroni.service", ready="serves", working="works")
+WORDS = "-u patroni.service -n 12 --no-pager -o cat"
+
+
+@pytest.mark.parametrize(
+    ("serves_after", "works_until", "found"),
+    [
+        (0, 0, (True, 0, "")),
+        (59, 0, (True, 59, "")),
+        (61, 0, (False, 60, WORDS)),
+        (100, 45, (True, 100, "")),
+        (900, 45, (False, 105, WORDS)),
+    ],
+)
+def test_a_unit_has_a_minute_after_it_last_was_at_work(
+    tmp_path: Path, serves_after: int, works_until: int, found: tuple[bool, int, str]
+) -> None:
+    """A restore may take longer than a start. One that neither serves nor works is given up, with its own words."""
+    assert waited(tmp_path, AT_WORK, serves_after=serves_after, works_until=works_until) == found

@@ -1,0 +1,149 @@
+"""What the backup host does at the end of an `up`: stanza, first backup, the first look, the end of a recovery."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from environment.products import revisions
+from environment.repositories import written
+from environment.settings import Recovery, Repository, Schedule, SecondRepository
+from roles.jobs import role as jobs
+from roles.order import ROLES
+from roles.pgbackrest import role as pgbackrest
+from tests.roles.hosts import Host
+from tests.roles.targets import manifest_of, target
+
+BOTH = Repository(second=SecondRepository(endpoint="s3.example.com", bucket="backups"))
+STANZA = "runuser -u postgres -- pgbackrest --stanza=dev"
+JOB, WATCH = "/usr/local/lib/keel/job", "/usr/local/lib/keel/watch-archive"
+WHOLE = {"db": [{"id": 1}], "backup": [{"type": "full"}]}
+AWAY = {"db": [], "backup": [], "repo": [{"status": {"code": 99}}]}
+
+
+def settle(
+    monkeypatch: pytest.MonkeyPatch,
+    *states: dict[str, Any],
+    present: tuple[str, ...] = ("/run/keel-alerts.json",),
+    **sections: Any,
+) -> Host:
+    """The role's work on the whole cluster, where the repositories hold ``states`` and these files are there."""
+    of = {
+        f"{STANZA} --repo={number} --io-timeout=5 --output=json info": state for number, state in enumerate(states, 1)
+    }
+    host = Host(Stanza=lambda question: of[question], Present=lambda path: path in present)
+    monkeypatch.setattr(jobs, "host", host)
+    monkeypatch.setattr(jobs, "perform", host.perform)
+    ROLES["jobs"].settle(target(ROLES["jobs"], "ops1", manifest_of("dev").model_copy(update=sections)))
+    return host
+
+
+def test_a_new_cluster_gets_a_stanza_a_backup_and_a_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAT-31: before `up` has ended."""
+    host = settle(monkeypatch, {}, present=())
+    assert host.done == {
+        "jobs: stanza dev": [f"{STANZA} stanza-create", f"{STANZA} check"],
+        "jobs: a first full backup in repository 1 (backup volume)": [f"{JOB} full"],
+        "jobs: the archive is watched": [WATCH],
+    }
+
+
+def test_a_second_run_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Design, principle 5."""
+    host = settle(monkeypatch, WHOLE, WHOLE, repository=BOTH)
+    assert host.done == {
+        "jobs: stanza dev": [],
+        "jobs: a first full backup in repository 1 (backup volume)": [],
+        "jobs: a first full backup in repository 2 (S3)": [],
+        "jobs: the archive is watched": [],
+    }
+
+
+def test_a_new_repository_beside_an_old_one_gets_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAT-31: the stanza is made in all of them, the backup where there is none."""
+    host = settle(monkeypatch, WHOLE, {"db": [], "backup": []}, repository=BOTH)
+    assert host.done["jobs: stanza dev"] == [f"{STANZA} stanza-create", f"{STANZA} check"]
+    assert host.done["jobs: a first full backup in repository 1 (backup volume)"] == []
+    assert host.done["jobs: a first full backup in repository 2 (S3)"] == [f"{JOB} full-second"]
+
+
+def test_one_that_is_away_waits_for_the_next_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAT-31: unless it is the first, whose error is this run's."""
+    host = settle(monkeypatch, WHOLE, AWAY, repository=BOTH)
+    assert list(host.done) == [
+        "jobs: stanza dev", "jobs: a first full backup in repository 1 (backup volume)", "jobs: the archive is watched",
+    ]  # fmt: skip
+    assert not any(host.done.values())
+    assert settle(monkeypatch, AWAY, WHOLE, repository=BOTH).done["jobs: stanza dev"]
+
+
+@pytest.mark.parametrize("acted", [True, False])
+def test_a_recovery_ends_with_a_backup_and_its_token_is_spent(monkeypatch: pytest.MonkeyPatch, acted: bool) -> None:
+    """PLAT-36: an order acts once; the backup is of the new timeline, and comes before the token is written down."""
+    spent = "/var/lib/pgbackrest/recoveries/again"
+    present = ("/run/keel-alerts.json", *([spent] if acted else []))
+    host = settle(monkeypatch, WHOLE, present=present, recovery=Recovery(token="again"))
+    assert host.done["jobs: recovery again is done"] == ([] if acted else [f"{JOB} full", f"date -u +%FT%TZ > {spent}"])
+
+
+def test_the_answer_of_a_repository_is_read() -> None:
+    """An error of pgBackRest's is an empty answer, which asks for a stanza."""
+    fact = jobs.Stanza()
+    assert fact.command("ask") == "ask || true"
+    assert fact.process(['[{"db": [1],', '"backup": []}, {}]']) == {"db": [1], "backup": []}
+    assert fact.process([]) == fact.default() == {}
+
+
+def test_when_each_job_is_due() -> None:
+    """PLAT-45: the alerts know what cron knows; what is off is never late."""
+    daily = {"full": "0 2 * * *", "dumps": "0 2 * * *"}
+    first, second = written(BOTH)
+    assert jobs._times(Schedule(), [first]) == daily | {"incremental": "0 8,14,20 * * *", "drill": "0 4 * * 0"}
+    off = Schedule(differential="0 3 * * 1", incremental="off", drill="off")
+    assert jobs._times(off, [first, second]) == daily | {"differential": "0 3 * * 1", "full-second": "0 2 * * *"}
+
+
+def test_what_a_drill_expects_of_a_product() -> None:
+    """PLAT-35: its newest revision, its extensions, and the tables of its users' rows, each in order."""
+    facts = jobs._facts(target(ROLES["jobs"], "ops1", manifest_of("dev")))
+    assert list(facts) == ["ai_assistant", "bacopilot", "componentforge", "jeex_idea", "ruleiq"]
+    ruleiq = facts["ruleiq"]
+    assert ruleiq["head"] == revisions("ruleiq")[-1]
+    assert ruleiq["extensions"] == ["pg_stat_statements", "pg_trgm"]
+    assert ruleiq["tenants"] == sorted(ruleiq["tenants"]) and {"users", "evidence_items"} <= set(ruleiq["tenants"])
+    assert facts["ai_assistant"]["tenants"] == []
+    text = json.dumps(facts)
+    assert text == json.dumps(jobs._facts(target(ROLES["jobs"], "ops1", manifest_of("dev"))))
+
+
+@pytest.mark.parametrize("copying", [True, False])
+def test_a_second_repository_that_was_taken_out_leaves_no_key_behind(
+    monkeypatch: pytest.MonkeyPatch, copying: bool
+) -> None:
+    """JEEX-30: copying ends first; what the store holds stays."""
+    host = Host(Present=copying)
+    monkeypatch.setattr(pgbackrest, "host", host)
+    monkeypatch.setattr(pgbackrest, "perform", host.perform)
+    role = ROLES["pgbackrest"]
+    role.activate(target(role, "ops1", manifest_of("dev")), frozenset())
+    assert host.questions == [("Present", {"path": "/etc/systemd/system/keel-copy-archive.timer"})]
+    commands = host.done["pgbackrest: no second repository any more"]
+    if copying:
+        stop, keys, units = commands
+        assert stop.startswith(
+            "systemctl disable --now keel-copy-archive.timer; systemctl stop keel-copy-archive.service"
+        )
+        assert {"/etc/pgbackrest/second.conf", "/etc/pgbackrest/second-ca.crt"} <= set(keys.split())
+        assert units.endswith("systemctl daemon-reload") and "/etc/systemd/system/keel-copy-archive.service" in units
+    else:
+        assert commands == []
+
+
+@pytest.mark.parametrize(("host", "settings"), [("ops1", BOTH), ("db1", Repository()), ("db1", BOTH)])
+def test_elsewhere_nothing_is_asked(monkeypatch: pytest.MonkeyPatch, host: str, settings: Repository) -> None:
+    """Where it is copied, and on hosts that never copy: a host that answers no fact."""
+    monkeypatch.setattr(pgbackrest, "host", Host())
+    role = ROLES["pgbackrest"]
+    role.activate(target(role, host, manifest_of("dev").model_copy(update={"repository": settings})), frozenset())
