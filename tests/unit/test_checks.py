@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -90,14 +89,25 @@ def test_the_names_are_pytests() -> None:
     assert [name for name in checks.implied(manifest("ci")) if "replicas" in name] == []
 
 
-def suite(report: dict[str, Any]) -> Any:
-    """In place of pytest: writes what a run of it reported."""
+def suite(*reports: dict[str, list[str]]) -> Any:
+    """In place of pytest's processes: each writes what it reported."""
+    left = list(reports)
 
-    def run(command: list[str], env: dict[str, str], **_: Any) -> subprocess.CompletedProcess[str]:
-        Path(env["KEEL_REPORT"]).write_text(json.dumps(report))
-        return subprocess.CompletedProcess(command, 1 if report["failures"] else 0, "", "")
+    class Process:
+        returncode = 0
 
-    return run
+        def __init__(self, command: list[str], env: dict[str, str], **_: Any) -> None:
+            Path(env["KEEL_REPORT"]).write_text(json.dumps(left.pop(0)))
+
+        def communicate(self) -> tuple[str, None]:
+            return "", None
+
+    return Process
+
+
+def report(ran: list[str], *failures: str) -> dict[str, list[str]]:
+    """As tests/verify/report.py writes it."""
+    return {"ran": ran, "failures": list(failures)}
 
 
 @pytest.mark.parametrize("lost", ["test_rls.", "test_hosts.test_units[db2]"], ids=["a file", "a check"])
@@ -107,7 +117,7 @@ def test_a_check_that_does_not_run_fails_the_verification(
     """PLAT-49: all that ran passed, and the verification fails: it names the checks that did not run."""
     implied = checks.implied(session.manifest)
     ran = [name for name in implied if not name.startswith(lost)]
-    monkeypatch.setattr("ops.verification.subprocess.run", suite({"ran": ran, "failures": []}))
+    monkeypatch.setattr("ops.verification.subprocess.Popen", suite(report(ran[:9]), report(ran[9:]), report(ran[:9])))
     result = verification.run(session)
     part = verification.run(session, "tests/verify/test_tls.py")
     assert str(result) == f"{len(ran)} of {len(implied)} checks ran, 1 failed"
@@ -122,9 +132,9 @@ def test_the_step_says_how_many_ran_and_fails(monkeypatch: pytest.MonkeyPatch, s
     implied = checks.implied(session.manifest)
     said: list[str] = []
     monkeypatch.setattr(verification, "_await_archive_attempt", lambda session: None)
-    monkeypatch.setattr("ops.verification.subprocess.run", suite({"ran": implied, "failures": []}))
+    ran = report(implied[:9]), report(implied[9:]), report(implied[1:9]), report(implied[9:], "x: RIQ-03: y")
+    monkeypatch.setattr("ops.verification.subprocess.Popen", suite(*ran))
     verification.apply(session, {}, said.append)
-    monkeypatch.setattr("ops.verification.subprocess.run", suite({"ran": implied[1:], "failures": ["x: RIQ-03: y"]}))
     with pytest.raises(verification.VerificationFailed, match=r" checks ran, 2 failed, requirements PLAT-49, RIQ-03\n"):
         verification.apply(session, {}, said.append)
     total = len(implied)

@@ -20,7 +20,8 @@ from environment.manifest import Endpoints, HostEntry, Manifest
 from environment.products import Product
 from environment.types import Group
 from ops.checks import EACH, ONLY_WITH, title
-from ops.session import Session, Superuser, adopt
+from ops.session import Session, adopt
+from tests.verify.databases import Databases
 from tests.verify.look import Look
 from tests.verify.pooler import Pooler
 from tests.verify.report import Report
@@ -104,10 +105,10 @@ def tunnels(session: Session) -> Iterator[Tunnels]:
 
 
 @pytest.fixture(scope="session")
-def superuser(session: Session) -> Iterator[Superuser]:
+def superuser(session: Session) -> Iterator[Databases]:
     """Connections as postgres to the primary."""
-    with session.superuser() as opened:
-        yield opened
+    with session.superuser() as opened, closing(Databases(opened)) as databases:
+        yield databases
 
 
 @pytest.fixture(scope="session")

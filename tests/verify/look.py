@@ -73,6 +73,8 @@ class ServerFacts(Model):
     """The same without, in each setting's own unit."""
     sources: dict[str, str]
     pending_restart: list[str]
+    by_hand: list[str]
+    """Settings of ALTER SYSTEM."""
     log_file: str | None
     hba: list[Rule]
     standbys: list[Standby]

@@ -7,6 +7,7 @@ select json_build_object(
     'numbers', (select json_object_agg(name, setting) from pg_settings where vartype in ('integer', 'real')),
     'sources', (select json_object_agg(name, source) from pg_settings),
     'pending_restart', (select coalesce(json_agg(name), '[]') from pg_settings where pending_restart),
+    'by_hand', (select coalesce(json_agg(name), '[]') from pg_file_settings where sourcefile ~ 'auto.conf$'),
     'log_file', pg_current_logfile(),
     'hba', (
         select coalesce(json_agg(json_build_object(

@@ -8,9 +8,9 @@ import shlex
 from environment.manifest import HostEntry, Manifest
 from environment.repositories import Repository, written
 from environment.types import Group
-from ops.session import Superuser
 from roles import paths
 from tests.verify import expect
+from tests.verify.databases import Databases
 from tests.verify.look import Look
 
 
@@ -20,7 +20,7 @@ def info(look: Look, manifest: Manifest, host: HostEntry, repository: Repository
     return dict(json.loads(said)[0])
 
 
-def test_archiving(superuser: Superuser) -> None:
+def test_archiving(superuser: Databases) -> None:
     """PLAT-04, ADA-24, ADA-25: WAL is archived, within a minute, and the last attempt did not fail."""
     with superuser.connect("postgres") as connection:
         row = connection.execute(

@@ -9,13 +9,13 @@ from db import catalogue, indexes, migrate, release
 from environment.manifest import Manifest, ProductEntry
 from environment.products import Product
 from environment.products import catalogue as checkout
-from ops.session import Superuser
 from tests.verify import expect
+from tests.verify.databases import Databases
 
 Url = Callable[[Product], str]
 
 
-def test_one_per_product(superuser: Superuser, manifest: Manifest) -> None:
+def test_one_per_product(superuser: Databases, manifest: Manifest) -> None:
     """PLAT-05: each product has a database of its own; beside them there are the cluster's, and parked products'.
 
     One that takes no connections was kept aside by a restore until a person drops it."""
@@ -27,7 +27,7 @@ def test_one_per_product(superuser: Superuser, manifest: Manifest) -> None:
     expect.exactly({name for (name,) in rows} - parked, ["postgres", *manifest.products], "database")
 
 
-def test_encoding(superuser: Superuser, listed: ProductEntry, manifest: Manifest) -> None:
+def test_encoding(superuser: Databases, listed: ProductEntry, manifest: Manifest) -> None:
     """PLAT-02: the database is UTF8, its collate and ctype are the environment's."""
     name, locale = listed.product.name, manifest.postgres.locale
     with superuser.connect("postgres") as connection:
@@ -36,7 +36,7 @@ def test_encoding(superuser: Superuser, listed: ProductEntry, manifest: Manifest
     assert row == ("UTF8", locale, locale), f"{name}: {row}"
 
 
-def test_extensions(superuser: Superuser, listed: ProductEntry) -> None:
+def test_extensions(superuser: Databases, listed: ProductEntry) -> None:
     """PLAT-06: exactly the declared extensions are installed, in the version the server brings."""
     name = listed.product.name
     with superuser.connect(name) as connection:
@@ -48,7 +48,7 @@ def test_extensions(superuser: Superuser, listed: ProductEntry) -> None:
     expect.nothing(f"{name}: {extension} is {has}, not {newest}" for extension, has, newest in rows if has != newest)
 
 
-def test_statistics_work(superuser: Superuser, listed: ProductEntry) -> None:
+def test_statistics_work(superuser: Databases, listed: ProductEntry) -> None:
     """PLAT-08: where pg_stat_statements is declared it answers, which it does only when preloaded (Q-08)."""
     if "pg_stat_statements" in listed.product.extensions:
         with superuser.connect(listed.product.name) as connection:
@@ -75,20 +75,20 @@ def test_schema_is_the_models(product: ProductEntry, direct: Url) -> None:
     expect.nothing(f"{product.product.name}: {line}" for line in found)
 
 
-def test_catalogue(product: ProductEntry, superuser: Superuser) -> None:
+def test_catalogue(product: ProductEntry, superuser: Databases) -> None:
     """PLAT-13, PLAT-14: every table, column, default, constraint, index, policy, function and grant is as recorded."""
     with superuser.connect(product.product.name) as connection:
         found = catalogue.differences(catalogue.recorded(product.product), catalogue.read(connection))
     expect.nothing(f"{product.product.name}: {line}" for line in found)
 
 
-def test_indexes_are_valid(listed: ProductEntry, superuser: Superuser) -> None:
+def test_indexes_are_valid(listed: ProductEntry, superuser: Databases) -> None:
     """PLAT-14: no index is INVALID after a concurrent build that did not end."""
     with superuser.connect(listed.product.name) as connection:
         expect.nothing(f"{listed.product.name}: {line}" for line in indexes.invalid_indexes(connection))
 
 
-def test_release(listed: ProductEntry, superuser: Superuser, manifest: Manifest) -> None:
+def test_release(listed: ProductEntry, superuser: Databases, manifest: Manifest) -> None:
     """RIQ-26: where data is guarded no column has a truncated name."""
     with superuser.connect(listed.product.name) as connection:
         found = release.truncated(listed.product, connection)
@@ -110,7 +110,7 @@ where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and a.
 # tgtype: 1 for each row, 2 before, 16 update.
 
 
-def test_updated_at(superuser: Superuser, product: ProductEntry) -> None:
+def test_updated_at(superuser: Databases, product: ProductEntry) -> None:
     """PLAT-12: every table with updated_at has a trigger before update that maintains it."""
     with superuser.connect(product.product.name) as connection:
         rows = connection.execute(UNTOUCHED).fetchall()

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import csv
 import shlex
+from functools import cache
 
 import psycopg
 import pytest
 
 from environment.manifest import HostEntry, Manifest, ProductEntry
 from environment.types import Group, Kind
-from ops.session import Superuser
 from tests.verify import expect
+from tests.verify.databases import Databases
 from tests.verify.look import Look
 from tests.verify.pooler import Pooler
 
 USERS = "/etc/pgbouncer/userlist.txt"
 
 
+@cache
 def console(look: Look, edge: HostEntry, command: str) -> list[dict[str, str]]:
-    """Rows of a command of PgBouncer's console, reached as its own user over its socket."""
+    """Rows of a command of PgBouncer's console, reached as its own user over its socket; asked once per run."""
     port = look.session.manifest.ports.pgbouncer
     psql = f"psql -X --csv -h /run/pgbouncer -p {port} -U postgres pgbouncer -c {shlex.quote(command)}"
     return list(csv.DictReader(look.shell(edge, f"runuser -u postgres -- {psql}").splitlines()))
@@ -88,7 +90,7 @@ def test_prepared_statements_are_tracked(edge: HostEntry, config: dict[str, str]
     expect.same(config, {"max_prepared_statements": str(manifest.pgbouncer.max_prepared_statements)}, edge.name)
 
 
-def test_budget(look: Look, manifest: Manifest, superuser: Superuser) -> None:
+def test_budget(look: Look, manifest: Manifest, superuser: Databases) -> None:
     """PLAT-20: the servers' connections of all edges and the direct reserve fit into what the primary takes."""
     pools = {
         f"{edge.name}: {row['name']}": int(row["max_connections"])
@@ -123,7 +125,7 @@ def test_tls_both_ways(
     config: dict[str, str],
     pooler: Pooler,
     manifest: Manifest,
-    superuser: Superuser,
+    superuser: Databases,
     product: ProductEntry,
 ) -> None:
     """PLAT-22: TLS to the server, its name verified, and from clients; outside dev from all of them."""

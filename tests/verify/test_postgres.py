@@ -8,8 +8,8 @@ import shlex
 from environment.manifest import HostEntry, Manifest
 from environment.types import Kind
 from ops.checks import Function
-from ops.session import Superuser
 from tests.verify import expect
+from tests.verify.databases import Databases
 from tests.verify.look import Look
 
 LOGS = "/var/log/postgresql"
@@ -160,10 +160,7 @@ def test_checksums(server: HostEntry, look: Look) -> None:
 def test_nothing_set_by_hand(server: HostEntry, look: Look) -> None:
     """PLAT-03: no setting comes from ALTER SYSTEM, and none waits for a restart to become effective."""
     facts = look.server(server)
-    by_hand = look.shell(
-        server, "psql -U postgres -XAtqc \"select name from pg_file_settings where sourcefile ~ 'auto.conf$'\""
-    )
-    expect.nothing(f"{server.name}: {name} is in postgresql.auto.conf" for name in by_hand.split())
+    expect.nothing(f"{server.name}: {name} is in postgresql.auto.conf" for name in facts.by_hand)
     expect.nothing(f"{server.name}: {name} waits for a restart" for name in facts.pending_restart)
 
 
@@ -191,7 +188,7 @@ def test_access_rules(server: HostEntry, look: Look, manifest: Manifest) -> None
     expect.nothing(problems)
 
 
-def test_uuids(superuser: Superuser, manifest: Manifest, uuid: Function) -> None:
+def test_uuids(superuser: Databases, manifest: Manifest, uuid: Function) -> None:
     """JEEX-01: the server makes UUIDs of version 7 itself, built in from 18 on, and of version 4."""
     for name in manifest.products if manifest.release.postgres < 18 else ["postgres"]:
         with superuser.connect(name) as connection:

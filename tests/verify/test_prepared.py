@@ -10,6 +10,7 @@ from tests.verify.pooler import Pooler
 
 STATEMENT = "select pg_backend_pid(), "
 ROUNDS = 5
+"""Until a second server connection is met."""
 
 
 def test_psycopg(pooler: Pooler, product: ProductEntry) -> None:
@@ -23,6 +24,8 @@ def test_psycopg(pooler: Pooler, product: ProductEntry) -> None:
             client.commit()
             assert row and row[1] == number
             met.add(row[0])
+            if len(met) > 1:
+                break
             # Somebody else takes the server connection just used, and keeps it.
             stack.enter_context(pooler.connect(role, database)).execute("select 1")
         prepared = client.execute("select name from pg_prepared_statements").fetchall()
@@ -46,6 +49,8 @@ async def _meet(pooler: Pooler, role: str, database: str) -> set[int]:
             row = await statement.fetchrow(number)
             assert row and row[1] == number
             met.add(row[0])
+            if len(met) > 1:
+                break
             other = await pooler.connect_async(role, database)
             stack.push_async_callback(other.close)
             await other.execute("begin; select 1")

@@ -15,11 +15,12 @@ import pytest
 from environment.manifest import ProductEntry
 from environment.products import Product
 from ops.checks import Access
-from ops.session import Session, Superuser
+from ops.session import Session
 from tests.rls import matrix
 from tests.rls.rows import rows
 from tests.rls.tenants import Tenants, tenants
 from tests.verify import expect
+from tests.verify.databases import Databases
 from tests.verify.pooler import Pooler
 
 
@@ -45,7 +46,7 @@ def two(access: Tenants) -> Iterator[Tenants]:
         yield access
 
 
-def test_enabled_and_forced(tenanted: ProductEntry, superuser: Superuser) -> None:
+def test_enabled_and_forced(tenanted: ProductEntry, superuser: Databases) -> None:
     """PLAT-15: row-level security is enabled and forced on every table of users' rows, with policies for every command."""
     product = tenanted.product
     with superuser.connect(product.name) as connection:
@@ -90,7 +91,7 @@ def test_log_in_before_the_identity_is_known(two: Tenants) -> None:
     assert two.connection.execute("select * from auth.user_by_email('nobody@keel.invalid')").fetchall() == []
 
 
-def test_workers(tenanted: ProductEntry, superuser: Superuser) -> None:
+def test_workers(tenanted: ProductEntry, superuser: Databases) -> None:
     """RIQ-03: background workers read the rows of all users and change none without an identity."""
     product = tenanted.product
     if product.worker_role:

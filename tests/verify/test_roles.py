@@ -13,9 +13,10 @@ from db import migrate, scram
 from db.spec import ADMIN, BACKUP, MONITOR, PGBOUNCER
 from environment.manifest import Manifest, ProductEntry
 from environment.products import Product, catalogue
-from ops.session import Session, Superuser
+from ops.session import Session
 from roles.postgres.names import REPLICATION, REWIND
 from tests.verify import expect
+from tests.verify.databases import Databases
 from tests.verify.pooler import Pooler
 
 Row = dict[str, Any]
@@ -23,7 +24,7 @@ OFF = {"rolsuper": False, "rolcreatedb": False, "rolcreaterole": False, "rolrepl
 
 
 @pytest.fixture(scope="module")
-def roles(superuser: Superuser) -> dict[str, Row]:
+def roles(superuser: Databases) -> dict[str, Row]:
     """Every role but PostgreSQL's own, as pg_authid has it."""
     with superuser.connect("postgres") as connection, connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute("select * from pg_authid where rolname !~ '^pg_'").fetchall()
@@ -31,7 +32,7 @@ def roles(superuser: Superuser) -> dict[str, Row]:
 
 
 @pytest.fixture
-def database(superuser: Superuser, product: ProductEntry) -> Iterator[psycopg.Connection[Any]]:
+def database(superuser: Databases, product: ProductEntry) -> Iterator[psycopg.Connection[Any]]:
     """The product's database as superuser, in a transaction that is rolled back."""
     with superuser.connect(product.product.name) as connection:
         yield connection
@@ -65,7 +66,7 @@ def test_operational_roles(roles: dict[str, Row], manifest: Manifest) -> None:
         expect.same(roles[name], {**attributes, "rolcanlogin": True}, name)
 
 
-def test_monitoring_reads_statistics(superuser: Superuser) -> None:
+def test_monitoring_reads_statistics(superuser: Databases) -> None:
     """PLAT-09: the monitoring role is a member of pg_monitor, the backup role too, which also reads all data."""
     with superuser.connect("postgres") as connection:
         row = connection.execute(
@@ -125,7 +126,7 @@ def test_connect(product: ProductEntry, database: psycopg.Connection[Any]) -> No
     expect.nothing(f"PUBLIC has a privilege on {name}" for name in names(database, public))
 
 
-def test_jeex_user(jeex_idea: Product, superuser: Superuser, roles: dict[str, Row]) -> None:
+def test_jeex_user(jeex_idea: Product, superuser: Databases, roles: dict[str, Row]) -> None:
     """JEEX-06: jeex_user has limited privileges on jeex_idea only; administration is another role."""
     assert jeex_idea.app_role == "jeex_user"
     with superuser.connect("jeex_idea") as connection:
@@ -184,7 +185,7 @@ def test_timeouts(product: ProductEntry, pooler: Pooler) -> None:
     assert row == (product.product.statement_timeout,), f"{product.product.app_role}: statement_timeout is {row}"
 
 
-def test_migrations_take_their_time(product: ProductEntry, superuser: Superuser) -> None:
+def test_migrations_take_their_time(product: ProductEntry, superuser: Databases) -> None:
     """ADA-02: the limit is the application's alone: migrator, administration and backup have none (X-12)."""
     with superuser.connect("postgres") as connection:
         rows = connection.execute(

@@ -31,7 +31,8 @@ class Tunnels:
         return self._open[host.name, port]
 
     def _forward(self, host: HostEntry, port: int) -> int:
-        self.session.run(host.name, "true")  # the master connection that carries the tunnel
+        if host.name not in {name for name, _ in self._open}:
+            self.session.run(host.name, "true")  # the master connection that carries the tunnels
         with socket.socket() as probe:
             probe.bind((LOOPBACK, 0))
             local = int(probe.getsockname()[1])
