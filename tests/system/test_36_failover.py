@@ -42,15 +42,32 @@ def unheard(dev: Ephemeral, replica: str, primary: HostEntry) -> Iterator[None]:
         subprocess.run((*within, "-D", *rule), check=True)
 
 
-@pytest.mark.family("crash", "roles/postgres/", "roles/haproxy/", "roles/pgbouncer/", "roles/etcd/")
+@contextmanager
+def while_a_client_writes(dev: Ephemeral, session: Session) -> Iterator[Writer]:
+    """A client writes throughout the block, and goes on after the crash in it. In the end the cluster is whole, no acknowledged
+    write is missing, and no pause was longer than the lease and SLACK."""
+    with Writer(session.manifest, session.roots) as writer:
+        writer.await_rows(50)
+        yield writer
+        await_whole(session)
+        writer.await_rows(50, since=datetime.now(UTC))
+    lost = set(writer.acknowledged) - written(session)
+    forget_writes(session)
+    assert lost == set()
+    assert writer.longest_pause() < dev.environment.settings.patroni.ttl + SLACK
+
+
+CONCERNS = ("roles/postgres/", "roles/haproxy/", "roles/pgbouncer/", "roles/etcd/")
+
+
+@pytest.mark.family("crash", *CONCERNS)
 def test_a_host_dies_with_the_primary(dev: Ephemeral) -> None:
     """JEEX-31, JEEX-32, BAC-37, PLAT-37: the replica leads within the lease; no acknowledged write is lost; the old primary,
     which wrote WAL that nobody received, is rewound and streams."""
     with dev.session() as session:
         leader = session.leader()
         (replica,) = [host.name for host in session.manifest.carrying(Group.POSTGRES) if host.name != leader.name]
-        with Writer(session.manifest, session.roots) as writer:
-            writer.await_rows(50)
+        with while_a_client_writes(dev, session) as writer:
             with unheard(dev, replica, leader):
                 # Less than maximum_lag_on_failover, and not waiting for the replica.
                 alone = "select pg_logical_emit_message(false, 'keel', repeat('x', 300000))"
@@ -60,27 +77,29 @@ def test_a_host_dies_with_the_primary(dev: Ephemeral) -> None:
             writer.await_rows(50, since=killed)
             assert session.leader().name == replica
             docker("start", dev.container(leader.name))
-            await_whole(session)
         journal = session.run(leader.name, "journalctl -b -u patroni.service -o cat --no-pager")
         assert "running pg_rewind from" in journal, journal[-3000:]
-        lost = set(writer.acknowledged) - written(session)
-        forget_writes(session)
-    assert lost == set()
-    assert writer.longest_pause() < dev.environment.settings.patroni.ttl + SLACK
 
 
-@pytest.mark.family("crash", "roles/postgres/", "roles/haproxy/", "roles/pgbouncer/", "roles/etcd/")
-def test_the_postmaster_is_killed(dev: Ephemeral) -> None:
-    """JEEX-31, PLAT-37: the server is up again, here or on the other host, before the lease would have ended."""
+@pytest.mark.family("crash", *CONCERNS)
+def test_a_host_freezes_with_the_primary(dev: Ephemeral) -> None:
+    """JEEX-31, PLAT-37: its kernel still answers, so only the proxy's checks end its sessions; awake again it leads no more."""
     with dev.session() as session:
         leader = session.leader().name
-        with Writer(session.manifest, session.roots) as writer:
-            writer.await_rows(50)
-            session.run(leader, "kill -9 $(head -1 /var/lib/postgresql/*/main/postmaster.pid)")
-            killed = datetime.now(UTC)
-            writer.await_rows(50, since=killed)
-            await_whole(session)
-        lost = set(writer.acknowledged) - written(session)
-        forget_writes(session)
-    assert lost == set()
-    assert writer.longest_pause() < dev.environment.settings.patroni.ttl + SLACK
+        with while_a_client_writes(dev, session) as writer:
+            docker("pause", dev.container(leader))
+            frozen = datetime.now(UTC)
+            try:
+                writer.await_rows(50, since=frozen)
+                led = session.leader().name
+            finally:
+                docker("unpause", dev.container(leader))
+        assert session.leader().name == led != leader
+
+
+@pytest.mark.family("crash", *CONCERNS)
+def test_the_postmaster_is_killed(dev: Ephemeral) -> None:
+    """JEEX-31, PLAT-37: the server is up again, here or on the other host, before the lease would have ended."""
+    with dev.session() as session, while_a_client_writes(dev, session) as writer:
+        session.run(session.leader().name, "kill -9 $(head -1 /var/lib/postgresql/*/main/postmaster.pid)")
+        writer.await_rows(50, since=datetime.now(UTC))
