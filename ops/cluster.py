@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any
 
+from environment.manifest import Manifest
 from environment.types import Group
 from ops.session import Session, Unreachable
 
@@ -38,40 +39,45 @@ class Member:
         return self.state in ("running", "streaming") or (self.delay > 0 and self.state == "in archive recovery")
 
 
-def patroni(session: Session, host: str, path: str, data: dict[str, Any] | None = None) -> str:
-    """What Patroni on ``host`` answers at ``path``; with ``data`` it is a POST. Raises as Session.run does."""
-    address, port = session.manifest.host(host).address, session.manifest.ports.patroni
+def patroni_command(manifest: Manifest, host: str, path: str, data: dict[str, Any] | None = None) -> str:
+    """Shell that asks Patroni on ``host`` for ``path``; with ``data`` it is a POST."""
+    address, port = manifest.host(host).address, manifest.ports.patroni
     tls = CERTIFICATES["postgres"]
     # Patroni opens its listener anew when its certificate changed: a question is asked again, a command is not.
     again = "--retry 3 --retry-all-errors --retry-delay 1" if data is None else ""
     post = f"-X POST -d '{json.dumps(data)}'" if data is not None else ""
-    return session.run(
-        host,
-        f"curl -sS {again} --max-time 60 --cacert {CA} --cert {tls}/cert.pem --key {tls}/key.pem {post} https://{address}:{port}{path}",
-        timeout=70,
-    )
+    return f"curl -sS {again} --max-time 60 --cacert {CA} --cert {tls}/cert.pem --key {tls}/key.pem {post} https://{address}:{port}{path}"
+
+
+def patroni(session: Session, host: str, path: str, data: dict[str, Any] | None = None) -> str:
+    """What Patroni on ``host`` answers at ``path``; with ``data`` it is a POST. Raises as Session.run does."""
+    return session.run(host, patroni_command(session.manifest, host, path, data), timeout=70)
 
 
 def members(session: Session) -> list[Member]:
     """Every PostgreSQL server, from the first member that answers; empty when none does."""
     for host in session.manifest.carrying(Group.POSTGRES):
         try:
-            answer = json.loads(patroni(session, host.name, "/cluster"))
+            return members_of(session.manifest, patroni(session, host.name, "/cluster"))
         except (Unreachable, subprocess.SubprocessError, json.JSONDecodeError):
             continue
-        return [
-            Member(
-                name=item["name"],
-                role=item["role"],
-                state=item["state"],
-                timeline=item.get("timeline"),
-                lag=item["lag"] if isinstance(item.get("lag"), int) else None,
-                pending_restart=bool(item.get("pending_restart")),
-                delay=session.manifest.postgres.apply_delay.get(item["name"], 0),
-            )
-            for item in answer["members"]
-        ]
     return []
+
+
+def members_of(manifest: Manifest, cluster: str) -> list[Member]:
+    """Every PostgreSQL server of Patroni's answer at /cluster. Raises JSONDecodeError."""
+    return [
+        Member(
+            name=item["name"],
+            role=item["role"],
+            state=item["state"],
+            timeline=item.get("timeline"),
+            lag=item["lag"] if isinstance(item.get("lag"), int) else None,
+            pending_restart=bool(item.get("pending_restart")),
+            delay=manifest.postgres.apply_delay.get(item["name"], 0),
+        )
+        for item in json.loads(cluster)["members"]
+    ]
 
 
 def etcd_health(session: Session) -> dict[str, bool]:
@@ -80,14 +86,18 @@ def etcd_health(session: Session) -> dict[str, bool]:
 
 
 def _etcd_well(session: Session, host: str) -> bool:
-    address, port = session.manifest.host(host).address, session.manifest.ports.etcd_client
-    tls = CERTIFICATES["etcd"]
-    command = (
-        f"etcdctl --endpoints=https://{address}:{port} --cacert={CA} --cert={tls}/cert.pem --key={tls}/key.pem "
-        "--command-timeout=5s endpoint health"
-    )
     try:
-        session.run(host, command, timeout=20)
+        session.run(host, etcd_command(session.manifest, host), timeout=20)
     except (Unreachable, subprocess.SubprocessError):
         return False
     return True
+
+
+def etcd_command(manifest: Manifest, host: str) -> str:
+    """Shell that succeeds where the etcd member on ``host`` answers with a leader."""
+    address, port = manifest.host(host).address, manifest.ports.etcd_client
+    tls = CERTIFICATES["etcd"]
+    return (
+        f"etcdctl --endpoints=https://{address}:{port} --cacert={CA} --cert={tls}/cert.pem --key={tls}/key.pem "
+        "--command-timeout=5s endpoint health"
+    )

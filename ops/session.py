@@ -185,11 +185,16 @@ def open_session(manifest: Manifest, roots: Roots) -> Iterator[Session]:
         _write(session.ca, ca_certificate(roots))
         yield session
     finally:
-        for host in manifest.hosts:
-            if (folder / f"mux-{host.name}").exists():
-                subprocess.run(
-                    ["ssh", "-F", str(session.ssh_config), "-O", "exit", host.name], capture_output=True, check=False
-                )
+        ending = [
+            subprocess.Popen(
+                ["ssh", "-F", str(session.ssh_config), "-O", "exit", host.name],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )
+            for host in manifest.hosts
+            if (folder / f"mux-{host.name}").exists()
+        ]  # fmt: skip
+        for process in ending:
+            process.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 

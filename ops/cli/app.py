@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from ops.cli.adopt import adopt
-from ops.cli.backup import app as backup
-from ops.cli.clone import clone
 from ops.cli.console import UNREADABLE, explained, tell_error
-from ops.cli.converge import converge
-from ops.cli.db import app as db
-from ops.cli.doctor import doctor
-from ops.cli.drift import drift
-from ops.cli.drill import drill
-from ops.cli.env import env
-from ops.cli.escrow import app as escrow
-from ops.cli.psql import psql
-from ops.cli.restore import restore
-from ops.cli.status import status
-from ops.cli.verify import verify
+
+COMMANDS = (
+    "status", "restore", "clone", "drill", "doctor", "psql", "verify", "converge", "drift", "adopt", "env",
+    "backup", "db", "escrow",
+)  # fmt: skip
+"""In the order in which the help lists them. Each is a module of this package that holds a function of its name, or a
+group of commands as `app`."""
 
 
 class Keel(TyperGroup):
-    """Errors that Keel understands end with one sentence; any other keeps its traceback."""
+    """Imports only the command that is asked for. Errors that Keel understands end with one sentence; any other keeps
+    its traceback."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands: dict[str, Any] = dict.fromkeys(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - typer's signature
+        """The command ``cmd_name``, None where there is none."""
+        if cmd_name not in self.commands:
+            return None
+        module, holder = import_module(f"ops.cli.{cmd_name}"), typer.Typer()
+        if hasattr(module, "app"):
+            holder.add_typer(module.app, name=cmd_name)
+        else:
+            holder.command(cmd_name)(getattr(module, cmd_name))
+        return typer.main.get_group(holder).commands[cmd_name]
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -52,10 +62,3 @@ def keel(
     """
     # Commands read the same variable, so that --env may stand before or after the command.
     os.environ["ENV"] = environment
-
-
-for command in (status, restore, clone, drill, doctor, psql, verify, converge, drift, adopt, env):
-    app.command()(command)
-app.add_typer(backup, name="backup")
-app.add_typer(db, name="db")
-app.add_typer(escrow, name="escrow")

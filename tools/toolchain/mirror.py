@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 
 from .errors import Refused, Unreachable
 from .system import System
@@ -68,6 +67,8 @@ def release_file(system: System, archive: str, suite: str) -> str | None:
 
 def expired(release: str, now: float | None = None) -> bool:
     """Whether apt refuses this Release file as too old, as that of a mirror that is a frozen snapshot."""
+    from email.utils import parsedate_to_datetime  # slow to import, and not needed to find everything in place
+
     until = re.search(r"^Valid-Until: (.+)$", release, re.MULTILINE)
     return until is not None and parsedate_to_datetime(until[1]).timestamp() < (now or time.time())
 
