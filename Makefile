@@ -3,10 +3,12 @@ ENV ?= dev
 export ENV
 RUN := tools/run
 FAST := tools/run --no-docker
-# dev and ci are made to be remade: no question, no preview first. Elsewhere Pulumi shows what it will do and asks.
+# dev and ci are made to be remade: no question, no preview first, and no host is stopped before it is removed. Elsewhere
+# Pulumi shows what it will do and asks.
 ifneq (,$(filter dev ci,$(ENV)))
 UP_FLAGS ?= --yes --skip-preview
-DOWN_FLAGS ?= --yes
+DOWN_FLAGS ?= --yes --skip-preview
+DISCARD = $(if $(filter --yes,$(DOWN_FLAGS)),--discard)
 endif
 
 .DEFAULT_GOAL := help
@@ -28,8 +30,8 @@ preview:  ## what `make up` would change, drift on the hosts included
 	@$(RUN) pulumi preview -s $(ENV) --refresh
 
 down:  ## remove the environment (dev and ci with their data; elsewhere volumes are kept)
-	@$(RUN) python -m ops.recover $(ENV)
-	@$(RUN) pulumi destroy -s $(ENV) $(DOWN_FLAGS)
+	@$(RUN) python -m ops.recover $(ENV) $(DISCARD)
+	@$(FAST) pulumi destroy -s $(ENV) $(DOWN_FLAGS)
 
 shell:  ## a shell in which plain `pulumi`, `alembic`, `pytest` work
 	@$(RUN) python -m ops.recover $(ENV)

@@ -153,6 +153,14 @@ def test_what_the_environment_makes_is_called_by_it(dev: Program) -> None:
         assert container.inputs["restart"] == "unless-stopped"
 
 
+@pytest.mark.parametrize("name", ["dev", "ci", "kept"])
+def test_a_host_that_is_replaced_may_stop_its_services_first(name: str) -> None:
+    """What `make down` does to data that is thrown away never reaches a replacement: it stops systemd, and waits for it."""
+    for container in program_of(name).of("Container"):
+        stop = ("stopSignal", "stopTimeout", "destroyGraceSeconds")
+        assert [container.inputs[key] for key in stop] == ["SIGRTMIN+3", 60, 60]
+
+
 def test_containers_are_not_privileged(dev: Program) -> None:
     for container in dev.of("Container"):
         assert "privileged" not in container.inputs

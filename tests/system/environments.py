@@ -122,10 +122,11 @@ class Ephemeral:
         """Name of the container that is ``host``."""
         return f"keel-{self.name}-{host}"
 
-    def destroy(self) -> None:
-        """`pulumi destroy`, then the state and the files."""
-        self.recover()
-        self.pulumi("destroy", "--yes")
+    def destroy(self, *, hard: bool = True) -> None:
+        """What `make down` does to dev and ci, or a plain `pulumi destroy` where not ``hard``; then the state and the files go."""
+        options = ("--discard",) if hard else ()
+        self._run([sys.executable, "-m", "ops.recover", self.name, *options], check=True, timeout=120)
+        self.pulumi("destroy", "--yes", "--skip-preview")
         shutil.rmtree(self.project)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from environment.load import ROOT
 from ops import recover, stack
 
 
@@ -135,3 +136,70 @@ def test_stopped_containers_are_started_and_what_is_lost_is_forgotten(monkeypatc
     assert [resource["urn"] for resource in left] == ["urn::kept", "urn::a", "urn::b", "urn::ready"]
     assert left[1]["dependencies"] == ["urn::kept"]
     assert left[3]["propertyDependencies"] == {"container": [], "image": []}
+
+
+DISCARDED: list[dict[str, object]] = [
+    {"type": "docker:index/network:Network", "id": "n", "urn": "urn::n"},
+    {"type": "docker:index/volume:Volume", "id": "data", "urn": "urn::data"},
+    {"type": "docker:index/volume:Volume", "id": "lost", "urn": "urn::lost"},
+    {"type": "docker:index/container:Container", "id": "a", "urn": "urn::a", "dependencies": ["urn::data"]},
+    {"type": "docker:index/container:Container", "id": "b", "urn": "urn::b", "dependencies": ["urn::lost"]},
+    {"type": "step", "urn": "urn::ready", "id": "ready/a", "dependencies": ["urn::a"]},
+]
+"""What a state records of an environment."""
+
+
+@pytest.fixture
+def there(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """Docker has all of it but a lost volume, and one container that nobody recorded; the list gets what changes something."""
+    done: list[tuple[str, ...]] = []
+
+    def docker(*arguments: str) -> str:
+        if listed := {"ps": "a running\nb exited\nother running", "volume ls": "data", "network ls": "n"}.get(
+            " ".join(arguments[: 1 if arguments[0] == "ps" else 2])
+        ):
+            return listed
+        done.append(arguments)
+        return ""
+
+    monkeypatch.setattr(recover, "docker", docker)
+    monkeypatch.setattr(recover, "_remove_unrecorded", lambda *_: None)
+    monkeypatch.setattr(stack, "take", lambda _: [])
+    return done
+
+
+def test_what_is_thrown_away_is_removed_at_once_and_forgotten(
+    there: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One command for all containers, so that Docker removes them side by side; volumes and network when nothing uses them."""
+    pulumi = Pulumi({"deployment": {"resources": DISCARDED}})
+    monkeypatch.setattr(stack, "pulumi", pulumi)
+    recover.main("dev", discard=True)
+    assert there == [("rm", "-fv", "a", "b"), ("volume", "rm", "data"), ("network", "rm", "n")]
+    ready = {**DISCARDED[-1], "dependencies": []}
+    assert json.loads(pulumi.imported)["deployment"]["resources"] == [ready]
+
+
+@pytest.mark.parametrize("option", ["retainOnDelete", "protect"])
+def test_an_environment_that_keeps_something_is_never_discarded(
+    there: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    """Pulumi's state tells, whatever the stack is called and its file says now."""
+    kept = [{**resource, option: resource["urn"] == "urn::data"} for resource in DISCARDED]
+    monkeypatch.setattr(stack, "pulumi", Pulumi({"deployment": {"resources": kept}}))
+    recover.main("dev", discard=True)
+    assert there == [("start", "b")]
+
+
+@pytest.mark.parametrize("like", ["dev", "ci", "staging", "production"])
+@pytest.mark.parametrize("flags", [None, "--yes --skip-preview", ""])
+def test_only_a_destroy_without_a_question_discards(like: str, flags: str | None) -> None:
+    """Nothing is removed before the answer to a question, and nothing of staging or production by force."""
+    given = [] if flags is None else [f"DOWN_FLAGS={flags}"]
+    done = subprocess.run(
+        ["make", "-n", "down", f"ENV={like}", *given], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    first, second = (line.split() for line in done.stdout.splitlines())
+    assert ("--discard" in first) == (like in ("dev", "ci") and "--yes" in second)
+    assert first[1:5] == ["python", "-m", "ops.recover", like]
+    assert second[2:6] == ["pulumi", "destroy", "-s", like]
