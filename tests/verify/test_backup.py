@@ -6,7 +6,7 @@ import json
 import shlex
 
 from environment.manifest import HostEntry, Manifest
-from environment.repositories import Repository, written
+from environment.repositories import Place, Repository, written
 from environment.types import Group
 from roles import paths
 from tests.verify import expect
@@ -46,6 +46,18 @@ def test_a_backup_is_there(look: Look, manifest: Manifest, repository: Repositor
     assert any(made["type"] == "full" for made in backups), f"repository {repository.title}: no full backup"  # type: ignore[attr-defined]
     expect.nothing(f"{made['label']} holds damaged pages" for made in backups if made.get("error"))  # type: ignore[attr-defined]
     expect.same({"cipher": found["cipher"]}, {"cipher": "aes-256-cbc"}, f"repository {repository.title}")
+
+
+def test_retention(look: Look, manifest: Manifest, repository: Repository) -> None:
+    """PLAT-33, ADA-24: backups are kept for days, not for a number of them, and for as many as the environment says."""
+    settings = manifest.repository
+    days = (
+        settings.second.retention_days if settings.second and repository.place is Place.S3 else settings.retention_days
+    )
+    for option, value in (("retention-full-type", "time"), ("retention-full", str(days))):
+        asked = paths.pgbackrest(manifest, f"help expire repo{repository.number}-{option}")
+        found = look.shell(manifest.repository_host, f"{asked} | sed -n 's/^current: //p'").strip()
+        assert found == value, f"repository {repository.title}: {option} is {found or 'not set'}, not {value}"
 
 
 def test_database_hosts_reach_the_repository(server: HostEntry, look: Look, manifest: Manifest) -> None:

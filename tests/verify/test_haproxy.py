@@ -25,13 +25,16 @@ def ask(look: Look, edge: HostEntry, command: str) -> str:
     return look.shell(edge, f"python3 -c {shlex.quote(ASK)} {shlex.quote(command)}").removeprefix("# ").strip()
 
 
+def servers(look: Look, edge: HostEntry) -> list[dict[str, str]]:
+    """What HAProxy knows of each server in each of its two lists."""
+    rows = csv.DictReader(ask(look, edge, "show stat").splitlines())
+    return [row for row in rows if row["svname"] not in ("FRONTEND", "BACKEND")]
+
+
 def up(look: Look, edge: HostEntry, backend: str) -> set[str]:
     """The servers of a backend that HAProxy uses."""
-    rows = csv.DictReader(ask(look, edge, "show stat").splitlines())
-    return {
-        row["svname"] for row in rows
-        if row["pxname"] == backend and row["svname"] != "BACKEND" and row["status"].startswith("UP")
-    }  # fmt: skip
+    rows = servers(look, edge)
+    return {row["svname"] for row in rows if row["pxname"] == backend and row["status"].startswith("UP")}
 
 
 def test_follows_the_primary(edge: HostEntry, look: Look, manifest: Manifest) -> None:
@@ -47,3 +50,22 @@ def test_limits(edge: HostEntry, look: Look, manifest: Manifest) -> None:
     """PLAT-03: the running proxy takes as many connections as the environment says."""
     info = dict(line.split(": ", 1) for line in ask(look, edge, "show info").splitlines() if ": " in line)
     expect.same(info, {"Maxconn": str(manifest.haproxy.maxconn)}, edge.name)
+
+
+def test_health_checks(edge: HostEntry, look: Look, manifest: Manifest) -> None:
+    """PLAT-03, JEEX-20: every server is known in both lists by its address; Patroni is asked, as often as the environment says."""
+    settings, ports = manifest.haproxy, manifest.ports
+    wanted = {
+        f"{backend}/{host.name}": (f"{host.address}:{ports.postgres}", str(settings.fall), str(settings.rise))
+        for backend in ("primary", "replica")
+        for host in manifest.carrying(Group.POSTGRES)
+    }
+    rows = servers(look, edge)
+    found = {f"{row['pxname']}/{row['svname']}": (row["addr"], row["check_fall"], row["check_rise"]) for row in rows}
+    expect.same(found, wanted, edge.name)
+    # Layer 7: an answer of Patroni's decides, not that a port is open.
+    expect.nothing(
+        f"{edge.name}: {row['svname']} is checked by {row['check_status']}"
+        for row in rows
+        if row["status"].startswith("UP") and not row["check_status"].removeprefix("* ").startswith("L7")
+    )

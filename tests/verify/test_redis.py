@@ -86,6 +86,13 @@ def test_account_is_no_administrator(client: redis.Redis, manifest: Manifest) ->
         client.config_set("maxmemory", f"{manifest.redis.maxmemory}mb")
 
 
+@pytest.mark.parametrize("command", ["FLUSHALL", "FLUSHDB", "SORT"])
+def test_account_endangers_nothing(client: redis.Redis, command: str) -> None:
+    """PLAT-25: the application's account cannot empty the cache or hold it up. Where it could, this argument is an error."""
+    with pytest.raises(NoPermissionError):
+        client.execute_command(command, "NEVER")  # type: ignore[no-untyped-call]
+
+
 def test_plaintext_is_refused(session: Session, tunnels: Tunnels, cache: HostEntry) -> None:
     """PLAT-25: Redis speaks TLS only."""
     with socket.create_connection((LOOPBACK, tunnels.to(cache, session.manifest.ports.redis)), timeout=5) as plain:
