@@ -83,7 +83,7 @@ def jobs(
             yield Alert("job_failed", CRITICAL, f"the last {job} ended with exit status {code}", job)
     for job, time in sorted(schedule.items()):
         last = due(time, datetime.fromtimestamp(now, UTC) - GRACE)
-        if last and max(succeeded.get(job, 0), since) < last.timestamp():
+        if last and max(succeeded.get(job, since), since) < last.timestamp():
             yield Alert("job_late", CRITICAL, f"{job} was due {last:%F %H:%M} UTC and has not succeeded since", job)
 
 

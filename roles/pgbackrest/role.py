@@ -24,7 +24,8 @@ LOGS = "/var/log/pgbackrest"
 COPY = f"{paths.LIBRARY}/copy-archive"
 COPY_CONFIG = "/etc/pgbackrest/second.conf"
 COPY_SERVICE, COPY_TIMER = "keel-copy-archive.service", "keel-copy-archive.timer"
-COPY_UNITS = tuple(f"/etc/systemd/system/{unit}" for unit in (COPY_SERVICE, COPY_TIMER))
+COPY_UNITS = {f"/etc/systemd/system/{unit}": unit for unit in (COPY_SERVICE, COPY_TIMER)}
+"""Path → unit."""
 
 
 class Pgbackrest(Role):
@@ -71,13 +72,12 @@ class Pgbackrest(Role):
     def units(self, target: Target) -> tuple[Unit, ...]:
         ping = f"runuser -u postgres -- pgbackrest server-ping {target.host.address} >/dev/null 2>&1"
         server = (Unit(SERVER, restart=(UNIT, CONFIG), reload=(TLS, paths.CA), ready=ping),) if _peers(target) else ()
-        return (*server, Unit(COPY_TIMER, restart=COPY_UNITS)) if _copies(target) else server
+        return (*server, Unit(COPY_TIMER, restart=tuple(COPY_UNITS))) if _copies(target) else server
 
     def activate(self, target: Target, changed: frozenset[str]) -> None:
         if keeps(target) and not _copies(target):
-            perform(
-                "pgbackrest: no second repository any more", _forget_second, host.get_fact(Present, path=COPY_UNITS[1])
-            )
+            copying = host.get_fact(Present, path=f"/etc/systemd/system/{COPY_TIMER}")
+            perform("pgbackrest: no second repository any more", _forget_second, copying)
 
     def _private(self, path: str, template: str, target: Target, **values: object) -> File:
         """A file with keys in it."""
@@ -99,10 +99,7 @@ class Pgbackrest(Role):
             *authority,
             self._private(COPY_CONFIG, "second.conf.j2", target, settings=settings, options=reached(target, second, 1)),
             File(COPY, self.render("copy-archive", target, **values), mode="755"),
-            *(
-                File(path, self.render(unit, target, **values))
-                for path, unit in zip(COPY_UNITS, (COPY_SERVICE, COPY_TIMER), strict=True)
-            ),
+            *(File(path, self.render(unit, target, **values)) for path, unit in COPY_UNITS.items()),
         )
 
 

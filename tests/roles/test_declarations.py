@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args
 
@@ -104,6 +106,19 @@ def test_a_roles_folder_is_whole(name: str) -> None:
     unused = {path.name for path in folder.glob("templates/*") if path.name not in source} - units
     assert unused == set()
     assert entry(name).title
+
+
+def test_what_is_declared_cannot_be_changed_afterwards() -> None:
+    """Every host is compared with the same; what is found on one is all that grows."""
+    modules = [
+        import_module(f"roles.{path.relative_to(FOLDER).with_suffix('').as_posix().replace('/', '.')}")
+        for path in FOLDER.glob("*/*.py")
+    ]
+    found = {
+        kind for module in modules for kind in vars(module).values() if isinstance(kind, type) and is_dataclass(kind)
+    }
+    loose = {kind.__name__ for kind in found if not kind.__dataclass_params__.frozen}  # type: ignore[attr-defined]
+    assert loose == {"HostState"} and len(found) > 10
 
 
 def test_every_folder_is_a_role_and_every_role_has_a_stage() -> None:
