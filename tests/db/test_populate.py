@@ -102,7 +102,7 @@ def application(
 def test_queries_find_their_rows_by_their_indexes(
     server: Server, product: Product, application: "psycopg.Connection[Any]"
 ) -> None:
-    """BAC-44, RIQ-33, CF-35, ADA-42: each finds something for its tenant, and its plan has an index named for it."""
+    """BAC-44, RIQ-33, CF-35, ADA-42, PLAT-17: each finds something for its tenant, and its plan has an index named for it."""
     with server.connect(product.name, product.migrator_role) as migrator:
         given = {query: samples(migrator, query)[:20] for query in queries(product)}
     assert given, f"db/{product.name}/queries.yaml has no query"
@@ -123,6 +123,10 @@ def _wrong(
         application.commit()
     used = used_indexes(application, query, given[0])
     application.rollback()
+    (left,) = application.execute(b"select current_setting('app.current_user_id', true)").fetchone() or ("",)
+    application.rollback()
+    if left:
+        return "whom it ran for is still set after its transaction"
     if not found:
         return "no row for any of its parameters"
     return None if used & set(query.indexes) else f"the plan uses {sorted(used)}, none of {list(query.indexes)}"

@@ -43,7 +43,7 @@ BY_HAND = [
 def test_a_change_of_the_schema_is_seen(
     server: Server, product: Product, at_head: str, statement: str, expected: str
 ) -> None:
-    """JEEX-26, PLAT-14, PLAT-29: also what Alembic itself does not compare."""
+    """JEEX-26, PLAT-14, PLAT-29, BAC-28: also what Alembic itself does not compare."""
     engine = create_engine("postgresql+psycopg://", creator=lambda: server.connect(product.name), poolclass=NullPool)
     with engine.connect() as connection:
         connection.exec_driver_sql("SET LOCAL allow_system_table_mods = on")
