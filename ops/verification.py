@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,8 +83,7 @@ def observe(session: Session, inputs: dict[str, Any]) -> list[str]:
 def run(session: Session, *targets: str) -> Result:
     """Run the suite, or only ``targets`` of it (arguments of pytest). Of the whole suite no check may be missing."""
     wanted = implied(session.manifest)
-    files = [str(path) for path in sorted(SUITE.glob("test_*.py"))]
-    parts = [targets] if targets else [tuple(part) for n in range(PROCESSES) if (part := files[n::PROCESSES])]
+    parts = [targets] if targets else _parts(wanted)
     context = export(session)
     with tempfile.TemporaryDirectory(dir=session.folder) as folder:
         reports = [Path(folder, f"{number}.json") for number in range(len(parts))]
@@ -92,6 +92,15 @@ def run(session: Session, *targets: str) -> Result:
     ran = [name for report in found for name in report["ran"]]
     failures = [failure for report in found for failure in report["failures"]]
     return Result(ran, failures if targets else failures + missing(wanted, ran), len(wanted))
+
+
+def _parts(wanted: list[str]) -> list[tuple[str, ...]]:
+    """The suite's files for each process, with about as many checks for one as for the other."""
+    checks = Counter(name.partition(".")[0] for name in wanted)
+    parts: list[list[Path]] = [[] for _ in range(PROCESSES)]
+    for path in sorted(SUITE.glob("test_*.py"), key=lambda path: -checks[path.stem]):
+        min(parts, key=lambda part: sum(checks[each.stem] for each in part)).append(path)
+    return [tuple(map(str, part)) for part in parts if part]
 
 
 def _pytest(context: Path, report: Path, targets: tuple[str, ...]) -> subprocess.Popen[str]:

@@ -98,10 +98,9 @@ def look(session: Session) -> Iterator[Look]:
 
 
 @pytest.fixture(scope="session")
-def tunnels(session: Session) -> Iterator[Tunnels]:
+def tunnels(session: Session) -> Tunnels:
     """Ways to the services' addresses."""
-    with closing(Tunnels(session)) as opened:
-        yield opened
+    return Tunnels(session)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,6 @@ from environment.manifest import HostEntry
 from environment.types import Model
 from ops.session import Session
 from roles.kit.declare import Role, Target
-from roles.order import ROLES
 from tests.verify.shell import Shell
 
 Declared = TypeVar("Declared")
@@ -115,6 +114,8 @@ class Look:
 
     def roles(self, host: HostEntry) -> list[Role]:
         """The roles that ``host`` carries, in order."""
+        from roles.order import ROLES  # with pyinfra, which is slow to import; one process of the two does without
+
         return [role for role in ROLES.values() if role.runs_on(host)]
 
     def declared(self, host: HostEntry, what: Callable[[Role, Target], tuple[Declared, ...]]) -> list[Declared]:

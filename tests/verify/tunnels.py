@@ -6,7 +6,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 from environment.manifest import HostEntry
 from ops.session import Session
@@ -17,12 +17,11 @@ SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 
 
 class Tunnels:
-    """Local ports that lead through a host's SSH connection to a port of that host."""
+    """Local ports that lead through a host's SSH connection to a port of that host, for as long as the session is open."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self._open: dict[tuple[str, int], int] = {}
-        self._cleanup = ExitStack()
 
     def to(self, host: HostEntry, port: int) -> int:
         """The local port that leads to ``port`` at the address of ``host``."""
@@ -37,14 +36,10 @@ class Tunnels:
             probe.bind((LOOPBACK, 0))
             local = int(probe.getsockname()[1])
         forward = ["-L", f"{LOOPBACK}:{local}:{host.address}:{port}", host.name]
-        ssh = ["ssh", "-F", str(self.session.ssh_config), "-O"]
-        subprocess.run([*ssh, "forward", *forward], check=True, capture_output=True)
-        self._cleanup.callback(subprocess.run, [*ssh, "cancel", *forward], capture_output=True)
+        subprocess.run(
+            ["ssh", "-F", str(self.session.ssh_config), "-O", "forward", *forward], check=True, capture_output=True
+        )
         return local
-
-    def close(self) -> None:
-        """Take every tunnel away."""
-        self._cleanup.close()
 
     def handshake(self, host: HostEntry, port: int, name: str, *, postgres: bool = False) -> str:
         """TLS version of a connection to ``port`` whose certificate is of this authority and for ``name``.
