@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import signal
+import sys
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from environment.settings import Repository, SecondRepository
+from roles.jobs import alerts, continuity
 from roles.jobs.continuity import Hole, recorded
 from tests.roles.programs import calls, run, stand_in
 from tests.roles.targets import files
@@ -54,8 +60,6 @@ class Watched:
         (folder / "metrics").mkdir()
         for job in ("full", "dumps", "incremental"):
             self.ran(job, succeeded(job))
-        for name in ("alerts.py", "continuity.py"):
-            (folder / name).write_text(files("jobs")[f"/usr/local/lib/keel/{name}"].content)
         for name, script in (("logger", ""), ("systemd-run", ""), ("systemctl", "exit 3")):
             stand_in(folder, name, script)
         stand_in(folder, "runuser", 'shift 3; exec "$@"')
@@ -71,23 +75,36 @@ class Watched:
         """What a job left behind."""
         (self.folder / "metrics" / f"job_{job}.prom").write_text(metrics)
 
-    def look(self) -> list[tuple[str, str]]:
-        """The alerts after one look: name, severity."""
-        listing = {
+    def listing(self) -> dict[str, Any]:
+        """What the archive holds."""
+        listing: dict[str, Any] = {
             f"18-1/{1:08X}{0:08X}/{1:08X}{0:08X}{number:08X}-{number:040x}.zst": {"type": "file", "time": when}
             for number, when in self.segments.items()
         }
-        listing |= {".": {"type": "path"}, "18-1/0000000100000000": {"type": "path"}}
+        return listing | {".": {"type": "path"}, "18-1/0000000100000000": {"type": "path"}}
+
+    def look(self) -> list[tuple[str, str]]:
+        """The alerts after one look: name, severity."""
         stand_in(self.folder, "psql", f"cat <<'EOF'\n{json.dumps(self.answer)}\nEOF")
         stand_in(
             self.folder,
             "pgbackrest",
-            f"case \"$*\" in *repo-ls*) echo '{json.dumps(listing)}';; *info*) echo '{json.dumps([self.held])}';; esac",
+            f"case \"$*\" in *repo-ls*) echo '{json.dumps(self.listing())}';; *repo-get*) echo '1 0/9000100 promoted';; *info*) echo '{json.dumps([self.held])}';; esac",
         )
-        done = run(self.folder, self.text)
-        assert done.returncode == 0, done.stderr
+        self.main()
         found = json.loads((self.folder / "keel-alerts.json").read_text())["alerts"]
         return [(alert["alert"], alert["severity"]) for alert in found]
+
+    def main(self) -> None:
+        """Run the program, here: another process for each look takes longer than all it does."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PATH", f"{self.folder}:{os.environ['PATH']}")
+            patch.setitem(sys.modules, "alerts", alerts)
+            patch.setitem(sys.modules, "continuity", continuity)
+            patch.setattr(sys, "dont_write_bytecode", sys.dont_write_bytecode)
+            module = ModuleType("watch_archive")
+            exec(compile(self.text, "watch-archive", "exec"), module.__dict__)
+            module.main()
 
     def calls(self, name: str) -> list[str]:
         """How the program of that name was called."""
@@ -176,12 +193,11 @@ def test_a_primary_or_a_repository_that_does_not_answer_is_told(watched: Watched
     watched.look()
     watched.answer = {}
     stand_in(watched.folder, "psql", "echo connection refused >&2; exit 2")
-    done = run(watched.folder, watched.text)
-    assert done.returncode == 0, done.stderr
+    watched.main()
     stands = json.loads((watched.folder / "keel-alerts.json").read_text())["alerts"]
     assert {alert["alert"] for alert in stands} == {"archive_primary", "archive_hole"}
     stand_in(watched.folder, "pgbackrest", "echo unable to open >&2; exit 41")
-    assert run(watched.folder, watched.text).returncode == 0
+    watched.main()
     stands = json.loads((watched.folder / "keel-alerts.json").read_text())["alerts"]
     assert {alert["alert"] for alert in stands} == {"archive_primary", "archive_repository"}
     assert "unable to open" in str(stands)
@@ -193,6 +209,177 @@ def test_a_full_volume_blinds_nobody(watched: Watched) -> None:
     (watched.folder / "metrics" / "archive.prom.new").symlink_to("/dev/full")
     watched.answer["waiting_bytes"] = 4000 * 2**20
     assert watched.look() == [("archive_waiting", "critical")]
+
+
+@pytest.mark.parametrize(("age", "again"), [(840, False), (960, True)])
+def test_a_failed_full_backup_is_tried_again_after_a_quarter_of_an_hour(
+    watched: Watched, age: int, again: bool
+) -> None:
+    """PLAT-32."""
+    del watched.segments[5]
+    watched.ran("full", succeeded("full", 82, time.time() - age))
+    watched.look()
+    assert bool(watched.calls("systemd-run")) is again
+
+
+def test_one_that_succeeded_before_the_hole_is_no_reason_to_wait(watched: Watched) -> None:
+    """PLAT-38: only a failure is."""
+    del watched.segments[5]
+    watched.ran("full", succeeded("full", 0, time.time() - 10))
+    watched.look()
+    assert len(watched.calls("systemd-run")) == 1
+
+
+@pytest.mark.parametrize(("age", "missing"), [(30, False), (90, True)])
+def test_a_segment_may_be_a_minute_late(watched: Watched, age: int, missing: bool) -> None:
+    """They are pushed side by side: a later one may come first."""
+    watched.answer["acknowledged"] = None
+    del watched.segments[7]
+    watched.segments[8] = int(time.time()) - age
+    assert bool(watched.look()) is missing
+
+
+def test_a_cluster_without_a_backup_is_an_alert(watched: Watched) -> None:
+    """PLAT-31; jobs are not late in it yet."""
+    watched.held["backup"] = []
+    watched.held["status"]["message"] = "no valid backups"
+    for job in ("full", "dumps", "incremental"):
+        (watched.folder / "metrics" / f"job_{job}.prom").unlink()
+    assert watched.look() == [("no_backup", "critical")]
+    assert "keel_archive_holes" not in watched.metrics()
+
+
+def test_a_lasting_alert_keeps_its_beginning(watched: Watched) -> None:
+    """And is written to syslog once; a worse one is another, and the lesser does not end by it."""
+    watched.answer |= {"waiting_bytes": 2100 * 2**20}
+    watched.look()
+    path = watched.folder / "keel-alerts.json"
+    stands = json.loads(path.read_text())
+    stands["alerts"][0]["since"] = "2026-01-01T00:00:00Z"
+    path.write_text(json.dumps(stands))
+    watched.look()
+    assert json.loads(path.read_text())["alerts"][0]["since"] == "2026-01-01T00:00:00Z"
+    watched.answer |= {"waiting_bytes": 3300 * 2**20}
+    watched.look()
+    (alert,) = json.loads(path.read_text())["alerts"]
+    assert alert["severity"] == "critical" and alert["since"] > "2026-01-02"
+    first, second = watched.calls("logger")
+    assert "warning: " in first and "critical: " in second
+
+
+def test_alerts_that_cannot_be_read_are_begun_again(watched: Watched) -> None:
+    (watched.folder / "keel-alerts.json").write_text("{")
+    assert watched.look() == []
+
+
+def test_the_space_that_is_left_is_a_figure(watched: Watched) -> None:
+    """PLAT-38."""
+    watched.answer |= {"waiting_bytes": 7, "waiting_seconds": 3}
+    watched.look()
+    found = watched.metrics()
+    volume = os.statvfs(watched.folder)
+    assert abs(int(found["keel_repository_free_bytes"]) - volume.f_bavail * volume.f_frsize) < volume.f_frsize * 100_000
+    assert (found["keel_archive_waiting_bytes"], found["keel_archive_waiting_seconds"]) == ("7", "3")
+    assert abs(int(found["keel_archive_watch_timestamp_seconds"]) - time.time()) < 60
+
+
+def test_a_hole_is_a_figure_and_an_acknowledged_one_is_no_alert(watched: Watched) -> None:
+    """PLAT-38: it still is one."""
+    del watched.segments[5]
+    assert watched.look() == [("archive_hole", "critical")]
+    path = watched.folder / "holes.jsonl"
+    wal = {"start": "000000010000000000000008", "stop": "000000010000000000000008"}
+    later = {"type": "full", "timestamp": {"start": HOUR_AGO, "stop": HOUR_AGO + 60}, "archive": wal}
+    watched.held["backup"].append(later)
+    assert watched.look() == [("archive_hole", "warning")]
+    with path.open("a") as file:
+        file.write(path.read_text().splitlines()[-1].replace('"acknowledged": false', '"acknowledged": true') + "\n")
+    lines = len(path.read_text().splitlines())
+    assert watched.look() == [] and watched.metrics()["keel_archive_holes"] == "1"
+    assert len(path.read_text().splitlines()) == lines, "what has not changed is not written again"
+
+
+def test_positions_are_written_a_second_early_and_forgotten_by_half(watched: Watched) -> None:
+    """A commit takes its time a moment before its place in the WAL. The file may not fill the volume."""
+    watched.look()
+    path = watched.folder / "positions.log"
+    assert path.read_text() == f"{ANSWER['now'] - 1} 1 0/8FFFF00\n"  # type: ignore[operator]
+    line = f"{HOUR_AGO} 1 0/3000000\n"
+    count = 4 * 2**20 // len(line)
+    path.write_text(line * (count - 10))
+    watched.look()
+    assert len(path.read_text().splitlines()) == count - 9
+    path.write_text(line * (count + 10))
+    watched.look()
+    assert len(path.read_text().splitlines()) == (count + 11) - (count + 11) // 2
+
+
+def test_of_two_looks_the_second_waits(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And ends before cron starts a third, should the first one hang: its alarm rings while it waits, not while it looks."""
+    order: list[str] = []
+    monkeypatch.setattr(signal, "alarm", lambda seconds: order.append(f"alarm {seconds}"))
+    monkeypatch.setattr(fcntl, "flock", lambda file, how: order.append({fcntl.LOCK_EX: "lock"}[how]))
+    assert watched.look() == []
+    assert order == ["alarm 50", "lock", "alarm 0"]
+
+
+def test_the_program_needs_nothing_but_what_lies_beside_it(watched: Watched) -> None:
+    """As cron starts it: by itself, with its two modules and the standard library."""
+    watched.look()
+    (watched.folder / "keel-alerts.json").unlink()
+    for name in ("alerts.py", "continuity.py"):
+        (watched.folder / name).write_text(files("jobs")[f"/usr/local/lib/keel/{name}"].content)
+    done = run(watched.folder, watched.text)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert json.loads((watched.folder / "keel-alerts.json").read_text())["alerts"] == []
+
+
+class Promoted(Watched):
+    """A backup host of a cluster that was promoted once: timeline 2 left the first one within segment 9."""
+
+    def __init__(self, folder: Path, history: bool) -> None:
+        super().__init__(folder)
+        self.history = history
+        self.answer |= {"timeline": 2, "acknowledged": "00000002000000000000000A"}
+        self.second = {9: HOUR_AGO, 10: HOUR_AGO}
+
+    def listing(self) -> dict[str, Any]:
+        """Of both timelines."""
+        found = super().listing() | {
+            f"18-1/{2:08X}{0:08X}/{2:08X}{0:08X}{number:08X}-{number:040x}.zst": {"type": "file", "time": when}
+            for number, when in self.second.items()
+        }
+        return found | ({"18-1/00000002.history": {"type": "file", "time": HOUR_AGO}} if self.history else {})
+
+
+@pytest.mark.parametrize("history", [True, False])
+def test_the_way_over_a_promotion_is_followed(tmp_path: Path, history: bool) -> None:
+    """PLAT-34: by its history, or, where that was dropped, by the segments that are there."""
+    watched = Promoted(tmp_path, history)
+    assert watched.look() == []
+    asked = [line for line in watched.calls("pgbackrest") if "repo-get" in line]
+    assert [line.split()[-1] for line in asked] == (["archive/dev/18-1/00000002.history"] if history else [])
+    del watched.second[9], watched.segments[6]
+    assert [name for name, _ in watched.look()] == ["archive_hole"] * 2
+    assert [hole.first[6:8] + hole.first[-2:] for hole in watched.holes()] == ["0106", "0209" if history else "0109"]
+
+
+def test_before_its_first_segment_a_new_timeline_says_nothing(tmp_path: Path) -> None:
+    """Its history is still to come; what was known of holes stays."""
+    watched = Promoted(tmp_path, history=False)
+    del watched.segments[6]
+    watched.answer["acknowledged"] = "000000010000000000000009"
+    watched.second = {}
+    assert watched.look() == []
+
+
+def test_a_backup_beside_the_way_counts_for_nothing(tmp_path: Path) -> None:
+    """After a restore: of the first timeline only what lies before the fork."""
+    watched = Promoted(tmp_path, history=True)
+    wal = {"start": "00000001000000000000000A", "stop": "00000001000000000000000A"}
+    watched.held["backup"] = [watched.held["backup"][0] | {"archive": wal}]
+    watched.segments = {}
+    assert watched.look() == []
 
 
 def test_a_copy_that_does_not_arrive_is_told(watched: Watched) -> None:
