@@ -33,6 +33,12 @@ def test_the_list_of_checks_is_current() -> None:
     assert checks.RECORD.read_text() == checks.record(), "run: python -m ops.checks"
 
 
+def test_checks_are_made_for_subjects_and_for_nothing_else() -> None:
+    """A check with another parameter runs under names that nobody expects, and the verification of every `up` fails."""
+    sources = {path.name: path.read_text() for path in checks.SUITE.glob("test_*.py")}
+    assert [name for name, source in sources.items() if "parametrize" in source] == []
+
+
 # fmt: off
 SUBJECTS = {
     "dev": {
@@ -60,8 +66,8 @@ def test_what_a_check_is_made_for() -> None:
 @pytest.mark.parametrize(
     ("stack", "has"),
     [
-        ("dev", {"replicas": True, "readers": True, "published": True, "jeex_idea": True}),
-        ("ci", {"replicas": False, "readers": False, "published": True, "jeex_idea": True}),
+        ("dev", {"replicas": True, "readers": True, "encrypted": False, "published": True, "jeex_idea": True}),
+        ("ci", {"replicas": False, "readers": False, "encrypted": True, "published": True, "jeex_idea": True}),
     ],
 )
 def test_what_an_environment_has(stack: str, has: dict[str, bool]) -> None:

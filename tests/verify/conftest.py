@@ -123,6 +123,11 @@ def readers(replicas: tuple[HostEntry, ...], manifest: Manifest) -> tuple[HostEn
 
 
 @pytest.fixture(scope="session")
+def encrypted() -> None:
+    """Asked for by checks of an environment in which nobody connects in clear."""
+
+
+@pytest.fixture(scope="session")
 def published(manifest: Manifest) -> Endpoints:
     """The ports that containers publish on the controller's machine."""
     return manifest.endpoints

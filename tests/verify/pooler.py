@@ -33,11 +33,10 @@ class Pooler:
         It prepares nothing unless asked to, so that only the tests of prepared statements depend on them.
         """
         at, port = self._port(edge)
-        options = {"prepare_threshold": None} | options
+        options = {"prepare_threshold": None, "sslmode": "verify-full", "sslrootcert": str(self.session.ca)} | options
         return psycopg.connect(
             host=at.name, hostaddr=LOOPBACK, port=port, user=role, dbname=database,
-            password=password or self.session.roots.password(role),
-            sslmode="verify-full", sslrootcert=str(self.session.ca), connect_timeout=10, **options,
+            password=password or self.session.roots.password(role), connect_timeout=10, **options,
         )  # fmt: skip
 
     async def connect_async(self, role: str, database: str) -> asyncpg.Connection:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import psycopg
+import pytest
 
 from environment.manifest import Endpoints, Manifest, ProductEntry
+from environment.products import Product
 from ops.session import Session
 
 
@@ -17,6 +21,16 @@ def test_primary_direct(session: Session, manifest: Manifest, product: ProductEn
     ):
         row = connection.execute("select pg_is_in_recovery(), inet_server_port(), current_user").fetchone()
     assert row == (False, manifest.ports.postgres, role), f"{address}:{port} leads to {row}"
+
+
+def test_primary_refuses_plaintext(encrypted: None, direct: Callable[[Product], str], product: ProductEntry) -> None:
+    """PLAT-40: whoever comes past the pooler in clear is turned away, with the right password too."""
+    url = direct(product.product)
+    with (
+        pytest.raises(psycopg.OperationalError, match="no encryption"),
+        psycopg.connect(url, sslmode="disable", connect_timeout=10),
+    ):
+        pytest.fail(f"{product.product.migrator_role} logged in in clear", pytrace=False)
 
 
 def test_pooler(published: Endpoints, session: Session, product: ProductEntry) -> None:

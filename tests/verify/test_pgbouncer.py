@@ -143,6 +143,16 @@ def test_tls_both_ways(
     assert row == (True,), f"{edge.name}: the connection to the server is not encrypted"
 
 
+def test_plaintext_is_refused(encrypted: None, edge: HostEntry, pooler: Pooler, product: ProductEntry) -> None:
+    """PLAT-40: whoever comes in clear is turned away, with the right password too."""
+    role, name = product.product.app_role, product.product.name
+    with (
+        pytest.raises(psycopg.OperationalError, match="SSL required"),
+        pooler.connect(role, name, edge, sslmode="disable"),
+    ):
+        pytest.fail(f"{edge.name}: {role} logged in in clear", pytrace=False)
+
+
 def test_only_applications_come_through(pooler: Pooler, edge: HostEntry, product: ProductEntry) -> None:
     """PLAT-19, PLAT-21: roles that see all rows, and superusers, cannot log in through the pooler."""
     for role in (product.product.migrator_role, "keel_backup", "postgres"):
