@@ -100,22 +100,23 @@ def gaps(
     an old primary may still bring its last ones.
     """
     read = {wal.number: when for wal, when in present.items() if wal.number >= begin and along.holds(wal)}
-    newest = max(read, default=begin - 1)
-    sure = max((number for number, when in read.items() if when < settled), default=begin - 1)
+    whole = begin - 1
+    """Up to there nothing is asked for."""
+    sure = max((number for number, when in read.items() if when < settled), default=whole)
     current, forked = along.steps[-1]
-    promised = acknowledged.number if acknowledged and acknowledged.timeline == current else begin - 1
+    promised = acknowledged.number if acknowledged and acknowledged.timeline == current else whole
     absent = [
         number
         for number in range(begin, max(sure, promised) + 1)
         if number not in read and (number <= sure or number >= forked)
     ]
-    found: list[Gap] = []
+    runs: list[list[int]] = []
     for number in absent:
-        if found and found[-1].last == number - 1:
-            found[-1] = replace(found[-1], last=number, ended=number < newest)
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
         else:
-            found.append(Gap(number, number, number < newest))
-    return found
+            runs.append([number])
+    return [Gap(run[0], run[-1], any(number > run[-1] for number in read)) for run in runs]
 
 
 OPEN, COVERED, FILLED, EXPIRED = "open", "covered", "filled", "expired"
@@ -188,7 +189,8 @@ class Clock:
 def holes(
     found: Sequence[Gap], known: Mapping[str, Hole], along: Way, size: int, backups: Sequence[Made], clock: Clock
 ) -> dict[str, Hole]:
-    """What is to be known of holes now, those that were ``known`` brought up to date. ``backups``: along the way, oldest first."""
+    """What is to be known of holes now, those that were ``known`` brought up to date. ``backups``: along the way, oldest first, at
+    least one."""
     result = dict(known)
     present = {}
     for gap in found:
@@ -207,7 +209,7 @@ def holes(
             state=COVERED if after else OPEN,
             acknowledged=bool(before and before.acknowledged),
         )
-    oldest = min((made.first.number for made in backups), default=0) * size
+    oldest = min(made.first.number for made in backups) * size
     for first, hole in known.items():
         if hole.stands and position(hole.end) <= oldest:
             result[first] = replace(hole, state=EXPIRED)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from roles.jobs.continuity import (
@@ -60,6 +62,7 @@ def test_segments_are_counted(name: str, size: int, number: int) -> None:
 
 def test_positions_are_counted() -> None:
     assert lsn_of(position("2/A0000028")) == "2/A0000028"
+    assert lsn_of(position("1/FFFFFFFF")) == "1/FFFFFFFF"
     assert position("1/0") == 2**32
 
 
@@ -115,6 +118,28 @@ def test_an_old_primary_may_still_bring_its_last_segments() -> None:
     """It archives them when it comes back, before it is rewound."""
     present = archived(1, 5, 6, 7) | archived(2, 14, when=NEW)
     assert gaps(FORKED, present, 5, Segment(2, 14), SETTLED) == []
+
+
+def test_what_lies_on_a_timeline_that_was_left_fills_nothing() -> None:
+    """PLAT-34: after the fork it is other WAL under a number of the same value."""
+    present = archived(1, *range(5, 16)) | archived(2, 15)
+    assert gaps(FORKED, present, 5, None, SETTLED) == [Gap(14, 14, True)]
+
+
+def test_a_promise_holds_from_the_fork_on() -> None:
+    """The segment in which the timeline was left belongs to the new one."""
+    assert gaps(FORKED, archived(1, *range(5, 14)), 5, Segment(2, 15), SETTLED) == [Gap(14, 15, False)]
+
+
+def test_what_came_just_now_says_nothing_of_what_lies_before_it() -> None:
+    """Segments are pushed side by side."""
+    for when in (SETTLED, NEW):
+        assert gaps(STRAIGHT, archived(1, 5) | archived(1, 7, when=when), 5, None, SETTLED) == []
+    assert gaps(STRAIGHT, archived(1, 6, when=NEW), 5, None, SETTLED) == []
+    assert gaps(STRAIGHT, {}, 5, None, SETTLED) == []
+    # A promise does; what came after it, at whatever time, ends the gap.
+    assert gaps(STRAIGHT, archived(1, 5) | archived(1, 7, when=NEW), 5, Segment(1, 6), SETTLED) == [Gap(6, 6, True)]
+    assert gaps(STRAIGHT, {}, 5, Segment(1, 7), SETTLED) == [Gap(5, 7, False)]
 
 
 def test_a_promise_counts_on_its_own_timeline() -> None:
@@ -177,10 +202,22 @@ def test_holes_are_read_as_they_were_written() -> None:
     one = Hole("0" * 23 + "1", "0" * 23 + "1", 1, "0/1", "0/2", "a", "", "c")
     changed = recorded([one.line, one.line.replace('"open"', '"filled"'), ""])
     assert list(changed) == [one.first] and changed[one.first].state == FILLED
+    assert not one.acknowledged and one.stands and one.state == OPEN
+    assert Hole("0000001A" + "0" * 16, "", 1, *("",) * 5).timeline == 26
+
+
+@pytest.mark.parametrize("state", [FILLED, EXPIRED])
+def test_what_has_ended_stays_as_it_ended(state: str) -> None:
+    known = holes(FOUND, {}, FORKED, SIZE, [FIRST], clock())
+    ended = {first: replace(hole, state=state) for first, hole in known.items()}
+    assert holes([], ended, FORKED, SIZE, [FIRST], clock()) == ended
+    assert holes([], ended, FORKED, SIZE, [made(14, 14, 9, timeline=2)], clock()) == ended
 
 
 def test_a_full_backup_is_wanted_once_wal_arrives_again() -> None:
     assert not wants_backup([Gap(8, 13, False)], [FIRST])
     assert wants_backup(FOUND, [FIRST])
     assert wants_backup(FOUND, [FIRST, made(15, 15, 9, full=False)])
-    assert not wants_backup(FOUND, [FIRST, made(15, 15, 9)])
+    assert wants_backup(FOUND, [made(13, 15, 9)]), "it begins within the gap"
+    assert not wants_backup(FOUND, [FIRST, made(14, 15, 9)])
+    assert wants_backup([*FOUND, Gap(20, 21, True)], [made(15, 15, 9)]), "one gap of two"

@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -232,20 +231,20 @@ def test_a_request_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch) -> No
     assert host.put == {}
 
 
-def waited(tmp_path: Path, unit: Unit, *, serves_after: int, works_until: int = 0) -> tuple[bool, int, str]:
+def waited(unit: Unit, *, serves_after: int, works_until: int = 0) -> tuple[bool, int, str]:
     """Wait for a unit with a clock of its own: whether it served, after how many seconds, and what was said."""
-    clock = tmp_path / "clock"
-    clock.write_text("0")
     (wait,) = commands(operations.unit_ready, unit)
     world = f"""
-        date() {{ cat {clock}; }}
-        sleep() {{ echo $(($(cat {clock}) + 1)) > {clock}; }}
+        now=0
+        date() {{ echo $now; }}
+        sleep() {{ now=$((now + 1)); }}
         journalctl() {{ echo "$*"; }}
-        serves() {{ [ $(cat {clock}) -ge {serves_after} ]; }}
-        works() {{ [ $(cat {clock}) -le {works_until} ]; }}
+        serves() {{ [ $now -ge {serves_after} ]; }}
+        works() {{ [ $now -le {works_until} ]; }}
+        trap 'echo $now' EXIT
     """
     done = subprocess.run(["sh", "-c", world + wait], capture_output=True, text=True)
-    return done.returncode == 0, int(clock.read_text()), done.stderr.strip()
+    return done.returncode == 0, int(done.stdout), done.stderr.strip()
 
 
 AT_WORK = Unit("patroni.service", ready="serves", working="works")
@@ -263,7 +262,7 @@ WORDS = "-u patroni.service -n 12 --no-pager -o cat"
     ],
 )
 def test_a_unit_has_a_minute_after_it_last_was_at_work(
-    tmp_path: Path, serves_after: int, works_until: int, found: tuple[bool, int, str]
+    serves_after: int, works_until: int, found: tuple[bool, int, str]
 ) -> None:
     """A restore may take longer than a start. One that neither serves nor works is given up, with its own words."""
-    assert waited(tmp_path, AT_WORK, serves_after=serves_after, works_until=works_until) == found
+    assert waited(AT_WORK, serves_after=serves_after, works_until=works_until) == found
