@@ -37,10 +37,10 @@ def _answers(session: Session, host: str) -> bool:
 
 def _check_etcd(session: Session, host: str) -> None:
     health = etcd_health(session)
-    if not health[host] and not any(health.values()):
+    if not any(health.values()):
         return  # the store has never run here, or is down as a whole: nothing can get worse
     unwell = [name for name, well in health.items() if not well and name != host]
-    if unwell and len(health) > 1:
+    if unwell:
         raise Refused(
             f"{host} is not taken away: etcd member(s) {', '.join(unwell)} do not answer, and without {host} the store "
             "would lose its majority. Nothing was changed. Bring them back (`./keel status`), then run again."
@@ -50,7 +50,7 @@ def _check_etcd(session: Session, host: str) -> None:
 def _move_leader(session: Session, host: str, report: Any) -> None:
     found = members(session)
     others = [member for member in found if member.name != host]
-    if not found or not others:
+    if not others:
         return  # a single server has nowhere to move to; its data is on its volume
     unwell = [member.name for member in others if not member.well]
     if unwell:
@@ -64,15 +64,21 @@ def _move_leader(session: Session, host: str, report: Any) -> None:
     if not able:
         return  # nor has one whose replicas all stay behind
     candidate = _await_candidate(session) if session.manifest.postgres.synchronous else able[0]
+    if not candidate:
+        raise Refused(
+            f"{host} is not taken away: it leads, and no replica became synchronous within 30 s. Nothing was changed. "
+            "Look at `./keel status`, then run again."
+        )
     report(f"switchover from {host} to {candidate}")
     answer = patroni(session, host, "/switchover", {"leader": host, "candidate": candidate})
     if not _await_leader(session, candidate):
         raise Refused(f"the switchover from {host} to {candidate} did not succeed: {answer}. {host} was left running.")
 
 
-@retry(retry=retry_if_result(lambda name: not name), stop=stop_after_delay(30), wait=wait_fixed(0.5))
+@retry(retry=retry_if_result(lambda name: not name), stop=stop_after_delay(30), wait=wait_fixed(0.5),
+       retry_error_callback=lambda state: "")  # fmt: skip
 def _await_candidate(session: Session) -> str:
-    """The synchronous standby; one that has just come back is synchronous again a loop later."""
+    """The synchronous standby; one that has just come back is synchronous again a loop later. "" when there is none."""
     return next((member.name for member in members(session) if member.role == "sync_standby"), "")
 
 

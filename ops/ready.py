@@ -61,7 +61,7 @@ def _greeting(session: Session, host: str) -> None:
     endpoint = session.manifest.host(host).ssh
     with socket.create_connection((endpoint.hostname, endpoint.port), timeout=2) as connection:
         connection.settimeout(2)
-        if not connection.recv(4).startswith(b"SSH"):
+        if connection.recv(4) != b"SSH-":
             raise Unreachable(f"{host}: no SSH greeting on {endpoint.hostname}:{endpoint.port}")
 
 
@@ -95,6 +95,6 @@ def _await_cluster(session: Session, host: str) -> bool:
             return True
     if entry.carries(Group.POSTGRES):
         found = members(session)
-        mine = [member for member in found if member.name == host]
-        return bool(mine) and mine[0].well and any(member.leads and member.well for member in found)
+        well = [member for member in found if member.well]
+        return any(member.name == host for member in well) and any(member.leads for member in well)
     return True

@@ -231,7 +231,7 @@ def _follow(session: Session, host: str, wanted: Plan, since: str, report: Repor
     data = paths.data_directory(session.manifest)
     log = f"journalctl -u patroni.service --since @{since} -o cat --no-pager"
 
-    @retry(retry=retry_if_result(lambda done: not done), wait=wait_fixed(1), stop=stop_after_delay(7 * 86400))
+    @retry(retry=retry_if_result(lambda done: not done), wait=wait_fixed(1))  # a large cluster takes days
     def leads() -> bool:
         try:
             answer = json.loads(patroni(session, host, "/patroni"))
@@ -256,15 +256,19 @@ def _forget_recovery(session: Session, host: str) -> None:
     session.run(host, "psql -U postgres -d postgres -Xqc checkpoint", timeout=3600)
     session.run(host, "psql -U postgres -d postgres -Xqc 'alter system reset all'")
     patroni(session, host, "/restart", {})
-    _await_leader(session, host)
+    if not _await_leader(session, host):
+        raise RestoreFailed(
+            f"{host} did not lead again within 300 s after a restart; `journalctl -u patroni` there says why"
+        )
 
 
-@retry(retry=retry_if_result(lambda done: not done), wait=wait_fixed(0.5), stop=stop_after_delay(300))
+@retry(retry=retry_if_result(lambda done: not done), wait=wait_fixed(0.5), stop=stop_after_delay(300),
+       retry_error_callback=lambda state: False)  # fmt: skip
 def _await_leader(session: Session, host: str) -> bool:
     return _leader(session) == host
 
 
-@retry(retry=retry_if_result(lambda done: not done), wait=wait_fixed(1), stop=stop_after_delay(7 * 86400))
+@retry(retry=retry_if_result(lambda done: not done), wait=wait_fixed(1))
 def _await_replicas(session: Session, number: int, report: Report) -> bool:
     """Every member runs, the replicas streaming on the primary's timeline, to which a delayed one comes later."""
     found = members(session)

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import os
+import socket
+import stat
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from environment.derive import Roots
+from environment.manifest import HostEntry
+from environment.pki import ca_certificate
 from environment.types import Group
-from ops.session import Session
-from tests.unit.cli_fakes import session
+from ops import session as module
+from ops.session import Session, Unreachable, adopt, export, open_session
+from tests.unit.cli_fakes import CLOSED_PORT, environment, session
+from tests.unit.hosts import Clock, hosts
 
 SSH = """#!/usr/bin/env python3
 import os, signal, socket, sys, time
@@ -54,3 +66,209 @@ def test_a_file_that_is_not_there_is_empty_and_one_that_cannot_be_read_is_an_err
     assert opened.recorded("ops1", str(tmp_path / "missing")) == ""
     with pytest.raises(subprocess.CalledProcessError):
         opened.recorded("ops1", str(folder))
+
+
+SOCKET_SSH = """#!/usr/bin/env python3
+import socket, sys
+if {fails}:
+    sys.exit("Permission denied")
+local = sys.argv[sys.argv.index("-L") + 1].split(":")[0]
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(local)
+listener.listen()
+listener.accept()
+"""
+
+
+def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """A program that ssh is, first on PATH."""
+    (folder / "bin").mkdir()
+    (folder / "bin" / "ssh").write_text(script)
+    (folder / "bin" / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
+
+
+def test_a_superuser_comes_through_the_leaders_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAT-21: the connection has an end of its own when nothing answers."""
+    stand_in(tmp_path, monkeypatch, SOCKET_SSH.format(fails=False))
+    asked: dict[str, object] = {}
+    monkeypatch.setattr("psycopg.connect", lambda **how: asked.update(how))
+    monkeypatch.setattr(Session, "leader", lambda self: self.manifest.host("db2"))
+    with session(tmp_path).superuser() as superuser:
+        superuser.connect("ruleiq")
+        assert (superuser.directory / ".s.PGSQL.5432").is_socket()
+    assert asked == {"host": str(superuser.directory), "user": "postgres", "dbname": "ruleiq", "connect_timeout": 10}
+
+
+def test_a_forward_that_ends_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(tmp_path, monkeypatch, SOCKET_SSH.format(fails=True))
+    with (
+        pytest.raises(Unreachable, match=r"^the SSH tunnel ended: Permission denied"),
+        session(tmp_path).forward("db1", "/run/x"),
+    ):
+        pytest.fail("nothing was forwarded")
+    with (
+        pytest.raises(Unreachable, match=r"^the SSH tunnel ended$"),
+        session(tmp_path).tunnel(session(tmp_path).manifest.hosts[0], 5000),
+    ):
+        pytest.fail("nothing was forwarded")
+
+
+class Living(SimpleNamespace):
+    """An ssh that lives and forwards nothing."""
+
+    def poll(self) -> None: ...
+
+
+@pytest.mark.parametrize(("awaited", "what"), [("_await_socket", Path("/nowhere")), ("_await_port", CLOSED_PORT)])
+def test_a_forward_is_awaited_ten_seconds(monkeypatch: pytest.MonkeyPatch, awaited: str, what: object) -> None:
+    clock = Clock(monkeypatch)
+    with pytest.raises(module._NotYet):
+        getattr(module, awaited)(what, Living())
+    assert (clock.now, set(clock.waits)) == (10, {0.05})
+
+
+def test_a_tunnels_port_may_take_a_second_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    patience: list[float] = []
+
+    def connect(_where: tuple[str, int], timeout: float) -> Any:
+        patience.append(timeout)
+        return SimpleNamespace(close=lambda: None)
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    living: Any = Living()
+    module._await_port(5000, living)
+    assert patience == [1]
+
+
+@pytest.mark.parametrize("primary", [5220, None])
+def test_the_primary_is_reached_where_it_is_published_or_by_a_tunnel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, primary: int | None
+) -> None:
+    """PLAT-21: from the edge, past the pooler."""
+    opened = session(tmp_path)
+    endpoints = opened.manifest.endpoints.model_copy(update={"primary": primary, "address": "192.0.2.1"})
+    opened = replace(opened, manifest=opened.manifest.model_copy(update={"endpoints": endpoints}))
+
+    @contextmanager
+    def tunnel(_self: Session, host: HostEntry, remote: int) -> Iterator[int]:
+        assert (host.name, remote) == ("edge1", opened.manifest.ports.primary)
+        yield 40000
+
+    monkeypatch.setattr(Session, "tunnel", tunnel)
+    with opened.direct() as place:
+        assert place == (("192.0.2.1", 5220) if primary else ("127.0.0.1", 40000))
+
+
+def test_a_url_verifies_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAT-39: whatever is in the password."""
+    monkeypatch.setattr(Roots, "password", lambda _, role: f"{role}/@?")
+    url = session(tmp_path).url("ruleiq_user", "ruleiq", "db", 5432)
+    assert (
+        url
+        == f"postgresql://ruleiq_user:ruleiq_user%2F%40%3F@db:5432/ruleiq?sslmode=verify-full&sslrootcert={tmp_path}/ca.crt"
+    )
+
+
+@pytest.mark.parametrize(
+    "silence", [Unreachable("db1"), subprocess.TimeoutExpired("ssh", 15), "503", "", "000"], ids=str
+)
+def test_the_leader_is_who_says_so(tmp_path: Path, silence: str | BaseException) -> None:
+    """One that does not answer, or is no primary, keeps nobody from asking the next."""
+    asked = hosts(tmp_path)
+    asked.says.update({("db1", "https://10.88.0.11:8008/primary"): silence, ("db2", "/primary"): "200\n"})
+    assert asked.leader().name == "db2"
+    assert asked.asked("/primary") == [("db1", 15), ("db2", 15)]
+    asked.says["db2", "/primary"] = silence
+    with pytest.raises(Unreachable, match=r"no primary in dev: none of \['db1', 'db2'\] says that it leads"):
+        asked.leader()
+
+
+def test_what_ssh_could_not_do_is_no_failure_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def ssh(argv: list[str], **how: Any) -> subprocess.CompletedProcess[str]:
+        asked.append(how)
+        return subprocess.CompletedProcess(argv, int(argv[-1]), "out", "No route to host\n")
+
+    monkeypatch.setattr(subprocess, "run", ssh)
+    opened = session(tmp_path)
+    assert opened.run("db1", "0") == "out"
+    with pytest.raises(Unreachable, match=r"^db1 cannot be reached by SSH on 127.0.0.1:2201: No route to host$"):
+        opened.run("db1", "255", timeout=5)
+    for status in ("1", "254"):
+        with pytest.raises(subprocess.CalledProcessError):
+            opened.run("db1", status, given="words")
+    as_text = {"capture_output": True, "text": True}
+    assert asked[:3] == [
+        {"timeout": 60, "input": "", **as_text},
+        {"timeout": 5, "input": "", **as_text},
+        {"timeout": 60, "input": "words", **as_text},
+    ]
+
+
+CONFIG = """Host db1
+  HostName 127.0.0.1
+  Port 2201
+  User root
+  IdentityFile {0}/id_ed25519
+  IdentitiesOnly yes
+  IdentityAgent none
+  UserKnownHostsFile {0}/known_hosts
+  GlobalKnownHostsFile /dev/null
+  StrictHostKeyChecking yes
+  BatchMode yes
+  ConnectTimeout 5
+  LogLevel ERROR
+  ControlMaster auto
+  ControlPath {0}/mux-%n
+  ControlPersist 600
+"""
+
+
+def test_what_a_session_writes_is_for_its_user_and_gone_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PLAT-11: keys are in memory, in a folder and in files that nobody else may read, whatever the umask is."""
+    said = tmp_path / "said"
+    stand_in(tmp_path, monkeypatch, f'#!/bin/sh\necho "$@" >> {said}\n')
+    made = environment()
+    before = os.umask(0)
+    try:
+        with open_session(made.manifest, made.roots) as opened:
+            folder = opened.folder
+            modes = {
+                path.name: stat.S_IMODE(path.stat().st_mode) for path in (folder, export(opened), *folder.iterdir())
+            }
+            assert adopt(folder / "context.json") == opened
+            assert opened.ssh_config.read_text().split("\n\n")[0] + "\n" == CONFIG.format(folder)
+            assert opened.ca.read_text() == ca_certificate(made.roots)
+            (folder / "mux-db2").touch()
+    finally:
+        os.umask(before)
+    files = ("context.json", "id_ed25519", "known_hosts", "ssh_config", "ca.crt")
+    assert modes == {folder.name: 0o700, **dict.fromkeys(files, 0o600)}
+    assert folder.parent == Path("/dev/shm")
+    assert not folder.exists()
+    assert said.read_text() == f"-F {folder}/ssh_config -O exit db2\n", "only the connection that is there ends"
+
+
+def test_a_host_is_pinned_by_address_and_port(tmp_path: Path) -> None:
+    host = session(tmp_path).manifest.host("db1")
+    assert module._known_host(host) == f"[127.0.0.1]:2201 {host.ssh.host_key}\n"
+    usual = host.model_copy(update={"ssh": host.ssh.model_copy(update={"port": 22})})
+    assert module._known_host(usual) == f"127.0.0.1 {host.ssh.host_key}\n"
+
+
+def test_the_folders_of_killed_sessions_go(tmp_path: Path) -> None:
+    """PLAT-11: and no others: not of a living one, not of another program."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    dead, alive, other = (
+        tmp_path / name for name in (f"keel-session-{process.pid}-a", f"keel-session-{os.getpid()}-b", "x-1-c")
+    )
+    for folder in (dead, alive, other):
+        folder.mkdir()
+        (folder / "id_ed25519").touch()
+    module._sweep(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted((alive, other))

@@ -1,0 +1,90 @@
+"""What Patroni and etcd are asked, and how their answers are read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ops import cluster
+from ops.cluster import Member
+from ops.session import Unreachable
+from tests.unit.hosts import hosts
+
+MEMBER = {"name": "db1", "role": "leader", "state": "running"}
+SILENT = [Unreachable("db1"), subprocess.CalledProcessError(7, "curl"), subprocess.TimeoutExpired("curl", 70), "<html>"]
+
+
+@pytest.mark.parametrize(
+    ("told", "read"),
+    [
+        ({}, Member("db1", "leader", "running", None, None, False)),
+        ({"timeline": 3, "lag": 0}, Member("db1", "leader", "running", 3, 0, False)),
+        ({"lag": "unknown", "pending_restart": True}, Member("db1", "leader", "running", None, None, True)),
+    ],
+)
+def test_a_member_is_read_as_patroni_tells_it(tmp_path: Path, told: dict[str, object], read: Member) -> None:
+    session = hosts(tmp_path)
+    session.says["db1", "/cluster"] = json.dumps({"members": [MEMBER | told]})
+    assert cluster.members(session) == [read]
+
+
+@pytest.mark.parametrize("silence", SILENT, ids=str)
+def test_the_next_member_is_asked_where_one_is_silent(tmp_path: Path, silence: str | BaseException) -> None:
+    session = hosts(tmp_path)
+    session.says["db1", "/cluster"] = silence
+    session.says["db2", "/cluster"] = json.dumps({"members": [MEMBER]})
+    assert [member.name for member in cluster.members(session)] == ["db1"]
+    session.says["db2", "/cluster"] = Unreachable("db2")
+    assert cluster.members(session) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "delay", "well"),
+    [
+        ("running", 0, True),
+        ("streaming", 0, True),
+        ("starting", 0, False),
+        ("stopped", 0, False),
+        ("start failed", 0, False),
+        ("in archive recovery", 0, False),
+        ("in archive recovery", 1, True),
+        ("starting", 60, False),
+        ("streaming", 60, True),
+    ],
+)
+def test_a_member_that_starts_is_not_well_yet(state: str, delay: int, well: bool) -> None:
+    assert Member("db2", "replica", state, 1, 0, False, delay).well is well
+
+
+@pytest.mark.parametrize(("role", "leads"), [("leader", True), ("standby_leader", True), ("replica", False)])
+def test_who_leads(role: str, leads: bool) -> None:
+    assert Member("db1", role, "running", 1, None, False).leads is leads
+
+
+def test_a_question_is_asked_again_and_a_command_is_not(tmp_path: Path) -> None:
+    """Both with the host's certificate, and an end."""
+    session = hosts(tmp_path)
+    session.says["db1", "curl"] = "yes"
+    assert cluster.patroni(session, "db1", "/patroni") == "yes"
+    cluster.patroni(session, "db1", "/restart", {})
+    tls = "/etc/keel/tls/postgres"
+    proof = f"--max-time 60 --cacert /etc/keel/ca.crt --cert {tls}/cert.pem --key {tls}/key.pem"
+    address = session.manifest.host("db1").address
+    assert [(" ".join(command.split()), timeout) for _, command, timeout in session.ran] == [
+        (f"curl -sS --retry 3 --retry-all-errors --retry-delay 1 {proof} https://{address}:8008/patroni", 70),
+        (f"curl -sS {proof} -X POST -d '{{}}' https://{address}:8008/restart", 70),
+    ]
+
+
+def test_an_etcd_member_is_well_when_it_says_so(tmp_path: Path) -> None:
+    """Each is asked on its own host, for itself."""
+    session = hosts(tmp_path)
+    address = session.manifest.host("db1").address
+    session.says["db1", f"--endpoints=https://{address}:2379 "] = "is healthy"
+    session.says["db2", "endpoint health"] = subprocess.CalledProcessError(1, "etcdctl")
+    session.says["edge1", "endpoint health"] = Unreachable("edge1")
+    assert cluster.etcd_health(session) == {"db1": True, "db2": False, "edge1": False}
+    assert {timeout for _, _, timeout in session.ran} == {20}

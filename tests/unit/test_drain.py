@@ -1,0 +1,145 @@
+"""Before a host goes: what refuses it, and who leads then."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from environment.types import Group
+from ops import drain
+from ops.cluster import Member
+from ops.session import Unreachable
+from tests.unit.cli_fakes import LEADER, SYNC_STANDBY
+from tests.unit.hosts import ANY, Clock, Hosts, hosts
+
+ILL = subprocess.CalledProcessError(1, "etcdctl")
+SECOND_LEADS = (replace(LEADER, name="db2"), replace(SYNC_STANDBY, name="db1"))
+
+
+def cluster(*members: Member) -> str:
+    """What Patroni tells of these."""
+    return json.dumps({"members": [asdict(member) for member in members]})
+
+
+def dev(folder: Path, etcd: Mapping[str, bool], patch: Mapping[str, Any] | None = None) -> Hosts:
+    """Hosts that answer, whose etcd members are well or not."""
+    session = hosts(folder, patch)
+    session.says[ANY, "true"] = ""
+    for host, well in etcd.items():
+        session.says[host, "endpoint health"] = "" if well else ILL
+    return session
+
+
+@pytest.mark.parametrize(
+    ("etcd", "unwell"),
+    [
+        ((True, True, True), ""),
+        ((False, True, True), ""),  # the one that goes is the one that is ill
+        ((True, False, True), "db2"),
+        ((True, True, False), "edge1"),
+        ((True, False, False), "db2, edge1"),
+        ((False, False, True), "db2"),
+        ((False, False, False), ""),  # it has never run here: nothing can get worse
+    ],
+)
+def test_an_unwell_etcd_member_stops_a_replacement(tmp_path: Path, etcd: tuple[bool, ...], unwell: str) -> None:
+    """Two of three away would be the end of the majority."""
+    session = dev(tmp_path, dict(zip(("db1", "db2", "edge1"), etcd, strict=True)))
+    session.says[ANY, "/cluster"] = cluster()
+    if not unwell:
+        assert drain.apply(session, {"host": "db1"}, pytest.fail) == {}
+        return
+    with pytest.raises(drain.Refused, match=rf"db1 is not taken away: etcd member\(s\) {unwell} do not answer"):
+        drain.apply(session, {"host": "db1"}, pytest.fail)
+
+
+def test_only_what_the_host_carries_is_asked(tmp_path: Path) -> None:
+    """edge1 has etcd and no server, ops1 neither; a host that is not there yet is asked nothing."""
+    session = dev(tmp_path, dict.fromkeys(("db1", "db2", "edge1"), True))
+    drain.apply(session, {"host": "edge1"}, pytest.fail)
+    assert len(session.asked("endpoint health")) == 3
+    session.ran.clear()
+    drain.apply(session, {"host": "ops1"}, pytest.fail)
+    assert session.ran == [("ops1", "true", 15)]
+    session.ran.clear()
+    session.says[ANY, "true"] = Unreachable("db1")
+    assert drain.apply(session, {"host": "db1"}, pytest.fail) == {}
+    assert session.ran == [("db1", "true", 15)]
+
+
+@pytest.mark.parametrize(
+    ("members", "refused"),
+    [
+        ((), ""),
+        ((LEADER,), ""),  # a single server has nowhere to move to
+        (SECOND_LEADS, ""),  # it does not lead
+        ((LEADER, replace(SYNC_STANDBY, state="starting")), "PostgreSQL on db2 is not running or streaming"),
+        ((replace(SECOND_LEADS[0], state="crashed"), SECOND_LEADS[1]), "PostgreSQL on db2 is not"),
+        ((replace(SECOND_LEADS[0]), replace(SECOND_LEADS[1], state="stopped")), ""),  # the one that goes
+    ],
+)
+def test_where_nothing_moves(tmp_path: Path, members: tuple[Member, ...], refused: str) -> None:
+    session = dev(tmp_path, {})
+    session.says[ANY, "/cluster"] = cluster(*members)
+    if not refused:
+        drain._move_leader(session, "db1", pytest.fail)
+        return
+    with pytest.raises(drain.Refused, match=f"^db1 is not taken away: {refused}"):
+        drain._move_leader(session, "db1", pytest.fail)
+
+
+def test_the_leader_moves_to_the_synchronous_standby(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the step ends when that one leads; one that has just come back is awaited."""
+    clock, told = Clock(monkeypatch), list[str]()
+    session = dev(tmp_path, dict.fromkeys(("db1", "db2", "edge1"), True))
+    before, back = cluster(LEADER, replace(SYNC_STANDBY, role="replica")), cluster(LEADER, SYNC_STANDBY)
+    session.says["db1", "/switchover"] = "accepted"
+    session.says[ANY, "/cluster"] = [before, before, back, back, cluster(*SECOND_LEADS)]
+    assert drain.apply(session, {"host": "db1"}, told.append) == {}
+    assert told == ["switchover from db1 to db2"]
+    ((_, posted, _),) = [ran for ran in session.ran if "/switchover" in ran.command]
+    assert """-d '{"leader": "db1", "candidate": "db2"}'""" in posted
+    assert clock.waits == [0.5, 0.5]
+
+
+def test_without_a_synchronous_standby_the_leader_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a sentence, after half a minute."""
+    clock, session = Clock(monkeypatch), dev(tmp_path, {})
+    session.says[ANY, "/cluster"] = cluster(LEADER, replace(SYNC_STANDBY, role="replica"))
+    with pytest.raises(drain.Refused, match=r"no replica became synchronous within 30 s. Nothing was changed"):
+        drain._move_leader(session, "db1", pytest.fail)
+    assert (clock.now, set(clock.waits)) == (30, {0.5})
+
+
+def test_a_switchover_that_fails_leaves_the_host_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Patroni said is in the sentence. Without synchronous replication any replica that is up to date will do."""
+    clock = Clock(monkeypatch)
+    session = dev(tmp_path, {}, {"postgres.synchronous": False})
+    session.says["db1", "/switchover"] = "Switchover failed: no good candidates"
+    session.says[ANY, "/cluster"] = cluster(LEADER, replace(SYNC_STANDBY, role="replica"))
+    with pytest.raises(
+        drain.Refused, match=r"to db2 did not succeed: Switchover failed: no good.* db1 was left running"
+    ):
+        drain._move_leader(session, "db1", lambda _: None)
+    assert (clock.now, set(clock.waits)) == (60, {0.5})
+
+
+def test_the_first_replica_that_is_up_to_date_takes_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where none is synchronous."""
+    others = [replace(SYNC_STANDBY, name=name, role="replica") for name in ("db2", "db3")]
+    session = hosts(tmp_path, {"postgres.synchronous": False, "environment.kind": "dev"}, "production")
+    session.says["db1", "/switchover"] = ""
+    session.says[ANY, "/cluster"] = [cluster(LEADER, *others), cluster(replace(others[0], role="leader"))]
+    drain._move_leader(session, "db1", lambda _: None)
+    assert '"candidate": "db2"' in session.ran[1].command
+
+
+def test_devs_etcd_has_three_members(tmp_path: Path) -> None:
+    """What the tests above suppose."""
+    assert [host.name for host in hosts(tmp_path).manifest.carrying(Group.ETCD)] == ["db1", "db2", "edge1"]

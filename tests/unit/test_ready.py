@@ -1,0 +1,226 @@
+"""The gate after a host came: what is awaited, for how long, and what lets the next one go."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from ops import converge, ready
+from ops.cluster import Member
+from ops.session import Unreachable
+from tests.unit.cli_fakes import CLOSED_PORT, LEADER, SYNC_STANDBY
+from tests.unit.hosts import ANY, Clock, Hosts, hosts, nothing
+
+INPUTS = {"host": "db2", "container_name": "keel-dev-db2"}
+REPLICA_AWAY = replace(SYNC_STANDBY, state="starting")
+
+
+@pytest.fixture
+def greeting() -> Iterator[list[bytes]]:
+    """What a listener on loopback says first; its port is the last line."""
+    said: list[bytes] = [b"SSH-2.0-test\r\n"]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                connection.sendall(said[0])
+                connection.close()
+
+        thread = Thread(target=answer, daemon=True)
+        thread.start()
+        said.append(str(listener.getsockname()[1]).encode())
+        yield said
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def listening(folder: Path, port: int) -> Hosts:
+    """Dev's hosts with db2's sshd on a port."""
+    session = hosts(folder, {"network.published": {"ssh": port - 1}})
+    assert session.manifest.host("db2").ssh.port == port
+    session.says["db2", "is-system-running"] = ""
+    return session
+
+
+@pytest.fixture
+def docker(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """What the engine was asked; the container runs."""
+    asked: list[tuple[str, ...]] = []
+
+    def answer(*arguments: str) -> str:
+        asked.append(arguments)
+        return "true"
+
+    monkeypatch.setattr(ready, "docker", answer)
+    return asked
+
+
+@pytest.fixture
+def converged(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """How hosts were converged."""
+    done: list[Any] = []
+    monkeypatch.setattr(converge, "converge", lambda _s, stages, _r, **how: done.append((list(stages), how)))
+    return done
+
+
+@pytest.mark.parametrize(
+    ("data", "converges"),
+    [
+        ({"db2": "", "db1": ""}, False),  # a first creation: the stages follow
+        ({"db2": "/var/lib/etcd/member", "db1": ""}, True),
+        ({"db2": "", "db1": "/var/lib/postgresql/18/main/PG_VERSION"}, True),  # its own volumes are lost
+        ({"db2": Unreachable("db2"), "db1": "/var/lib/etcd/member"}, True),
+        ({"db2": Unreachable("db2"), "db1": Unreachable("db1")}, False),
+    ],
+)
+def test_a_replacement_gets_its_services_back(
+    tmp_path: Path, greeting: list[bytes], docker: list[Any], converged: list[Any], monkeypatch: pytest.MonkeyPatch,
+    data: dict[str, Any], converges: bool,
+) -> None:  # fmt: skip
+    """Alone, without the work on the cluster as a whole; the first time nothing is there to be put back."""
+    session = listening(tmp_path, int(greeting[1]))
+    session.says.update({(host, "ls -d"): answer for host, answer in data.items()})
+    monkeypatch.setattr(ready, "_await_cluster", lambda *_: True)
+    assert ready.apply(session, INPUTS, nothing) == {}
+    assert docker == [("inspect", "-f", "{{.State.Running}}", "keel-dev-db2")]
+    assert converged == ([(list(converge.all_stages()), {"only": ["db2"], "settle": False})] if converges else [])
+    assert session.asked("is-system-running") == [("db2", 30)]
+
+
+def test_a_stopped_container_is_started(tmp_path: Path, greeting: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def docker(*arguments: str) -> str:
+        asked.append(arguments)
+        return "false"
+
+    monkeypatch.setattr(ready, "docker", docker)
+    session = listening(tmp_path, int(greeting[1]))
+    session.says[ANY, "ls -d"] = ""
+    ready.apply(session, INPUTS, nothing)
+    assert asked[1:] == [("start", "keel-dev-db2")]
+
+
+def test_one_that_does_not_become_well_stops_the_next(
+    tmp_path: Path, greeting: list[bytes], docker: list[Any], converged: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ready, "_await_cluster", lambda *_: False)
+    session = listening(tmp_path, int(greeting[1]))
+    session.says[ANY, "ls -d"] = "/var/lib/etcd/member"
+    with pytest.raises(ready.NotReady, match=r"db2 came back, but .* within 120 s; the next host was left alone"):
+        ready.apply(session, INPUTS, nothing)
+
+
+def test_only_sshds_greeting_counts(tmp_path: Path, greeting: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker's proxy accepts before sshd listens."""
+    session = listening(tmp_path, int(greeting[1]))
+    assert ready.observe(session, INPUTS) == []
+    greeting[0] = b"HTTP"
+    assert ready.observe(session, INPUTS) == ["db2: unreachable"]
+    clock = Clock(monkeypatch)
+    with pytest.raises(Unreachable, match=r"db2: no SSH greeting on 127.0.0.1"):
+        ready._await_ssh(session, "db2")
+    assert (clock.now, set(clock.waits)) == (60, {0.2})
+    closed = hosts(tmp_path, {"network.published": {"ssh": CLOSED_PORT}})
+    assert ready.observe(closed, INPUTS) == ["db2: unreachable"]
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_greeting_may_take_two_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, silent: bool) -> None:
+    """A host that accepts and says nothing is not waited for for ever."""
+    patience: list[float] = []
+
+    class Connection:
+        def __enter__(self) -> Connection:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+        def settimeout(self, seconds: float) -> None:
+            patience.append(seconds)
+
+        def recv(self, size: int) -> bytes:
+            if silent:
+                raise TimeoutError
+            return b"SSH-2.0"[:size]
+
+    def connect(_address: tuple[str, int], timeout: float) -> Connection:
+        patience.append(timeout)
+        return Connection()
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    assert ready.observe(hosts(tmp_path), INPUTS) == (["db2: unreachable"] if silent else [])
+    assert patience == [2, 2]
+
+
+def at(well: int, of: int, *, mine: bool) -> dict[str, bool]:
+    """An etcd of so many members, of which so many are well, db2's among them or not."""
+    others = well - mine
+    return {"db2": mine, **{f"other{i}": i < others for i in range(of - 1)}}
+
+
+@pytest.mark.parametrize(
+    ("etcd", "waits"),
+    [
+        (at(3, 3, mine=True), False),
+        (at(2, 3, mine=True), False),
+        (at(2, 3, mine=False), True),  # the others have a majority: it joins them
+        (at(1, 3, mine=False), False),  # the others must come back first
+        (at(1, 3, mine=True), False),
+        (at(0, 3, mine=False), False),
+        (at(2, 5, mine=False), False),
+        (at(3, 5, mine=False), True),
+        (at(2, 4, mine=False), False),  # a half is no majority
+        (at(1, 1, mine=True), False),
+    ],
+)
+def test_a_store_with_a_majority_is_awaited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, etcd: dict[str, bool], waits: bool
+) -> None:
+    clock = Clock(monkeypatch)
+    monkeypatch.setattr(ready, "etcd_health", lambda _: etcd)
+    monkeypatch.setattr(ready, "members", lambda _: [LEADER, SYNC_STANDBY])
+    assert ready._await_cluster(hosts(tmp_path), "db2") is not waits
+    assert (clock.now, set(clock.waits)) == ((120, {1}) if waits else (0, set()))
+
+
+@pytest.mark.parametrize(
+    ("found", "well"),
+    [
+        ([LEADER, SYNC_STANDBY], True),
+        ([LEADER, REPLICA_AWAY], False),
+        ([LEADER], False),
+        ([], False),
+        ([replace(LEADER, role="replica"), SYNC_STANDBY], False),  # nobody leads
+        ([replace(LEADER, state="starting"), SYNC_STANDBY], False),
+        ([replace(LEADER, role="replica"), replace(SYNC_STANDBY, role="leader", state="running")], True),
+    ],
+)
+def test_its_server_and_a_leader_are_awaited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: list[Member], well: bool
+) -> None:
+    """With a majority of the store; without one PostgreSQL cannot have a leader, and is not asked."""
+    Clock(monkeypatch)
+    monkeypatch.setattr(ready, "etcd_health", lambda _: at(2, 3, mine=True))
+    monkeypatch.setattr(ready, "members", lambda _: found)
+    assert ready._await_cluster(hosts(tmp_path), "db2") is well
+    monkeypatch.setattr(ready, "etcd_health", lambda _: at(1, 3, mine=True))
+    assert ready._await_cluster(hosts(tmp_path), "db2")
+
+
+def test_a_host_is_asked_for_what_it_carries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """edge1 has no server, ops1 neither server nor store."""
+    monkeypatch.setattr(ready, "members", lambda _: pytest.fail("no server is here"))
+    monkeypatch.setattr(ready, "etcd_health", lambda _: {"edge1": True})
+    assert ready._await_cluster(hosts(tmp_path), "edge1")
+    monkeypatch.setattr(ready, "etcd_health", lambda _: pytest.fail("no store is here"))
+    assert ready._await_cluster(hosts(tmp_path), "ops1")
