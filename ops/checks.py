@@ -21,6 +21,10 @@ SUITE = Path(__file__).parent.parent / "tests" / "verify"
 RECORD = SUITE / "checks.txt"
 
 
+class Uncounted(Exception):
+    """A test of the suite runs more than once for another reason than its subjects: which, and what to do."""
+
+
 class Access(NamedTuple):
     """A product with tenants, and the way by which its application comes."""
 
@@ -93,7 +97,7 @@ def _names(test: str, *needs: str, manifest: Manifest) -> Iterator[str]:
 
 
 def record() -> str:
-    """The record as the tests' source has it: a line for each, `test_hosts.test_units host`."""
+    """The record as the tests' source has it: a line for each, `test_hosts.test_units host`. Raises Uncounted."""
     conftest = _functions(SUITE / "conftest.py")
     lines = []
     for path in sorted(SUITE.glob("test_*.py")):
@@ -106,8 +110,13 @@ def record() -> str:
 
 def _functions(path: Path) -> dict[str, list[str]]:
     """The functions of a module with their parameters, which for tests and fixtures are fixtures."""
-    nodes = ast.parse(path.read_text()).body
-    return {node.name: [each.arg for each in node.args.args] for node in nodes if isinstance(node, ast.FunctionDef)}
+    nodes = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
+    for node in nodes:
+        if any(word in ast.unparse(each) for each in node.decorator_list for word in ("parametrize", "params=")):
+            raise Uncounted(
+                f"{path.name}: {node.name}: its runs are not counted. Use a loop, or a kind in EACH of ops/checks.py"
+            )
+    return {node.name: [each.arg for each in node.args.args] for node in nodes}
 
 
 def _asked(name: str, functions: dict[str, list[str]]) -> set[str]:

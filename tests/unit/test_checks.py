@@ -33,10 +33,15 @@ def test_the_list_of_checks_is_current() -> None:
     assert checks.RECORD.read_text() == checks.record(), "run: python -m ops.checks"
 
 
-def test_checks_are_made_for_subjects_and_for_nothing_else() -> None:
-    """A check with another parameter runs under names that nobody expects, and the verification of every `up` fails."""
-    sources = {path.name: path.read_text() for path in checks.SUITE.glob("test_*.py")}
-    assert [name for name, source in sources.items() if "parametrize" in source] == []
+@pytest.mark.parametrize("decorator", ["pytest.mark.parametrize('x', [1, 2])", "pytest.fixture(params=[1, 2])"])
+def test_a_test_that_could_not_be_counted_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, decorator: str
+) -> None:
+    (tmp_path / "conftest.py").touch()
+    (tmp_path / "test_new.py").write_text(f"@{decorator}\ndef test_it(x): ...\n")
+    monkeypatch.setattr(checks, "SUITE", tmp_path)
+    with pytest.raises(checks.Uncounted, match=r"test_new.py: test_it: "):
+        checks.record()
 
 
 # fmt: off
