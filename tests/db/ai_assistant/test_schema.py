@@ -108,7 +108,7 @@ def test_updated_at_is_the_databases(server: Server, product: Product, at_head: 
 
 
 def test_there_is_no_row_level_security(server: Server, product: Product, at_head: str) -> None:
-    """ADA-05, PLAT-15: one role of the application, which sees every row without an identity."""
+    """PLAT-15: the application's role sees every row without an identity."""
     protected = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relrowsecurity"
     assert server.execute(protected, product.name) == []
     with server.connect(product.name, product.app_role) as connection:
@@ -116,6 +116,18 @@ def test_there_is_no_row_level_security(server: Server, product: Product, at_hea
         connection.execute(b"INSERT INTO rules (rule_id, category, title, description) VALUES ('R', 'c', 't', 'd')")
         assert connection.execute(b"SELECT count(*) FROM rules").fetchone() == (1,)
         connection.rollback()
+
+
+def test_one_role_serves_the_application(server: Server, product: Product, at_head: str) -> None:
+    """ADA-05: beside the migrator one login writes; a second role of the application, such as other products' workers, is none."""
+    writes = """
+        SELECT rolname FROM pg_roles WHERE rolcanlogin AND NOT rolsuper AND (
+            SELECT bool_or(has_table_privilege(pg_roles.oid, c.oid, 'INSERT, UPDATE, DELETE'))
+            FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r')
+    """
+    found = {role for (role,) in server.execute(writes, product.name)}
+    assert found == {product.app_role, product.migrator_role}
+    assert product.client_roles == (product.app_role,)
 
 
 def test_nothing_is_personal(product: Product) -> None:
