@@ -73,7 +73,7 @@ reference:  ## regenerate schema, settings page, templates of .env, requirement 
 catalogue:  ## regenerate db/*/catalogue.txt from new databases at head
 	@$(RUN) python -m tools.catalogues $(product)
 
-bench:  ## cold start, no-op, one setting, drift check
+bench:  ## cold start, no-op, one setting, drift check, status, down
 	@$(RUN) python -m tools.bench
 
 bench-databases:  ## populate rate, migrations and the products' queries on large data

@@ -122,12 +122,13 @@ class Ephemeral:
         """Name of the container that is ``host``."""
         return f"keel-{self.name}-{host}"
 
-    def destroy(self, *, hard: bool = True) -> None:
+    def destroy(self, *, hard: bool = True) -> subprocess.CompletedProcess[str]:
         """What `make down` does to dev and ci, or a plain `pulumi destroy` where not ``hard``; then the state and the files go."""
         options = ("--discard",) if hard else ()
         self._run([sys.executable, "-m", "ops.recover", self.name, *options], check=True, timeout=120)
-        self.pulumi("destroy", "--yes", "--skip-preview")
+        done = self.pulumi("destroy", "--yes", "--skip-preview")
         shutil.rmtree(self.project)
+        return done
 
 
 def _named(command: list[str]) -> str:
