@@ -104,6 +104,7 @@ def test_a_critical_alert_of_the_backup_host_is_a_problem() -> None:
     """PLAT-38, PLAT-42: a warning is shown and changes nothing; that nobody looks is a problem too."""
     assert judge(facts(watch=_watch("critical"))).problems == ("WAL waits",)
     assert judge(facts(watch=_watch("warning"))).problems == ()
+    assert judge(facts(watch=_watch("warning", 300))).problems == ()
     (problem,) = judge(facts(watch=_watch("warning", 301))).problems
     assert problem == "the backup host has not looked at the archive since then"
 
