@@ -13,9 +13,6 @@ from psycopg import sql
 from db.change import Change
 from db.spec import PGBOUNCER
 
-QUERY = "SELECT * FROM keel.user_lookup($1)"
-"""For PgBouncer's `auth_query`, with `auth_dbname = postgres` and `auth_user = keel_pgbouncer`."""
-
 _BODY = Path(__file__).with_name("user_lookup.sql").read_text()
 _SETTINGS = ["search_path=pg_catalog, pg_temp"]
 _CREATE = sql.SQL(

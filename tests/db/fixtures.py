@@ -1,4 +1,7 @@
-"""One server for all database tests; databases are made anew for a test (`empty`) or a module (`at_head`)."""
+"""One server for all database tests; databases are made anew for a test (`empty`, `fresh`) or a module (`at_head`).
+
+A history is migrated once for each product: its database at head is kept as a template, and copied from then on.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +11,7 @@ import pytest
 from alembic.config import main as alembic_main
 from pydantic import SecretStr
 
-from db import migrate, provision
+from db import migrate, provision, undeclared
 from db.spec import ClusterSpec, Migrated
 from environment.products import ROOT, Product, catalogue
 from tests.db import images
@@ -72,8 +75,16 @@ def provisioned(server: Server, spec: ClusterSpec) -> None:
 @pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """A running server without anything of Keel in it."""
-    with running(chosen_major(request.config)) as server:
+    with running(chosen_major(request.config)) as server, pytest.MonkeyPatch.context() as patch:
+        # The templates of these tests are no databases that a plan has to speak of.
+        templates = {template(product) for product in catalogue().values()}
+        patch.setattr(undeclared, "OF_THE_CLUSTER", undeclared.OF_THE_CLUSTER | templates)
         yield server
+
+
+def template(product: Product) -> str:
+    """The database that is copied where a test wants the product at head."""
+    return f"{product.name}_at_head"
 
 
 @pytest.fixture(scope="module", params=catalogue())
@@ -105,22 +116,38 @@ def empty(server: Server, product: Product) -> str:
     return recreated(server, product)
 
 
-@pytest.fixture(scope="module")
-def at_head(server: Server, product: Product) -> str:
-    """The migrator's URL of a database at head, with its reference rows; tests of one module share it and leave it as
-    it was."""
-    url = recreated(server, product)
-    migrate.upgrade(product, url)
-    migrate.seed(product, url, "reference", production=False)
+def copied(server: Server, product: Product) -> str:
+    """The migrator's URL of a new database at head with its reference rows. The first one is migrated, and kept."""
+    kept = template(product)
+    if server.execute(f"SELECT 1 FROM pg_database WHERE datname = '{kept}'"):
+        server.execute(f"DROP DATABASE IF EXISTS {product.name} WITH (FORCE)")
+        server.execute(f"CREATE DATABASE {product.name} TEMPLATE {kept} OWNER {product.owner_role}")
+        url = server.url(product)
+    else:
+        url = recreated(server, product)
+        migrate.upgrade(product, url)
+        migrate.seed(product, url, "reference", production=False)
+        server.execute(f"CREATE DATABASE {kept} TEMPLATE {product.name} ALLOW_CONNECTIONS false")
     provisioned(server, spec_of(migrated=Migrated.HEAD))
     return url
 
 
 @pytest.fixture
-def history(product: Product, empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
+def fresh(server: Server, product: Product) -> str:
+    """The migrator's URL of a new database at head, with its reference rows."""
+    return copied(server, product)
+
+
+@pytest.fixture(scope="module")
+def at_head(server: Server, product: Product) -> str:
+    """The same for all tests of one module, which leave it as it was."""
+    return copied(server, product)
+
+
+@pytest.fixture
+def history(product: Product, fresh: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
     """For tests of the machinery: a database at the product's head, to which revisions of the test can be added."""
-    migrate.upgrade(product, empty)
-    history = History(product, empty, tmp_path)
+    history = History(product, fresh, tmp_path)
     monkeypatch.setattr(migrate, "INI", history.ini)
     return history
 

@@ -20,14 +20,15 @@ T = TypeVar("T")
 SUPERUSER_PASSWORD = secrets.token_urlsafe()
 
 # Standard input is the life line: when the test process ends, also by SIGKILL, it closes; the container ends.
-# fsync off: nothing here has to survive a power failure.
+# fsync and full pages off: nothing here has to survive a power failure. jit off: a plan of the catalogue would be compiled
+# for longer than it runs, on majors whose packages can.
 SCRIPT = """
 set -e
 PATH="$(echo /usr/lib/postgresql/*/bin):$PATH"
 read -r password; echo "$password" > /pg/password
 initdb -D /pg/data -U postgres -A scram-sha-256 --pwfile=/pg/password --locale=C.UTF-8 -E UTF8 >/dev/null
 echo 'host all all all scram-sha-256' >> /pg/data/pg_hba.conf
-postgres -D /pg/data -c fsync=off -c listen_addresses='*' -c unix_socket_directories=/pg \
+postgres -D /pg/data -c fsync=off -c full_page_writes=off -c jit=off -c listen_addresses='*' -c unix_socket_directories=/pg \
     -c shared_preload_libraries=pg_stat_statements -c log_statement=all </dev/null &
 cat >/dev/null
 kill -INT $!
