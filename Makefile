@@ -12,8 +12,8 @@ DISCARD = $(if $(filter --yes,$(DOWN_FLAGS)),--discard)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help check up preview down shell setup verify status drift test test-fast lint bench bench-databases bench-backups campaign reference \
-        catalogue verify-schema dev-setup docker-up migrate migration test-db test-majors
+.PHONY: help check up preview down shell setup verify status drift test test-fast lint bench bench-databases bench-backups campaign mutants \
+        reference catalogue verify-schema dev-setup docker-up migrate migration test-db test-majors
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,10 @@ bench-backups:  ## backup, restore, archive beside the raw tools; the way back, 
 campaign:  ## hours: every scenario of every family, then disasters at random moments; results below docs/evidence
 	@$(RUN) python -m tests.gate --all
 	@$(RUN) python -m tests.campaign $(rounds:%=--rounds %)
+	@$(MAKE) --no-print-directory mutants
+
+mutants:  ## one to two hours: changes of the code by lot, and whether a test fails; `make mutants seed=N`
+	@$(RUN) python -m tools.mutants $(seed:%=--seed %)
 
 dev-setup: up  ## BAC-47: environment, services, migrations, test data
 	@./keel --env $(ENV) db seed --set demo

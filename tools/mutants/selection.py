@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from tools.mutants.mutations import Place
-
-SLOW = ("tests/db/",)
-"""Test files that start a PostgreSQL."""
+from tools.mutants.report import Outcome
 
 
 @dataclass(frozen=True)
@@ -25,9 +22,9 @@ class Record:
     """File → test → its lines as bits; the test "" is what ran on import and while tests were collected."""
 
     @classmethod
-    def load(cls, file: str, path: Path) -> Record:
+    def of(cls, file: str, text: str) -> Record:
         """From the recorder's JSON."""
-        raw = json.loads(path.read_text())
+        raw = json.loads(text)
         names = list(raw["tests"])
         return cls(
             file,
@@ -53,24 +50,31 @@ class Selection:
     """Of all records, for one change after another."""
 
     records: list[Record]
-    killers: dict[str, Counter[str]] = field(default_factory=dict)
+    trusted: set[str] = field(default_factory=set)
+    """Tests that failed under a change and pass alone without one."""
+    doubted: set[str] = field(default_factory=set)
+    """Tests that fail alone without a change."""
+    killers: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """Changed file → test files that noticed a change of it: these are asked first next time."""
+
+    def __post_init__(self) -> None:
+        self._seconds = {test: seconds for record in self.records for test, seconds in record.seconds.items()}
 
     def chosen(self, place: Place) -> dict[str, list[str]]:
         """Test file → tests, in the order in which they answer soonest."""
-        found = {record.file: tests for record in self.records if (tests := record.chosen(place))}
-        killers = self.killers.get(place.path, Counter())
+        found = {
+            record.file: tests
+            for record in self.records
+            if (tests := [test for test in record.chosen(place) if test not in self.doubted])
+        }
+        killers = self.killers[place.path]
         return dict(sorted(found.items(), key=lambda entry: (-killers[entry[0]], self.seconds(entry[1]), entry[0])))
 
     def seconds(self, tests: Iterable[str]) -> float:
         """What they take without a change."""
-        known = self._seconds
-        return sum(known[test] for test in tests)
+        return sum(self._seconds[test] for test in tests)
 
-    @property
-    def _seconds(self) -> dict[str, float]:
-        return {test: seconds for record in self.records for test, seconds in record.seconds.items()}
-
-    def noticed(self, path: str, test: str) -> None:
-        """Remember who noticed a change of `path`."""
-        self.killers.setdefault(path, Counter())[test.split("::")[0]] += 1
+    def noticed(self, outcome: Outcome) -> None:
+        """Remember who noticed a change."""
+        if outcome.killed and outcome.how.startswith("tests/"):
+            self.killers[outcome.path][outcome.how.split("::")[0]] += 1

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tools.mutants import scratch
+from tools.mutants import scratch, warm
 
 T = TypeVar("T")
 
@@ -31,18 +31,22 @@ class Worker:
     def ask(self, job: dict[str, Any], timeout: float) -> dict[str, Any]:
         """Have the job done; `ended`, `code`, `seconds`, and what the child wrote, if it came to that.
 
-        Raises RuntimeError when the warm process is gone.
+        `timeout` is in seconds of one processor, see `warm.attempt`. Raises RuntimeError when the warm process is gone.
         """
-        out = self.root.parent / "out.json"
-        out.unlink(missing_ok=True)
-        job = {**job, "out": str(out), "log": str(self.root.parent / "log"), "timeout": timeout}
+        self.out.unlink(missing_ok=True)
+        job = {**job, "out": str(self.out), "log": str(self.root.parent / "log"), "timeout": timeout}
         assert self.process.stdin and self.process.stdout
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
             raise RuntimeError(f"a worker ended with status {self.process.wait()}")
-        return {**json.loads(answer), **(json.loads(out.read_text()) if out.exists() else {})}
+        return {**json.loads(answer), **(json.loads(self.out.read_text()) if self.out.exists() else {})}
+
+    @property
+    def out(self) -> Path:
+        """Where the child writes its answer."""
+        return self.root.parent / "out.json"
 
     @property
     def log(self) -> str:
@@ -51,8 +55,8 @@ class Worker:
 
 
 @contextmanager
-def running(source: Path, count: int) -> Iterator[list[Worker]]:
-    """Copy the checkout `count` times, start the warm processes; remove all of it in the end."""
+def running(source: Path, count: int, modules: Iterable[str] = warm.MODULES) -> Iterator[list[Worker]]:
+    """Copy the checkout `count` times, start processes with `modules` in them; remove all of it in the end."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keel-mutants-")))
         workers: list[Worker] = []
@@ -64,7 +68,7 @@ def running(source: Path, count: int) -> Iterator[list[Worker]]:
                 root.mkdir(parents=True)
                 scratch.copy(source, root)
             process = subprocess.Popen(
-                [sys.executable, "-m", "tools.mutants.warm"],
+                [sys.executable, "-m", "tools.mutants.warm", *modules],
                 cwd=root, env=_environment(root.parent), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             )  # fmt: skip
             stack.callback(_stop, process)
@@ -73,16 +77,23 @@ def running(source: Path, count: int) -> Iterator[list[Worker]]:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Home and temporary files of a worker's own: a changed program finds no state or key of the user."""
+    """Home and temporary files of a worker's own: a changed program finds no state or key of the user.
+
+    The cache is common to the workers: in it they reserve ports.
+    """
     for name in ("home", "tmp"):
         (folder / name).mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "KEEL_", "PYTEST_"))}
     image = {"KEEL_TEST_IMAGE": os.environ["KEEL_TEST_IMAGE"]} if "KEEL_TEST_IMAGE" in os.environ else {}
-    return kept | image | {"HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp")}
+    return (
+        kept
+        | image
+        | {"HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), "XDG_CACHE_HOME": str(folder.parent / "cache")}
+    )
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """It ends with its input; a child of it does not outlive it, because it is waited for."""
+    """It ends with its input, and what it is running with it."""
     assert process.stdin
     process.stdin.close()
     process.wait()
@@ -112,8 +123,8 @@ def spread(workers: list[Worker], items: Iterable[T], do: Callable[[Worker, T], 
     try:
         for thread in threads:
             thread.join()
-    except KeyboardInterrupt:
-        errors.append(KeyboardInterrupt())
+    except BaseException as error:
+        errors.append(error)
         raise
     if errors:
         raise errors[0]
