@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 
 import psycopg
 import pytest
+from psycopg.sql import Composable
 
 from environment.types import Group
 from ops.session import Session, Superuser
@@ -78,7 +79,8 @@ class _Connection:
     def __exit__(self, *_: object) -> None: ...
 
     def execute(self, statement: Any, parameters: Any = None) -> Any:
-        text = statement if isinstance(statement, str) else statement.decode()
+        text = statement.as_string(None) if isinstance(statement, Composable) else statement
+        text = text if isinstance(text, str) else text.decode()
         self.server.executed.append((self.database, text, parameters))
         for part, answer in self.server.rows.items():
             if part in text:
@@ -87,6 +89,11 @@ class _Connection:
                     raise found
                 return _Rows(found)
         raise AssertionError(f"the test describes no answer of {text!r}")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self.server.executed.append((self.database, "begin", None))
+        yield
 
     def commit(self) -> None:
         self.server.executed.append((self.database, "commit", None))
