@@ -130,7 +130,13 @@ BREAKERS = {
         Where.PRIMARY,
         f"sed -i '1i host all all 0.0.0.0/0 trust' {_HBA}",
         f"sed -i 1d {_HBA}",
-        "test_postgres.test_access_rules", "PLAT-39",
+        "test_postgres.test_access_rules", "PLAT-39", also=("test_postgres.test_only_hosts_of_the_environment",),
+    ),
+    "network past the pooler": Breaker(  # not reloaded either
+        Where.REPLICA,
+        f"sed -i '1i hostssl all all 10.0.0.0/8 scram-sha-256' {_HBA}",
+        f"sed -i 1d {_HBA}",
+        "test_postgres.test_only_hosts_of_the_environment", "PLAT-41",
     ),
     "certificate": Breaker(
         Where.REPLICA,
@@ -160,6 +166,13 @@ BREAKERS = {
         "echo 'host all all 0.0.0.0/0 trust' >> /etc/pgbouncer/pg_hba.conf",
         "sed -i '$d' /etc/pgbouncer/pg_hba.conf",
         "test_pgbouncer.test_passwords_are_looked_up", "PLAT-22",
+        also=("test_pgbouncer.test_clients_come_from_listed_networks",),
+    ),
+    "clients' networks": Breaker(
+        Where.EDGE,
+        "sed -i '1i hostssl all all 10.0.0.0/8 scram-sha-256' /etc/pgbouncer/pg_hba.conf",
+        "sed -i 1d /etc/pgbouncer/pg_hba.conf",
+        "test_pgbouncer.test_clients_come_from_listed_networks", "JEEX-33",
     ),
     "proxy's limit": Breaker(
         Where.EDGE, _haproxy("set maxconn global 1234"), "systemctl reload haproxy.service", "test_haproxy.test_limits",

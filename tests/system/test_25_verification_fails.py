@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -51,3 +52,29 @@ def test_up_fails_with_all_of_it(failures: list[str], environment: Session, monk
 def test_repaired_it_passes(failures: list[str], environment: Session) -> None:
     """PLAT-49: the environment that was broken and repaired is verified again."""
     assert verification.run(environment).failures == []
+
+
+def test_a_pulumi_up_ends_red_and_after_the_repair_green(dev: Ephemeral) -> None:
+    """PLAT-49: a change is made, and what no step repairs fails `pulumi up` at its last resource, with check and requirement."""
+    breaker = BREAKERS["undeclared port"]
+    dev.config["keel:schedule"] = {"drill": "off"}
+    dev.save()
+    with dev.session() as session:
+        host = breaker.where.host(session)
+        try:
+            session.run(host, breaker.breaks)
+            red = dev.up(check=False)
+        finally:
+            session.run(host, breaker.repairs)
+    del dev.config["keel:schedule"]
+    dev.save()
+    green = dev.up()
+    assert red.returncode != 0
+    said = red.stdout + red.stderr
+    assert "Converge backup updated" in said
+    assert f"{breaker.test}[{host}]: {breaker.names}: " in said
+    assert re.search(
+        rf"verification of {dev.name} failed: (\d+) of \1 checks ran, 1 failed, requirements {breaker.names}", said
+    )
+    assert re.search(r"verification: (\d+) of \1 checks ran, 0 failed", green.stdout)
+    dev.up("--expect-no-changes")

@@ -36,6 +36,7 @@ class Rule(Model):
     database: list[str]
     user_name: list[str]
     address: str | None
+    netmask: str | None
     auth_method: str
     error: str | None
 

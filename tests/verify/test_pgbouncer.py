@@ -109,14 +109,28 @@ def test_budget(look: Look, manifest: Manifest, superuser: Databases) -> None:
     assert total <= row[0], f"{total} connections are promised, the primary takes {row[0]}: {pools}"
 
 
+def remote_rules(look: Look, edge: HostEntry, config: dict[str, str]) -> list[str]:
+    """Who comes over the network, line by line."""
+    rules = look.shell(edge, f"grep -v '^#' {shlex.quote(config['auth_hba_file'])}").splitlines()
+    return [rule for rule in rules if rule.strip() and not rule.startswith("local")]
+
+
+def test_clients_come_from_listed_networks(
+    edge: HostEntry, config: dict[str, str], look: Look, manifest: Manifest
+) -> None:
+    """PLAT-41, JEEX-33: the pooler admits the environment's hosts and the clients' networks of the stack file, and no others."""
+    admitted = [rule.split()[3] for rule in remote_rules(look, edge, config)]
+    assert admitted, f"{edge.name} admits no client"
+    expect.within(admitted, [*(host.address for host in manifest.hosts), *manifest.network.clients], edge.name)
+
+
 def test_passwords_are_looked_up(edge: HostEntry, config: dict[str, str], look: Look) -> None:
     """PLAT-22: passwords are SCRAM verifiers looked up in the server; the one stored login is nobody else's to read."""
     expect.same(config, {"auth_type": "hba", "auth_user": "keel_pgbouncer", "auth_file": USERS}, edge.name)
     assert "keel.user_lookup" in config["auth_query"], f"{edge.name}: auth_query is {config['auth_query']}"
     facts = look.paths(edge, (USERS,))[USERS]
     assert int(facts.mode, 8) & 0o137 == 0, f"{edge.name}: {USERS} has mode {facts.mode}, not 640 or stricter"
-    rules = look.shell(edge, f"grep -v '^#' {shlex.quote(config['auth_hba_file'])}").splitlines()
-    methods = {rule.split()[-1] for rule in rules if rule.strip() and not rule.startswith("local")}
+    methods = {rule.split()[-1] for rule in remote_rules(look, edge, config)}
     assert methods <= {"scram-sha-256", "cert"}, f"{edge.name}: clients are let in by {sorted(methods)}"
 
 

@@ -6,7 +6,7 @@ import re
 import shlex
 
 from environment.manifest import HostEntry, Manifest
-from environment.types import Kind
+from environment.types import Group, Kind
 from ops.checks import Function
 from tests.verify import expect
 from tests.verify.databases import Databases
@@ -186,6 +186,15 @@ def test_access_rules(server: HostEntry, look: Look, manifest: Manifest) -> None
         if rule.address in ("all", "0.0.0.0", "::", "samenet"):
             problems.append(f"{told}: open to every address")
     expect.nothing(problems)
+
+
+def test_only_hosts_of_the_environment_are_admitted(server: HostEntry, look: Look, manifest: Manifest) -> None:
+    """PLAT-41, JEEX-33: past the pooler come database hosts, edges and the backup host, each by its own address; no network does."""
+    expected = {*manifest.carrying(Group.POSTGRES), *manifest.carrying(Group.EDGE), manifest.repository_host}
+    rules = [rule for rule in look.server(server).hba if rule.type.startswith("host") and rule.auth_method != "reject"]
+    assert rules, f"{server.name} admits no host"
+    admitted = [f"{rule.address}/{rule.netmask}" if rule.netmask else str(rule.address) for rule in rules]
+    expect.within(admitted, [host.address for host in expected], server.name)
 
 
 def test_uuids(superuser: Databases, manifest: Manifest, uuid: Function) -> None:
