@@ -263,7 +263,7 @@ def test_bootstrap_configuration_is_what_the_role_keeps_current() -> None:
 
 
 def test_wal_is_dropped_only_where_a_stack_says_so() -> None:
-    """PLAT-38: by default nothing is; where it is, at the limit of which the alerts tell, and on database hosts alone."""
+    """By default nothing is; where it is, at the limit of which the alerts tell, and on database hosts alone."""
 
     def lines(host: str, full: str) -> list[str]:
         settings = Repository(archive_limit=512, archive_full=full)

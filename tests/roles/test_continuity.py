@@ -100,14 +100,14 @@ def test_what_is_still_on_its_way_is_no_gap() -> None:
 
 
 def test_what_was_dropped_is_a_gap_at_once() -> None:
-    """PLAT-38: the primary was told that it is in the archive, and nothing has come after it."""
+    """The primary was told that it is in the archive, and nothing has come after it."""
     assert gaps(STRAIGHT, archived(1, 5, 6), 5, Segment(1, 12), SETTLED) == [Gap(7, 12, False)]
     later = archived(1, 5, 6) | archived(1, 13, when=NEW)
     assert gaps(STRAIGHT, later, 5, Segment(1, 13), SETTLED) == [Gap(7, 12, True)]
 
 
 def test_what_a_dead_primary_kept_to_itself() -> None:
-    """PLAT-37: streamed to the replica, which calls it archived, and never pushed; the new timeline begins behind it."""
+    """Streamed to the replica, which calls it archived, and never pushed; the new timeline begins behind it."""
     present = archived(1, 5, 6, 7) | archived(2, 14, 15)
     assert gaps(FORKED, present, 5, Segment(2, 15), SETTLED) == [Gap(8, 13, True)]
     # What lies on the abandoned timeline after the fork fills nothing.
@@ -168,7 +168,7 @@ FIRST = made(5, 5, 100)
 
 
 def test_a_hole_is_told_as_times() -> None:
-    """PLAT-38: from the last moment that is certainly before it to the end of the first backup after it."""
+    """From the last moment that is certainly before it to the end of the first backup after it."""
     (hole,) = holes(FOUND, {}, FORKED, SIZE, [FIRST], clock({8: 500})).values()
     assert (hole.first, hole.last) == ("000000010000000000000008", "00000001000000000000000D")
     assert (hole.segments, hole.begin, hole.end, hole.timeline) == (6, "0/8000000", "0/E000000", 1)

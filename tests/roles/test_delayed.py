@@ -35,7 +35,7 @@ def patroni(manifest: Manifest, host: str) -> dict[str, Any]:
 
 
 def test_only_the_delayed_one_is_told(manifest: Manifest) -> None:
-    """PLAT-37: it applies late, and is neither promoted nor waited for nor read."""
+    """It applies late, and is neither promoted nor waited for nor read."""
     delayed = patroni(manifest, "db3")
     assert delayed["postgresql"]["recovery_conf"]["recovery_min_apply_delay"] == "60min"
     assert delayed["tags"] == {"nofailover": True, "nosync": True, "noloadbalance": True}
@@ -54,7 +54,7 @@ def test_it_may_read_the_archive(manifest: Manifest) -> None:
 
 
 def test_it_is_no_candidate(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PLAT-37: also while it streams; where all replicas are delayed, the primary restarts in its place."""
+    """Also while it streams; where all replicas are delayed, the primary restarts in its place."""
     found = [LEADER, {**DELAYED, "state": "streaming"}, REPLICA]
 
     def once(_target: object, condition: Any, *_: object) -> list[dict[str, str]]:

@@ -253,7 +253,7 @@ def test_a_server_that_does_not_fit_is_not_restored(isolated: Any, library: Path
 def test_a_tenth_of_the_volume_stays_free(
     isolated: Any, monkeypatch: pytest.MonkeyPatch, needed: int, fits: bool
 ) -> None:
-    """PLAT-38: for the archive, which the primary waits for."""
+    """For the archive, which the primary waits for."""
     monkeypatch.setattr(isolated.shutil, "disk_usage", lambda _: (1000, 0, 1000))
     if fits:
         isolated.check_space(needed)

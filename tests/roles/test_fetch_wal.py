@@ -22,7 +22,7 @@ def asked(tmp_path: Path, settings: Repository, *arguments: str, first: int = 0,
 
 
 def test_with_one_repository_it_is_sought_under_every_key(tmp_path: Path) -> None:
-    """PLAT-34, PLAT-37: a recovery waits for what is slow, a promotion does not."""
+    """PLAT-34: a recovery waits for what is slow, a promotion does not."""
     assert asked(tmp_path, ALONE, "everywhere", "W", "P") == ["pgbackrest --stanza=dev archive-get W P"]
     (_, near) = asked(tmp_path, ALONE, "near", "W", "P")
     assert near == "pgbackrest --stanza=dev --io-timeout=5 --no-archive-async archive-get W P"
@@ -30,7 +30,7 @@ def test_with_one_repository_it_is_sought_under_every_key(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("found", [0, 1])
 def test_a_replica_asks_the_first_repository_only(tmp_path: Path, found: int) -> None:
-    """PLAT-37: a store that hangs must not hold a promotion up."""
+    """A store that hangs must not hold a promotion up."""
     (near,) = asked(tmp_path, BOTH, "near", "W", "P", first=found, status=found)
     assert near == "pgbackrest --stanza=dev --repo=1 --io-timeout=5 --no-archive-async archive-get W P"
 

@@ -129,7 +129,7 @@ def test_a_second_repository_that_is_away_keeps_no_update_from_its_end() -> None
 
 
 def test_a_replica_asks_the_nearest_repository_only() -> None:
-    """PLAT-37: a store that hangs must not hold a promotion up."""
+    """A store that hangs must not hold a promotion up."""
     assert (
         "restore_command: /usr/local/lib/keel/fetch-wal near %f" in files("postgres")["/etc/patroni/config.yml"].content
     )

@@ -127,7 +127,7 @@ def watched(tmp_path: Path) -> Watched:
 
 
 def test_a_well_archive_raises_nothing(watched: Watched) -> None:
-    """PLAT-38, ADA-25: and its figures are there to be drawn."""
+    """ADA-25: and its figures are there to be drawn."""
     assert watched.look() == []
     found = watched.metrics()
     assert found["keel_archive_waiting_bytes"] == "0" and found["keel_archive_limit_bytes"] == str(4096 * 2**20)
@@ -136,7 +136,7 @@ def test_a_well_archive_raises_nothing(watched: Watched) -> None:
 
 
 def test_alerts_begin_get_worse_and_end_by_themselves(watched: Watched) -> None:
-    """PLAT-38, ADA-25: at 50 and at 80 %, in a metric, in syslog and for `./keel status`."""
+    """ADA-25: at 50 and at 80 %, in a metric, in syslog and for `./keel status`."""
     watched.answer |= {"waiting_bytes": 2100 * 2**20, "waiting_seconds": 200}
     assert watched.look() == [("archive_waiting", "warning")]
     assert watched.look() == [("archive_waiting", "warning")]
@@ -152,7 +152,7 @@ def test_alerts_begin_get_worse_and_end_by_themselves(watched: Watched) -> None:
 
 
 def test_wal_that_was_dropped_becomes_a_hole_told_as_times(watched: Watched) -> None:
-    """PLAT-38: found at once; a full backup begins when WAL arrives again, one at a time; then both ends are known."""
+    """Found at once; a full backup begins when WAL arrives again, one at a time; then both ends are known."""
     watched.look()
     watched.answer |= {"now": HOUR_AGO + 1800, "lsn": "0/20000028", "acknowledged": "00000001000000000000001F"}
     assert watched.look() == [("archive_hole", "critical")]
@@ -223,7 +223,7 @@ def test_a_failed_full_backup_is_tried_again_after_a_quarter_of_an_hour(
 
 
 def test_one_that_succeeded_before_the_hole_is_no_reason_to_wait(watched: Watched) -> None:
-    """PLAT-38: only a failure is."""
+    """Only a failure is."""
     del watched.segments[5]
     watched.ran("full", succeeded("full", 0, time.time() - 10))
     watched.look()
@@ -273,7 +273,7 @@ def test_alerts_that_cannot_be_read_are_begun_again(watched: Watched) -> None:
 
 
 def test_the_space_that_is_left_is_a_figure(watched: Watched) -> None:
-    """PLAT-38."""
+    """ADA-25."""
     watched.answer |= {"waiting_bytes": 7, "waiting_seconds": 3}
     watched.look()
     found = watched.metrics()
@@ -284,7 +284,7 @@ def test_the_space_that_is_left_is_a_figure(watched: Watched) -> None:
 
 
 def test_a_hole_is_a_figure_and_an_acknowledged_one_is_no_alert(watched: Watched) -> None:
-    """PLAT-38: it still is one."""
+    """It still is one."""
     del watched.segments[5]
     assert watched.look() == [("archive_hole", "critical")]
     path = watched.folder / "holes.jsonl"

@@ -174,7 +174,7 @@ def test_a_damaged_repository_is_found(ci: Ephemeral, what: str) -> None:
 
 
 def test_the_archive_catches_up_by_itself(dev: Ephemeral) -> None:
-    """JEEX-30, PLAT-38: while the repository is away the primary works on and keeps its WAL; nobody has to do anything after."""
+    """JEEX-30, ADA-24: while the repository is away the primary works on and keeps its WAL; nobody has to do anything after."""
     with dev.session() as session:
         session.run("ops1", "systemctl stop keel-pgbackrest.service")
         try:

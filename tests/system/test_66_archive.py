@@ -125,7 +125,7 @@ def covered(session: Session) -> Hole:
 
 
 def test_alerts_while_the_repository_is_away(low: Ephemeral) -> None:
-    """PLAT-38, ADA-25: at 50 and 80 % of the limit; nothing is dropped, it catches up by itself and the alerts end."""
+    """ADA-25: at 50 and 80 % of the limit; nothing is dropped, it catches up by itself and the alerts end."""
     with low.session() as session:
         assert look(session) == {}
         session.run("ops1", f"systemctl stop {SERVICE}")
@@ -176,7 +176,7 @@ systemctl start {SERVICE}
 
 
 def test_a_full_repository_is_as_one_that_is_away(low: Ephemeral) -> None:
-    """PLAT-38: the primary works on, the alerts come though nothing can be written beside them, and it recovers by itself."""
+    """ADA-25: the primary works on, the alerts come though nothing can be written beside them, and it recovers by itself."""
     with low.session() as session:
         session.run("ops1", FULL)
         try:
@@ -197,7 +197,7 @@ def test_a_full_repository_is_as_one_that_is_away(low: Ephemeral) -> None:
 
 
 def test_what_a_dead_primary_took_with_it_is_told_as_times(low: Ephemeral) -> None:
-    """PLAT-37, PLAT-38: repository away, 200 MB written, the primary's host and volumes destroyed, repository back.
+    """PLAT-37: repository away, 200 MB written, the primary's host and volumes destroyed, repository back.
 
     No row is lost, for the replica has them; the archive has a hole, which is found and told, and a full backup begins by itself.
     """
@@ -248,7 +248,7 @@ def await_primary(session: Session) -> None:
 
 
 def test_what_is_dropped_at_the_limit_is_told_as_times(ci: Ephemeral, dropping: None) -> None:
-    """PLAT-38: with `archive_full: drop` the primary stays up at the bound, and a full backup follows by itself."""
+    """ADA-25: with `archive_full: drop` the primary stays up at the bound, and a full backup follows by itself."""
     with ci.session() as session:
         writable = f"find {paths.REPOSITORY}/generation-1/archive -type d -exec chmod"
         archive_all(session)

@@ -123,7 +123,7 @@ def test_what_must_not_be_is_refused(ci: Ephemeral, target: Ephemeral) -> None:
 
 
 def test_a_replica_stays_behind(target: Ephemeral) -> None:
-    """PLAT-37: a row is on the primary and not on the delayed replica, which is well, and to which no read leads."""
+    """A row is on the primary and not on the delayed replica, which is well, and to which no read leads."""
     with target.session() as session:
         primary = session.leader().name
         ask(session, primary, "create table not_yet as select 'a row' as said")

@@ -91,7 +91,7 @@ def test_a_drill_that_left_no_report_is_an_error(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.usefixtures("fake")
 def test_status_shows_the_alerts_of_the_backup_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PLAT-38: in both forms; a host that has not looked yet is said."""
+    """PLAT-42: in both forms; a host that has not looked yet is said."""
     alert = AlertFacts(alert="archive_waiting", severity="warning", text="WAL waits", since="then")
     watch = WatchFacts(looked="then", seconds_ago=3, alerts=(alert,))
     monkeypatch.setattr("ops.cli.collect.collect", lambda _: facts(watch=watch))
@@ -267,7 +267,7 @@ def test_drift_tells_none_some_or_unknown(
 
 @pytest.mark.usefixtures("fake")
 def test_drift_tells_the_sql_that_would_undo_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PLAT-10: a line for people, in one piece also in a pipe."""
+    """A line for people, in one piece also in a pipe."""
     monkeypatch.setattr("ops.cli.converging.run", lambda *_, **__: _outcome())
     monkeypatch.setattr("ops.databases.differences", lambda *_: [])
     monkeypatch.setattr("ops.migration.differences", lambda _, name: [GRANT] if name == "jeex_idea" else [])

@@ -51,7 +51,7 @@ def test_memory_is_compared_with_what_the_hosts_may_use(tmp_path: Path, mebibyte
 
 @pytest.mark.parametrize(("free", "level"), [(100 * GIB, "ok"), (3 * GIB, "warn"), (GIB, "fail")])
 def test_disk_leaves_room_for_the_wal_that_slots_hold_back(tmp_path: Path, free: int, level: str) -> None:
-    """PLAT-38: two members keep up to 2 GiB each for a replica that is away."""
+    """Two members keep up to 2 GiB each for a replica that is away."""
     [(found, _)] = _look("disk", machine(tmp_path, free=free))
     assert found == level
 

@@ -101,7 +101,7 @@ def _watch(severity: str, seconds_ago: int = 30) -> WatchFacts:
 
 
 def test_a_critical_alert_of_the_backup_host_is_a_problem() -> None:
-    """PLAT-38, PLAT-42: a warning is shown and changes nothing; that nobody looks is a problem too."""
+    """PLAT-42: a warning is shown and changes nothing; that nobody looks is a problem too."""
     assert judge(facts(watch=_watch("critical"))).problems == ("WAL waits",)
     assert judge(facts(watch=_watch("warning"))).problems == ()
     assert judge(facts(watch=_watch("warning", 300))).problems == ()
@@ -119,7 +119,7 @@ def test_a_database_behind_this_checkout_is_a_problem(current: str | None) -> No
 
 
 def test_a_delayed_replica_is_well() -> None:
-    """PLAT-37: behind on purpose, on the archive or still on the timeline before; any other one would be a problem."""
+    """Behind on purpose, on the archive or still on the timeline before; any other one would be a problem."""
     behind = Member("db3", "replica", "in archive recovery", 1, 10**9, False, delay=60)
     members = (replace(LEADER, timeline=2), replace(SYNC_STANDBY, timeline=2), behind)
     servers = (*facts().servers, REPLICA.model_copy(update={"host": "db3"}))

@@ -27,7 +27,7 @@ def production(folder: Path, delays: Mapping[str, int]) -> Session:
 
 
 def test_members_know_their_delay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PLAT-37: from the manifest; on the archive it is well, another one is not."""
+    """From the manifest; on the archive it is well, another one is not."""
     told = [{"name": m.name, "role": m.role, "state": "in archive recovery", "lag": 1} for m in (DELAYED, REPLICA)]
     monkeypatch.setattr(cluster, "patroni", lambda *_: json.dumps({"members": told}))
     found = cluster.members(production(tmp_path, {"db2": 60}))
@@ -38,7 +38,7 @@ def test_members_know_their_delay(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_it_is_never_switched_over_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, delays: dict[str, int], candidates: list[str]
 ) -> None:
-    """PLAT-37: where all replicas are delayed, the primary stays where it is, as a single server does."""
+    """Where all replicas are delayed, the primary stays where it is, as a single server does."""
     found = [LEADER, DELAYED, replace(REPLICA, delay=delays.get("db3", 0))]
     asked: list[str] = []
 

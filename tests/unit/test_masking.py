@@ -37,7 +37,7 @@ def test_every_personal_column_has_a_mask(name: str) -> None:
 
 
 def test_a_truncated_name_is_the_same_column() -> None:
-    """RIQ-23: a database held at an old revision."""
+    """A database held at an old revision."""
     old = [Column("assessment_sessions", "questions_answe", "jsonb", "jsonb", None, False)]
     assert '"questions_answe" = (' in masking.statements(products()["ruleiq"], old)["assessment_sessions"].as_string(
         None

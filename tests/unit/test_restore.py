@@ -139,7 +139,7 @@ def test_a_single_server_has_no_replicas_to_make(tmp_path: Path, events: list[An
 
 
 def test_a_delayed_member_is_not_the_first(tmp_path: Path, events: list[Any]) -> None:
-    """PLAT-37: it may not lead."""
+    """It may not lead."""
     patch = {"postgres.synchronous": False, "postgres.apply_delay": {"db1": 60}}
     restore._carry_out(restoring(tmp_path, events, None, patch), ["db1", "db2"], WANTED, nothing)
     assert ("_forget_recovery", "db2") in events

@@ -150,7 +150,7 @@ LOST = hole("2026-11-22T09:30:00Z", "2026-11-22T11:00:00Z", "0/2400", "0/2600")
 
 @pytest.mark.parametrize("to", ["2026-11-22T09:30:01Z", "2026-11-22T10:59:59Z", "0/2500", "0/2FFF", POINTS[1]["name"]])
 def test_nothing_in_a_hole_is_restored(environment: Path, monkeypatch: pytest.MonkeyPatch, to: str) -> None:
-    """PLAT-34, PLAT-38: with the sentence that says which moments are lost."""
+    """PLAT-34: with the sentence that says which moments are lost."""
     monkeypatch.setattr(holes, "standing", lambda _: [LOST])
     with pytest.raises(
         backup.Refused,

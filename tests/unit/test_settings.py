@@ -320,7 +320,7 @@ def test_the_manifest_holds_no_secret() -> None:
 
 @pytest.mark.parametrize("stack", ["dev", "ci", "staging", "production"])
 def test_a_step_reads_its_slice_without_what_is_none(stack: str) -> None:
-    """PLAT-05: Pulumi drops None on the way to a step, so nothing that may be None is required there."""
+    """Pulumi drops None on the way to a step, so nothing that may be None is required there."""
 
     def dropped(value: Any) -> Any:
         if isinstance(value, dict):

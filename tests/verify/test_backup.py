@@ -117,7 +117,7 @@ def test_jobs_succeed(look: Look, manifest: Manifest) -> None:
 
 
 def test_the_archive_is_watched(look: Look, manifest: Manifest) -> None:
-    """PLAT-38, ADA-25: the backup host can ask the primary and the repository, and finds a backup."""
+    """ADA-25: the backup host can ask the primary and the repository, and finds a backup."""
     said = look.shell(manifest.repository_host, f"{paths.LIBRARY}/watch-archive && cat {paths.ALERTS}")
     blind = ("archive_primary", "archive_repository", "no_backup")
     expect.nothing(alert["text"] for alert in json.loads(said)["alerts"] if alert["alert"] in blind)
