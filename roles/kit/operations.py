@@ -49,7 +49,7 @@ def file(wanted: File, state: HostState) -> Commands:
     found = state.paths.get(wanted.path)
     if found and found[1:] == (wanted.mode.lstrip("0"), wanted.owner, wanted.group, digest):
         return
-    waiting = f"{STAGING}/{hashlib.sha256(wanted.path.encode()).hexdigest()[:16]}"
+    waiting = f"{STAGING}/{hashlib.sha256(wanted.path.encode()).hexdigest()}"
     yield f"install -d -m 700 {STAGING}"
     yield FileUploadCommand(StringIO(wanted.content), waiting)
     yield f"chown {wanted.owner}:{wanted.group} {waiting} && chmod {wanted.mode} {waiting}"

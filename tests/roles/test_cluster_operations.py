@@ -219,7 +219,7 @@ def holds(condition: str, environment: dict[str, str]) -> bool:
         ({"patroni": {"state": "running"}}, False),
         ({}, False),
     ],
-    ids=["leads", "streams", "starts", "reads the archive", "follows nobody", "silent"],
+    ids=["leads", "streams", "starts", "reads the archive", "follows none", "silent"],
 )
 def test_a_member_is_ready_when_it_leads_or_streams(tmp_path: Path, said: dict[str, Any], ready: bool) -> None:
     """PLAT-37: a replica that follows nothing would be taken for one that protects."""

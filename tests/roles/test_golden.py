@@ -1,6 +1,6 @@
 """Everything that the roles declare, compared whole: packages, directories, key pairs, files, units, per environment.
 
-`make reference` writes what is compared with. The lines that carry a promise have tests of their own beside this.
+`make reference` writes what is compared with. The lines that carry a promise have tests of their own.
 """
 
 from __future__ import annotations

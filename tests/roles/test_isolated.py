@@ -1,4 +1,4 @@
-"""A server restored beside the cluster: how it is restored, started, awaited, ended, and what is left of it."""
+"""A server restored away from the cluster: how it is restored, started, awaited, ended, and what is left of it."""
 
 from __future__ import annotations
 

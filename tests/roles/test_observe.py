@@ -10,7 +10,7 @@ import pytest
 
 from roles.kit import operations
 from roles.kit.declare import Unit
-from roles.kit.observe import HostState, ObserveHost, PathState, UnitState
+from roles.kit.observe import HostState, ObserveHost, PathState, Present, UnitState
 
 RECORDED = """\
 =====keel packages
@@ -96,6 +96,17 @@ def test_the_command_answers_what_is_read(tmp_path: Path) -> None:
 
 def test_nothing_to_look_at_is_no_error() -> None:
     assert look().paths == {}
+
+
+def test_a_file_is_there_or_not(tmp_path: Path) -> None:
+    """By the command, carried out here; a host that answers nothing has none."""
+    (tmp_path / "there").touch()
+    for name, there in (("there", True), ("missing", False)):
+        done = subprocess.run(
+            ["sh", "-c", Present().command(f"{tmp_path}/{name}")], capture_output=True, text=True, check=True
+        )
+        assert Present().process(done.stdout.splitlines()) is there
+    assert Present.default() is False
 
 
 def test_a_stamp_tells_what_a_unit_has_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
