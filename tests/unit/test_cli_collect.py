@@ -18,7 +18,7 @@ from ops.cli import collect
 from ops.cli.facts import AlertFacts, Facts, PoolFacts, RedisFacts, WatchFacts
 from ops.cluster import Member
 from ops.session import Session, Unreachable
-from tests.unit.cli_fakes import PRIMARY, REPLICA, program, session
+from tests.unit.cli_fakes import PRIMARY, REPLICA, environment, program, session
 
 Answers = dict[str, dict[str, str]]
 
@@ -109,6 +109,22 @@ def test_a_healthy_environment_is_told_whole(collected: Callable[[Answers], Fact
     assert all(head.current == head.head for head in found.heads), "the primary knows, not its replica"
     alert = AlertFacts(alert="archive_waiting", severity="warning", text="WAL waits", since="then")
     assert found.watch == WatchFacts(looked="2026-11-22T09:00:00Z", seconds_ago=3, alerts=(alert,))
+
+
+DATABASE = {"units", "packages", "server", "cluster", "config", "etcd", *(f"revision-{name}" for name in catalogue())}
+CARRIED = {
+    "dev": {
+        "db1": DATABASE, "db2": DATABASE, "edge1": {"units", "packages", "etcd", "pools", "redis"}, "ops1": {"units", "watch"}
+    },
+    "ci": {"all1": {*DATABASE, "pools", "redis", "watch"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stack", CARRIED)
+def test_a_host_is_asked_for_what_it_carries(stack: str) -> None:
+    manifest = environment(stack=stack).manifest
+    asked = {host.name: {name for name, _ in collect._questions(manifest, host)} for host in manifest.hosts}
+    assert asked == CARRIED[stack]
 
 
 def _without(host: str, question: str) -> Answers:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -14,6 +16,7 @@ from ops.cli import checks
 from ops.cli.app import app
 from tests.unit.cli_fakes import environment
 from tests.unit.toolchain_fakes import DOCKER_VERSION, FakeSystem, machine, write
+from tools.toolchain import engine
 from tools.toolchain.system import Result
 
 GIB = 2**30
@@ -41,7 +44,8 @@ def _with_memory(tmp_path: Path, mebibytes: int) -> FakeSystem:
     return system
 
 
-@pytest.mark.parametrize(("mebibytes", "level"), [(6144, "ok"), (6143, "warn"), (700, "fail")])
+# Limits of 2 GiB twice and 1 GiB twice; of them two shared buffers and Redis, 256 MiB each, are taken for certain.
+@pytest.mark.parametrize(("mebibytes", "level"), [(6144, "ok"), (6143, "warn"), (768, "warn"), (767, "fail")])
 def test_memory_is_compared_with_what_the_hosts_may_use(tmp_path: Path, mebibytes: int, level: str) -> None:
     [(found, text)] = _look("memory", _with_memory(tmp_path, mebibytes))
     assert found == level
@@ -52,8 +56,9 @@ def test_memory_is_compared_with_what_the_hosts_may_use(tmp_path: Path, mebibyte
 @pytest.mark.parametrize(("free", "level"), [(100 * GIB, "ok"), (3 * GIB, "warn"), (GIB, "fail")])
 def test_disk_leaves_room_for_the_wal_that_slots_hold_back(tmp_path: Path, free: int, level: str) -> None:
     """Two members keep up to 2 GiB each for a replica that is away."""
-    [(found, _)] = _look("disk", machine(tmp_path, free=free))
+    [(found, text)] = _look("disk", machine(tmp_path, free=free))
     assert found == level
+    assert f"{free // 2**20} MiB" in text or level == "fail"
 
 
 def test_no_cgroup_hierarchy_is_a_failure_with_its_remedy(tmp_path: Path) -> None:
@@ -75,10 +80,18 @@ def test_no_docker_is_no_failure_for_make_up_provides_it(tmp_path: Path) -> None
 
 def test_a_taken_port_is_told_with_its_setting_and_who_has_it(tmp_path: Path, busy_port: int) -> None:
     patch: dict[str, object] = {"network.published": {"pgbouncer": busy_port}}
-    [(level, text)] = [one for one in _look("ports", machine(tmp_path), patch) if str(busy_port) in one[1]]
+    found = _look("ports", machine(tmp_path), patch)
+    [(level, text)] = [one for one in found if str(busy_port) in one[1]]
     assert level == "fail"
     assert f"port {busy_port}" in text
     assert "keel:network.published.pgbouncer" in text
+    assert "ok" not in dict(found), "all are told to be free beside the one that is not"
+
+
+def test_ports_that_nobody_has_are_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "taken_ports", lambda *_: [])
+    [(level, _)] = _look("ports", machine(tmp_path))
+    assert level == "ok"
 
 
 @pytest.mark.parametrize(("seconds", "level"), [(0.001, "ok"), (0.010, "warn"), (0.100, "fail")])
@@ -89,13 +102,31 @@ def test_fsync_latency_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert f"{seconds * 1000:.2f} ms" in text
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_the_disk_of_the_volumes_is_measured_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    system, measured = machine(tmp_path), list[Path]()
+    if there:
+        engine.data_root(system).mkdir(parents=True)
+
+    def latency(folder: Path) -> float:
+        measured.append(folder)
+        return 0.0
+
+    monkeypatch.setattr(checks, "fsync_latency", latency)
+    _look("fsync", system)
+    assert measured[0].is_dir()
+    assert (measured == [engine.data_root(system)]) == there
+
+
 def test_fsync_latency_counts_what_the_disk_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
     clock = iter(range(1000))
-    monkeypatch.setattr("os.fdatasync", written.append)
+    monkeypatch.setattr("os.fdatasync", lambda file: written.append(os.fstat(file).st_size))
     monkeypatch.setattr("time.perf_counter", lambda: next(clock))
     assert checks.fsync_latency(tmp_path) == 1
-    assert len(written) == checks.FSYNC_ROUNDS
+    assert written == [8192] * checks.FSYNC_ROUNDS, "the finding says 8 kB"
 
 
 def test_a_clock_before_the_authority_begins_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,6 +134,17 @@ def test_a_clock_before_the_authority_begins_is_a_failure(tmp_path: Path, monkey
     [(level, text)] = _look("clock", machine(tmp_path))
     assert level == "fail"
     assert "no certificate would be valid" in text
+
+
+@pytest.mark.parametrize(("state", "level"), [(0, "ok"), (4, "ok"), (5, "warn"), (6, "ok")])
+def test_a_clock_that_the_kernel_calls_wrong_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: int, level: str
+) -> None:
+    """adjtimex(2): 5 alone is TIME_ERROR; 1 to 4 announce leap seconds."""
+    monkeypatch.setattr("ctypes.CDLL", lambda _: SimpleNamespace(adjtimex=lambda _: state))
+    [(found, text)] = _look("clock", machine(tmp_path))
+    assert found == level
+    assert ("not synchronised" in text) == (level == "warn")
 
 
 def test_machines_that_exist_are_not_measured_on_this_one() -> None:
