@@ -19,7 +19,7 @@ from cosmic_ray.work_item import MutationSpec
 from environment.load import ROOT
 from tools.mutants import mutations, report, trials, warm, workers
 from tools.mutants.__main__ import drawn, possible
-from tools.mutants.mutations import InvertMembership, Place, ReplaceReturn
+from tools.mutants.mutations import InvertMembership, Place, ReplaceReturn, Spot
 from tools.mutants.report import AIMS, Layer, Outcome, Review, reviews, wilson
 from tools.mutants.selection import Record, Selection
 
@@ -116,18 +116,51 @@ def test_a_change_that_changes_nothing_is_not_drawn(root: Path) -> None:
     assert drawn(root, specs, 2, "ops 1") == []
 
 
+def at(first: int, last: int = 0, *, on_import: bool = False, path: str = "ops/code.py", line: int = 0) -> Place:
+    """Of a change that shows where it is."""
+    return Place(path, line or first, (Spot(path, first, last or first, on_import),))
+
+
 @pytest.mark.parametrize(
     ("line", "place"),
     [
-        (7, Place("ops/code.py", 7, 7, 7, on_import=True)),
-        (13, Place("ops/code.py", 13, 12, 14, on_import=False)),
-        (16, Place("ops/code.py", 16, 16, 16, on_import=False)),
+        (13, at(12, 14, line=13)),
+        (16, at(16)),
     ],
 )
 def test_where_a_change_is(root: Path, line: int, place: Place) -> None:
     """A statement with all its lines, of a compound one only the head; inside a function or not."""
     specs = [spec for spec in mutations.specs(root, "ops/code.py") if spec.start_pos[0] == line]
     assert {mutations.place(root, spec) for spec in specs} == {place}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "spots", "tests"),
+    [
+        ("db/b.py", "from ops.code import LIMIT\ndef f():\n    if LIMIT > 2:\n        return\n", {(3, 4)}, set()),
+        ("db/b.py", "from ops import code\ndef f():\n    g(\n        code.LIMIT)\n", {(3, 4)}, set()),
+        ("tests/unit/test_b.py", "from ops.code import LIMIT\n", set(), {"tests/unit/test_b.py"}),
+        # Wherever else it is read, its value may be in anything that was made on import.
+        ("db/b.py", "from ops.code import LIMIT\nTWICE = 2 * LIMIT\n", None, set()),
+        ("db/b.py", "from ops.code import LIMIT\ndef f(a=LIMIT): pass\n", None, set()),
+        ("tests/unit/help.py", "from ops.code import LIMIT\n", None, set()),
+        ("roles/a.j2", "{{ LIMIT }}", None, set()),
+    ],
+)
+def test_a_constant_shows_where_it_is_read(
+    root: Path, name: str, text: str, spots: set[tuple[int, int]] | None, tests: set[str]
+) -> None:
+    """Its own module's function reads it too."""
+    (root / name).parent.mkdir(parents=True)
+    (root / name).write_text(text)
+    (spec,) = (spec for spec in mutations.specs(root, "ops/code.py") if spec.start_pos[0] == 7 and spec.occurrence == 4)
+    found = mutations.place(root, spec)
+    if spots is None:
+        assert found == at(7, on_import=True)
+    else:
+        own = Spot("ops/code.py", 12, 15, on_import=False)
+        assert set(found.spots) == {own, *(Spot(name, *span, on_import=False) for span in spots)}
+        assert found.tests == tests
 
 
 def record(file: str, seconds: dict[str, float], lines: dict[str, list[int]], failed: str = "") -> Record:
@@ -150,14 +183,19 @@ RECORDS = [
     ("place", "tests"),
     [
         # The quicker file first; a test that fails without a change is not asked.
-        (Place("ops/code.py", 5, 5, 5, False), {"tests/quick": ["a"], "tests/slow": ["a", "b"]}),
-        (Place("ops/code.py", 4, 3, 4, False), {"tests/slow": ["a"]}),
+        (at(5), {"tests/quick": ["a"], "tests/slow": ["a", "b"]}),
+        (at(3, 4), {"tests/slow": ["a"]}),
         # A function that runs while tests are collected gives every test of the file its result.
-        (Place("ops/code.py", 2, 2, 2, False), {"tests/quick": ["a", "b"]}),
+        (at(2), {"tests/quick": ["a", "b"]}),
         # What runs on import does so for all of a process that has the file, and for no other.
-        (Place("ops/code.py", 1, 1, 1, True), {"tests/quick": ["a", "b"], "tests/slow": ["a", "b"]}),
-        (Place("ops/code.py", 9, 9, 9, False), {}),
-        (Place("ops/none.py", 1, 1, 1, True), {}),
+        (at(1, on_import=True), {"tests/quick": ["a", "b"], "tests/slow": ["a", "b"]}),
+        # A constant, read in two places, and by a test file.
+        (
+            Place("ops/code.py", 9, (*at(4).spots, *at(9).spots), frozenset({"tests/other"})),
+            {"tests/other": ["a"], "tests/slow": ["a"]},
+        ),
+        (at(9), {}),
+        (at(1, on_import=True, path="ops/none.py"), {}),
     ],
 )
 def test_tests_are_chosen_by_what_they_run(place: Place, tests: dict[str, list[str]]) -> None:
@@ -174,7 +212,7 @@ def outcome(path: str = "ops/code.py", how: str = "", *, killed: bool = True, di
 
 def test_who_noticed_a_change_of_a_file_is_asked_first_about_the_next() -> None:
     """Only about that file; a test in doubt is not asked at all."""
-    selection, place = Selection(RECORDS), Place("ops/code.py", 5, 5, 5, False)
+    selection, place = Selection(RECORDS), at(5)
     selection.noticed(outcome("ops/other.py", "tests/slow::b"))
     assert list(selection.chosen(place)) == ["tests/quick", "tests/slow"]
     selection.noticed(outcome(how="tests/slow::b"))

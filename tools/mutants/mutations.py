@@ -17,6 +17,8 @@ from cosmic_ray.mutating import mutate_code
 from cosmic_ray.operators.operator import Example, Operator
 from cosmic_ray.work_item import MutationSpec
 
+from tools.mutants import constants
+
 Node = Any
 """Of parso's tree; its types do not say which node has children."""
 
@@ -134,18 +136,27 @@ plugins.OPERATOR_PROVIDERS["keel"] = _Provider()
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a change is and when its code runs."""
+class Spot:
+    """Code that has to run for a test to see a change."""
 
     path: str
     """Relative to the checkout."""
-    line: int
-    """First line of the change."""
     first: int
     last: int
-    """Lines of the whole statement, or of a compound statement's head: a test that runs one of them reaches it."""
+    """Lines of the whole statement, or of a compound statement's head."""
     on_import: bool
     """Not inside a function: every test of a process that imported the module sees its effect."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a change is, and where it shows."""
+
+    path: str
+    line: int
+    spots: tuple[Spot, ...]
+    tests: frozenset[str] = frozenset()
+    """Test files that see it whatever they run."""
 
 
 def specs(root: Path, path: str) -> list[MutationSpec]:
@@ -184,7 +195,16 @@ def difference(root: Path, spec: MutationSpec) -> str:
 
 
 def place(root: Path, spec: MutationSpec) -> Place:
-    """Where the tests have to pass by to see the change."""
+    """Where the tests have to pass by to see the change: at the change, or where the constant is read that it changes."""
+    path, line = str(spec.module_path), spec.start_pos[0]
+    spot = _spot(root, spec)
+    name = constants.assigned(root, path, line) if spot.on_import else None
+    if name and (read := constants.readers(root, name)):
+        return Place(path, line, tuple(Spot(*where, on_import=False) for where in read[0]), frozenset(read[1]))
+    return Place(path, line, (spot,))
+
+
+def _spot(root: Path, spec: MutationSpec) -> Spot:
     node = _tree(root / spec.module_path).get_leaf_for_position(spec.start_pos)
     below, on_import, span = node, True, None
     while node.parent:
@@ -195,8 +215,7 @@ def place(root: Path, spec: MutationSpec) -> Place:
             span = part.start_pos[0], part.end_pos[0] - (part.end_pos[1] == 0)
         if node.type == "funcdef" and below is node.children[-1]:
             on_import = False
-    first, last = span or (spec.start_pos[0], spec.end_pos[0])
-    return Place(str(spec.module_path), spec.start_pos[0], first, last, on_import)
+    return Spot(str(spec.module_path), *(span or (spec.start_pos[0], spec.end_pos[0])), on_import)
 
 
 _COMPOUND = {

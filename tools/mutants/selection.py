@@ -37,12 +37,17 @@ class Record:
 
     def chosen(self, place: Place) -> list[str]:
         """The tests that can see a change there."""
-        masks = self.reached.get(place.path, {})
-        lines = sum(1 << line for line in range(place.first, place.last + 1))
-        # What runs on import, or while tests are collected, is there for every test of the process.
-        if (place.on_import and masks) or masks.get("", 0) & lines:
+        if self.file in place.tests:
             return list(self.seconds)
-        return [name for name, mask in masks.items() if mask & lines and name in self.seconds]
+        found: set[str] = set()
+        for spot in place.spots:
+            masks = self.reached.get(spot.path, {})
+            lines = sum(1 << line for line in range(spot.first, spot.last + 1))
+            # What runs on import, or while tests are collected, is there for every test of the process.
+            if (spot.on_import and masks) or masks.get("", 0) & lines:
+                return list(self.seconds)
+            found |= {name for name, mask in masks.items() if mask & lines}
+        return [name for name in self.seconds if name in found]
 
 
 @dataclass
