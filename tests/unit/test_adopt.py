@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ops import adopt, stack
 from ops.plan import UNKNOWN, Adoption, Found, Resource
-from ops.running import CONTAINER, NETWORK, VOLUME, Difference, differences
+from ops.running import CONTAINER, NETWORK, VOLUME, Difference, _comparable, differences
+from tests.unit.cli_fakes import session
 
 SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "plaintext": '"key"'}
 WANTED: dict[str, Any] = {
@@ -269,3 +272,79 @@ def test_what_the_next_up_does_to_containers_is_told_and_steps_are_not() -> None
         {"op": "create", "urn": f"{front}$pulumi-python:dynamic/keel:Ready::db1-ready"},
     ]
     assert list(adopt._ahead(steps)) == ["replace container db1"]
+
+
+def test_pulumi_works_aside_until_the_state_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plan, refresh and the trial of the next `up` are in a folder of the session; outputs are never printed in clear."""
+    asked: list[Any] = []
+    state: dict[str, Any] = {"version": 3, "deployment": None}
+    steps = [{"op": "replace", "urn": f"urn:pulumi:dev::keel::a${CONTAINER}::db1"}]
+    aside = tmp_path / "pulumi"
+
+    def pulumi(*arguments: str, given: str | None = None, backend: Path | None = None) -> str:
+        asked.append((arguments, backend == aside))
+        if "--save-plan" in arguments:
+            Path(arguments[arguments.index("--save-plan") + 1]).write_text(json.dumps({"resourcePlans": PLAN}))
+        if given is not None:
+            state.update(json.loads(given))
+        return json.dumps({"steps": steps} if "--json" in arguments else state)
+
+    told: list[str] = []
+    monkeypatch.setattr(stack, "pulumi", pulumi)
+    monkeypatch.setattr(stack, "take", lambda name: [f"ann@{name}"])
+    monkeypatch.setattr(adopt, "_found", lambda name, plan, make_missing: (name, plan, make_missing))
+    opened = session(tmp_path)
+    for make_missing in (False, True):
+        found: Any = adopt.look(opened, told.append, make_missing=make_missing)
+        assert found == ("dev", PLAN, make_missing)
+        shutil.rmtree(aside)
+    assert told[:2] == ["the run of ann@dev was killed; its lock is removed", "what the program would make"]
+    plan = ("preview", "-s", "dev", "--save-plan", str(aside / "plan.json"), "--show-secrets", "--suppress-outputs")
+    assert asked[:3] == [
+        (("stack", "export", "-s", "dev"), False), (("stack", "init", "dev", "--no-select"), True), (plan, True),
+    ]  # fmt: skip
+    asked.clear()
+    rehearsed = adopt.rehearse(opened, Adoption(PLAN, FOUND, "sha256:new"), told.append)
+    assert rehearsed.ahead == ["replace container db1"]
+    assert [one["urn"] for one in rehearsed.state["deployment"]["resources"]] == [*recorded(FOUND)]
+    assert [(arguments[0], arguments[1], there) for arguments, there in asked] == [
+        ("stack", "export", True), ("stack", "import", True), ("refresh", "-s", True), ("preview", "-s", True),
+        ("stack", "export", True),
+    ]  # fmt: skip
+    asked.clear()
+    adopt.write(opened, rehearsed.state)
+    assert asked == [(("stack", "import", "-s", "dev"), False)]
+
+
+def test_what_the_state_still_says_is_kept_beside_the_resources(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How its secrets are encrypted, above all."""
+    written: list[Any] = []
+    monkeypatch.setattr(stack, "read", lambda *_: {"deployment": {"secrets_providers": "x", "resources": ["old"]}})
+    monkeypatch.setattr(stack, "write", lambda _name, state, _backend: written.append(state))
+    monkeypatch.setattr(stack, "pulumi", lambda *_, **__: '{"steps": []}')
+    adopt.rehearse(session(tmp_path), Adoption({}, {}, None), lambda _: None)
+    assert written == [{"deployment": {"secrets_providers": "x", "resources": []}}]
+
+
+def test_ids_are_those_of_what_runs_and_of_an_image_not_built_the_tag(
+    machine: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A volume has no id but its name; what a container should run is then shown by its tag."""
+    monkeypatch.setattr(adopt, "image_id", lambda _: None)
+    found = adopt._found("dev", PLAN, make_missing=False).found
+    assert {urn: made.id for urn, made in found.items()} == {
+        "container": "c1", "volume": "keel-dev-db1-etcd", "network": "n1",
+    }  # fmt: skip
+    assert found["container"].differences["image"] == Difference("sha256:new", "keel-host:1, not built yet")
+
+
+def test_a_value_that_is_no_text_is_shown_as_json() -> None:
+    assert (adopt._text("dev"), adopt._text({"b": 1, "a": None})) == ("dev", '{"a": null, "b": 1}')
+
+
+def test_lists_of_tables_are_compared_in_one_order() -> None:
+    """Whatever order their keys have."""
+    one = [{"b": 1, "a": 2}, {"a": 1, "c": 1}]
+    assert _comparable(one) == _comparable([{"c": 1, "a": 1}, {"a": 2, "b": 1}])

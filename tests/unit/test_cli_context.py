@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -74,3 +77,36 @@ def test_staging_without_secrets_is_refused(folder: Path) -> None:
 def test_settings_need_no_secret(folder: Path) -> None:
     stack_file(folder, "staging", ENCRYPTED)
     assert context.load_settings("staging").postgres.replicas == 2
+
+
+def test_a_host_that_listens_is_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An environment with one host left can still be looked at; each may take three seconds."""
+    asked: list[Any] = []
+
+    def connect(address: tuple[str, int], timeout: float) -> Any:
+        asked.append((address[1], timeout))
+        if address[1] != 2204:
+            raise OSError
+        return SimpleNamespace(close=lambda: None)
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    with context.open_environment("dev") as opened:
+        assert opened.manifest.identity.name == "dev"
+    assert sorted(asked) == [(port, 3.0) for port in (2201, 2202, 2203, 2204)]
+
+
+def test_an_unknown_environment_is_told_with_those_there_are(folder: Path) -> None:
+    for name in ("staging", "ci"):
+        stack_file(folder, name, {})
+    with pytest.raises(context.UnknownEnvironment, match=r"no environment 'dev' in .*; there are ci, staging$"):
+        context.load_settings("dev")
+
+
+def test_only_secrets_are_taken_from_what_is_decrypted(folder: Path) -> None:
+    """The settings are those of the file; a dash in the name is an underscore in its variable."""
+    answer = {"keel:access": {"value": "x"}, "keel:hosts": {"value": "{}"}}
+    program(folder / "bin", "pulumi", f"echo '{json.dumps(answer)}'; [ $PULUMI_CONFIG_PASSPHRASE = own ]")
+    with pytest.raises(context.SecretsUnavailable, match=r"PULUMI_CONFIG_PASSPHRASE_NEW_STAGING$"):
+        context._decrypted("new-staging")
+    program(folder / "bin", "pulumi", f"echo '{json.dumps(answer)}'")
+    assert context._decrypted("new-staging") == {"keel:access": "x"}

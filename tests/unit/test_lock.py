@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -113,3 +114,53 @@ def test_a_step_asks_before_it_changes_anything(monkeypatch: pytest.MonkeyPatch,
     assert step.main(request, answer) == refused
     assert json.loads(answer.getvalue()) == ({"error": "db1 is being changed"} if refused else {"result": None})
     assert done == ([] if refused else [action])
+
+
+def test_the_shell_waits_three_seconds_and_names_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than a look at the lock takes; the owner is one word to the shell."""
+    somebody(monkeypatch, "o'neill@here (process 7)")
+    assert lock.command() == (
+        "exec 9>>/run/keel.lock; flock -w 3 9 || { cat /run/keel.lock.owner; exit 1; }; "
+        "echo 'o'\"'\"'neill@here (process 7)' > /run/keel.lock.owner; echo held; exec cat >/dev/null"
+    )
+
+
+@pytest.mark.parametrize(("engine", "process"), [(7, 7), (None, os.getpid())])
+def test_an_owner_is_the_engine_or_the_process(
+    monkeypatch: pytest.MonkeyPatch, engine: int | None, process: int
+) -> None:
+    """The steps of one `up` are one controller."""
+    monkeypatch.setattr("environment.lifeline.engine", lambda: engine)
+    assert lock.owner().endswith(f" (process {process})")
+
+
+def test_a_look_at_the_lock_is_short_and_who_answers_nothing_holds_nothing() -> None:
+    asked: list[Any] = []
+
+    def run(host: str, command: str, timeout: float) -> str:
+        asked.append((host, timeout))
+        if host == "db2":
+            raise subprocess.TimeoutExpired("ssh", 15)
+        return "\n"
+
+    faked: Any = SimpleNamespace(run=run)
+    assert [lock._holder(faked, host) for host in ("db1", "db2")] == ["", ""]
+    assert asked == [("db1", 15), ("db2", 15)]
+
+
+def test_a_connection_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After five seconds: a command is not kept by a line that hangs."""
+    waits: list[float | None] = []
+
+    class Holder(subprocess.Popen[str]):
+        def wait(self, timeout: float | None = None) -> int:
+            waits.append(timeout)
+            if timeout:
+                raise subprocess.TimeoutExpired("ssh", timeout)
+            return super().wait()
+
+    monkeypatch.setattr(subprocess, "Popen", Holder)
+    faked: Any = SimpleNamespace(ssh=lambda *_: ["sh", "-c", "echo held; exec sleep 60"])
+    with lock.held(faked, ["db1"]):
+        pass
+    assert waits == [5, None]

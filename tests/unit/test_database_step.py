@@ -1,0 +1,199 @@
+"""The steps that work on databases: what is changed, told and left, and which passwords and rights a cluster gets."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+
+from db import check, migrate, provision
+from db.difference import Difference
+from db.spec import Migrated
+from environment.products import catalogue
+from ops import databases, lock, migration, step
+from tests.unit.hosts import Database, hosts
+
+
+def change(number: int, database: str = "ruleiq") -> Any:
+    """One of many."""
+    return SimpleNamespace(what=f"change {number}", difference=Difference(f"d{number}", "undo"), database=database)
+
+
+@pytest.fixture
+def planned(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What differs; of it the first is not done."""
+    found: list[Any] = [change(3), change(1), change(2)]
+    monkeypatch.setattr(provision, "plan", lambda connect, wanted: found)
+    monkeypatch.setattr(databases, "spec", lambda *_: "spec")
+    return found
+
+
+@pytest.mark.parametrize(("undeclared", "prune"), [("remove", True), ("report", False)])
+def test_what_is_undeclared_goes_where_the_stack_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planned: list[Any], undeclared: str, prune: bool
+) -> None:
+    """PLAT-10: and otherwise it is told."""
+    told: list[str] = []
+
+    def apply(_connect: object, changes: list[Any], *, prune: bool) -> list[Any]:
+        told.append(f"prune: {prune}")
+        return changes[1:]
+
+    monkeypatch.setattr(provision, "apply", apply)
+    session = hosts(tmp_path, {"databases.undeclared": undeclared})
+    assert databases.apply(session, {}, told.append) == {}
+    assert told == [
+        f"prune: {prune}", "databases: change 1", "databases: change 2", f"databases: left as it is: {planned[0].difference}",
+    ]  # fmt: skip
+    assert databases.observe(session, {}) == [str(Difference(f"d{number}", "undo")) for number in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(("number", "lines"), [(25, 25), (26, 2)])
+def test_many_changes_are_told_by_their_number(number: int, lines: int) -> None:
+    """A new environment's would fill the screen."""
+    done = [change(0, "postgres"), *(change(each) for each in range(1, number))]
+    told = list(databases._told(done))
+    assert len(told) == lines
+    if lines == 2:
+        assert told == ["roles and databases: 1 changes", "schemas, extensions, grants of ruleiq: 25 changes"]
+
+
+@pytest.mark.parametrize("kind", ["dev", "ci", "staging"])
+def test_developers_rights_are_devs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """PLAT-07, X-46: and each role that logs in gets the password that is derived for it."""
+    monkeypatch.setattr(databases, "_migrated", lambda *_: Migrated.HEAD)
+    session = hosts(tmp_path, None, kind)
+    wanted = databases.spec(session, session.server)
+    assert wanted.development is (kind == "dev")
+    products = set(session.manifest.products)
+    assert {product.name for product in wanted.products} == products
+    assert {product.name for product in wanted.unlisted} == set(catalogue()) - products
+    assert wanted.migrated == dict.fromkeys(products, Migrated.HEAD)
+    assert {f"{name}_user" for name in ("jeex", "ruleiq")} & set(wanted.passwords)
+    for role, password in wanted.passwords.items():
+        assert password.get_secret_value() == session.roots.password(role)
+
+
+def test_products_that_the_stack_does_not_list_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAT-05: they are parked, and not taken for something that somebody made by hand."""
+    monkeypatch.setattr(databases, "_migrated", lambda *_: Migrated.HEAD)
+    session = hosts(tmp_path)
+    few = {name: entry for name, entry in session.manifest.products.items() if name == "ruleiq"}
+    session = hosts(tmp_path)
+    manifest = session.manifest.model_copy(update={"products": few})
+    given: Any = SimpleNamespace(manifest=manifest, roots=session.roots)
+    unlisted = databases.spec(given, session.server).unlisted
+    assert {product.name for product in unlisted} == set(catalogue()) - {"ruleiq"}
+
+
+@pytest.mark.parametrize(
+    ("found", "state"),
+    [
+        ([("007",)], Migrated.BEHIND),
+        ([("008",)], Migrated.HEAD),
+        ([], Migrated.NEVER),
+        (psycopg.errors.UndefinedTable(), Migrated.NEVER),
+        (psycopg.errors.InvalidSchemaName(), Migrated.NEVER),
+        (psycopg.OperationalError('database "ruleiq" does not exist'), Migrated.NEVER),
+    ],
+)
+def test_a_database_is_behind_until_it_is_at_head(monkeypatch: pytest.MonkeyPatch, found: Any, state: Migrated) -> None:
+    """PLAT-28: what says that nobody is admitted yet."""
+    monkeypatch.setattr(migrate, "head", lambda _: "008")
+    server = Database(rows={"alembic_version": found})
+    assert databases._migrated(server, catalogue()["ruleiq"]) is state
+
+
+def test_a_server_that_does_not_answer_is_not_taken_for_an_empty_one() -> None:
+    server = Database(rows={"alembic_version": psycopg.OperationalError("connection refused")})
+    with pytest.raises(psycopg.OperationalError, match="refused"):
+        databases._migrated(server, catalogue()["ruleiq"])
+
+
+def test_drift_is_told_by_product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAT-29: with the SQL that would undo it, in one order."""
+    findings = [SimpleNamespace(sentence=sentence, undo="undo") for sentence in ("z is there", "a is missing")]
+    asked: list[Any] = []
+    monkeypatch.setattr(check, "drift", lambda product, url, held: asked.append((product.name, url, held)) or findings)  # type: ignore[func-returns-value]
+    session = hosts(tmp_path)
+    expected = [str(Difference(f"ruleiq: {sentence}", "undo")) for sentence in ("a is missing", "z is there")]
+    assert migration.observe(session, {"product": "ruleiq"}) == expected
+    ((name, url, held),) = asked
+    role = session.manifest.products["ruleiq"].product.migrator_role
+    assert (name, held) == ("ruleiq", None)
+    assert url == session.url(role, "ruleiq", "127.0.0.1", session.manifest.endpoints.primary or 0)
+
+
+@pytest.mark.parametrize(
+    ("phase", "error", "status", "lines"),
+    [
+        ("apply", None, 0, [{"progress": "half"}, {"result": {"a": 1}}]),
+        ("observe", None, 0, [{"result": ["drift"]}]),
+        ("apply", ValueError("words"), 1, [{"error": "words"}]),
+        ("observe", KeyError(), 1, [{"error": "KeyError()"}]),
+    ],
+)
+def test_a_step_answers_in_lines(
+    monkeypatch: pytest.MonkeyPatch, phase: str, error: Exception | None, status: int, lines: list[Any]
+) -> None:
+    """An error without words is told by its kind; only `apply` changes anything, and asks before it does."""
+    asked: list[str] = []
+
+    def work(kind: str, result: Any) -> Any:
+        def carry_out(_session: object, inputs: dict[str, Any], *report: Any) -> Any:
+            assert inputs["product"] == "ruleiq"
+            if error:
+                raise error
+            for tell in report:
+                tell("half")
+            return result
+
+        return carry_out
+
+    class Opened:
+        def __enter__(self) -> None: ...
+        def __exit__(self, *_: object) -> None: ...
+
+    module: Any = SimpleNamespace(apply=work("apply", {"a": 1}), observe=work("observe", ["drift"]))
+    monkeypatch.setattr(step, "open_session", lambda *_: Opened())
+    monkeypatch.setattr(lock, "refuse_others", lambda _: asked.append("locked?"))
+    monkeypatch.setitem(sys.modules, "a_step", module)
+    monkeypatch.setitem(step.ACTIONS, "migration", "a_step")
+    identity = {"name": "dev", "kind": "dev", "provider": "docker"}
+    request = {
+        "action": "migration", "phase": phase, "inputs": {"manifest": {"identity": identity}, "product": "ruleiq"},
+        "roots": {"access": "a", "pki": "p", "backup": "b"},
+    }  # fmt: skip
+    answer = io.StringIO()
+    assert step.main(request, answer) == status
+    assert [json.loads(line) for line in answer.getvalue().splitlines()] == lines
+    assert asked == (["locked?"] if phase == "apply" else [])
+
+
+def test_an_answers_keys_are_in_one_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Pulumi records does not differ between two runs."""
+    module: Any = SimpleNamespace(observe=lambda *_: {"b": 1, "a": 2})
+
+    class Opened:
+        def __enter__(self) -> None: ...
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr(step, "open_session", lambda *_: Opened())
+    monkeypatch.setitem(sys.modules, "a_step", module)
+    monkeypatch.setitem(step.ACTIONS, "image", "a_step")
+    manifest = {"identity": {"name": "dev", "kind": "dev", "provider": "docker"}}
+    request = {
+        "action": "image",
+        "phase": "observe",
+        "inputs": {"manifest": manifest},
+        "roots": {"access": "a", "pki": "p", "backup": "b"},
+    }
+    answer = io.StringIO()
+    step.main(request, answer)
+    assert answer.getvalue() == '{"result": {"a": 2, "b": 1}}\n'
