@@ -18,7 +18,7 @@ NOW = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
     ("found", "severity"), [(0, None), (49, None), (50, WARNING), (79, WARNING), (80, CRITICAL), (300, CRITICAL)]
 )
 def test_alerts_at_half_and_at_four_fifths_of_the_limit(found: int, severity: str | None) -> None:
-    """ADA-25, PLAT-44."""
+    """ADA-25, PLAT-44, JEEX-40."""
     raised = list(alerts.waiting(found * MIB, 100 * MIB, 7 * MIB))
     assert [alert.severity for alert in raised] == ([severity] if severity else [])
     assert all(f"{found} of 100 MiB" in alert.text and "7 MiB free" in alert.text for alert in raised)
@@ -129,7 +129,7 @@ def test_what_is_raised_says_which_job_and_when() -> None:
 
 
 def test_jobs_that_fail_or_do_not_succeed_in_time_are_told() -> None:
-    """PLAT-32, PLAT-44, PLAT-45."""
+    """PLAT-32, PLAT-44, PLAT-45, JEEX-40."""
     now = NOW.timestamp()
     two, began = datetime(2026, 11, 22, 2, 1, tzinfo=UTC).timestamp(), now - 40 * 86400
     schedule = {"full": "0 2 * * *"}

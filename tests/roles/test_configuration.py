@@ -148,7 +148,7 @@ def test_pgbouncer_pools_as_specified() -> None:
 
 
 def test_each_product_has_a_writing_and_a_reading_pool_with_its_limits() -> None:
-    """JEEX-04, JEEX-17, X-08: limits per database; `<db>_ro` goes to the replicas."""
+    """BAC-45, JEEX-04, JEEX-17, X-08: limits per database; `<db>_ro` goes to the replicas."""
     found = pgbouncer("databases.ini")["databases"]
     writing, reading = (dict(pair.split("=") for pair in found[name].split()) for name in ("jeex_idea", "jeex_idea_ro"))
     assert (writing["host"], writing["port"], reading["host"], reading["port"]) == (

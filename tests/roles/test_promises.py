@@ -119,6 +119,12 @@ def test_dumps_and_known_moments_are_kept_as_long_as_backups(program: str, days:
     assert f"RETENTION = {days} * 86400\n" in content
 
 
+def test_logs_of_jobs_are_kept_for_eight_weeks() -> None:
+    """PLAT-43: a new file each week, the old ones compressed."""
+    lines = [line.strip() for line in files("jobs")["/etc/logrotate.d/keel"].content.splitlines()]
+    assert lines[0] == "/var/log/keel/*.log {" and {"weekly", "rotate 8", "compress"} <= set(lines)
+
+
 def test_what_is_acknowledged_is_on_the_disk() -> None:
     """No setting takes durability back, and where there is a replica a commit waits for it."""
     for name in ("dev", "ci", "production"):

@@ -51,7 +51,7 @@ def is_loud(session: Session) -> bool:
 
 
 def test_the_newest_backup_is_proven(ci: Ephemeral) -> None:
-    """PLAT-31, PLAT-35, ADA-26, ADA-27, JEEX-30: every table, the schema, row-level security, indexes and pages; RTO and RPO."""
+    """PLAT-31, PLAT-35, ADA-26, ADA-27, JEEX-30, JEEX-41: every table, the schema, row-level security, indexes and pages; RTO and RPO."""
     with ci.session() as session:
         host, before = session.manifest.repository_host.name, members(session)
         report = drilled(ci)

@@ -43,7 +43,7 @@ def test_plain_up_refuses_an_empty_cluster(trio: Ephemeral, known: dict[str, obj
 
 
 def test_everything_comes_back_from_the_repository_alone(trio: Ephemeral, known: dict[str, object]) -> None:
-    """PLAT-36, ADA-26: the state is lost too; the stack file and its passphrase are enough."""
+    """PLAT-36, ADA-26, RIQ-28: the state is lost too; the stack file and its passphrase are enough."""
     shutil.rmtree(trio.project / "state")
     (trio.project / "state").mkdir()
     trio.config["keel:recovery"] = {"token": FIRST}

@@ -62,7 +62,7 @@ def test_settings(cache: HostEntry, client: redis.Redis, manifest: Manifest) -> 
 
 
 def test_stores(client: redis.Redis) -> None:
-    """RIQ-20: a session or a query's result can be kept for a time; the key removed again."""
+    """RIQ-20, BAC-27: a session or a query's result can be kept for a time; the key removed again."""
     key = f"keel:verify:{uuid4()}"
     assert client.set(key, "1", ex=10) is True
     assert client.get(key) == "1"
