@@ -144,7 +144,12 @@ BREAKERS = {
         f"-subj /CN=elsewhere -keyout /run/other.key -out cert.pem 2>/dev/null && cat /run/other.key > key.pem && {_RELOAD}",
         f"cd {_TLS} && cat /run/cert.pem > cert.pem && cat /run/key.pem > key.pem && rm /run/cert.pem /run/*.key "
         f"/run/key.pem && {_RELOAD}",
-        "test_tls.test_chain", "PLAT-39", also=("test_replication.test_replicas_refuse_writes",),
+        "test_tls.test_chain", "PLAT-39",
+        also=(
+            "test_replication.test_replicas_refuse_writes",
+            # Where the replica is the first database host, which is asked first.
+            "test_replication.test_timing", "test_backup.test_the_archive_is_watched",
+        ),
     ),
     # What is done to the replica itself (paused or delayed replay) does not last: Patroni undoes it.
     "synchronous replica": Breaker(

@@ -66,8 +66,6 @@ def test_a_pulumi_up_ends_red_and_after_the_repair_green(dev: Ephemeral) -> None
             red = dev.up(check=False)
         finally:
             session.run(host, breaker.repairs)
-    del dev.config["keel:schedule"]
-    dev.save()
     green = dev.up()
     assert red.returncode != 0
     said = red.stdout + red.stderr
