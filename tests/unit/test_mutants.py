@@ -248,6 +248,7 @@ def test_survivors_are_shown_with_what_is_known_of_them() -> None:
     figures = layer.figures()
     assert [figures[word] for word in ("drawn", "killed", "survived", "caught later", "open")] == [3, 1, 2, 1, 1]
     assert figures["of them by the limit"] == 1
+    assert figures["killed by"] == {"limit": 1}
     assert [entry.get("caught") for entry in layer.survivors()] == ["tests/system/test_10_up.py::test_x", None]
     with pytest.raises(ValueError, match="caught by a slower test or equivalent"):
         reviews("- {file: a, change: b}")

@@ -119,6 +119,7 @@ class Layer:
             "of them by the limit": sum(
                 outcome.killed and outcome.how.startswith("limit") for outcome in self.outcomes
             ),
+            "killed by": dict(Counter(o.how.split("::")[0] for o in self.outcomes if o.killed).most_common()),
             "survived": len(survived),
             "of them on lines that no test runs": sum(not outcome.reached for outcome in survived),
             "caught later": said["caught later"],
