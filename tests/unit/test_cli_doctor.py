@@ -17,6 +17,7 @@ from ops.cli.app import app
 from tests.unit.cli_fakes import environment
 from tests.unit.toolchain_fakes import DOCKER_VERSION, FakeSystem, machine, write
 from tools.toolchain import engine
+from tools.toolchain.preflight import ALWAYS_FREE
 from tools.toolchain.system import Result
 
 GIB = 2**30
@@ -34,8 +35,10 @@ def busy_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def _look(check: str, system: FakeSystem, patch: dict[str, object] | None = None) -> list[tuple[str, str]]:
-    return list(checks.CHECKS[check](system, "dev", environment(patch).settings))
+def _look(
+    check: str, system: FakeSystem, patch: dict[str, object] | None = None, stack: str = "dev"
+) -> list[tuple[str, str]]:
+    return list(checks.CHECKS[check](system, stack, environment(patch, stack).settings))
 
 
 def _with_memory(tmp_path: Path, mebibytes: int) -> FakeSystem:
@@ -45,15 +48,24 @@ def _with_memory(tmp_path: Path, mebibytes: int) -> FakeSystem:
 
 
 # Limits of 2 GiB twice and 1 GiB twice; of them two shared buffers and Redis, 256 MiB each, are taken for certain.
-@pytest.mark.parametrize(("mebibytes", "level"), [(6144, "ok"), (6143, "warn"), (768, "warn"), (767, "fail")])
-def test_memory_is_compared_with_what_the_hosts_may_use(tmp_path: Path, mebibytes: int, level: str) -> None:
-    [(found, text)] = _look("memory", _with_memory(tmp_path, mebibytes))
+# ci has one host, with one of each.
+@pytest.mark.parametrize(
+    ("stack", "mebibytes", "level"),
+    [
+        ("dev", 6144, "ok"), ("dev", 6143, "warn"), ("dev", 768, "warn"), ("dev", 767, "fail"),
+        ("ci", 2048, "ok"), ("ci", 2047, "warn"), ("ci", 512, "warn"), ("ci", 511, "fail"),
+    ],
+)  # fmt: skip
+def test_memory_is_compared_with_what_the_hosts_may_use(tmp_path: Path, stack: str, mebibytes: int, level: str) -> None:
+    [(found, text)] = _look("memory", _with_memory(tmp_path, mebibytes), stack=stack)
     assert found == level
     assert f"{mebibytes} MiB" in text
     assert level == "ok" or "keel:" in text, "it names the setting to change"
 
 
-@pytest.mark.parametrize(("free", "level"), [(100 * GIB, "ok"), (3 * GIB, "warn"), (GIB, "fail")])
+@pytest.mark.parametrize(
+    ("free", "level"), [(4 * GIB + ALWAYS_FREE, "ok"), (4 * GIB + ALWAYS_FREE - 1, "warn"), (GIB, "fail")]
+)
 def test_disk_leaves_room_for_the_wal_that_slots_hold_back(tmp_path: Path, free: int, level: str) -> None:
     """Two members keep up to 2 GiB each for a replica that is away."""
     [(found, text)] = _look("disk", machine(tmp_path, free=free))
@@ -151,6 +163,12 @@ def test_machines_that_exist_are_not_measured_on_this_one() -> None:
     """Staging's hosts are elsewhere: this machine's disk, memory and ports say nothing about them."""
     result = CliRunner().invoke(app, ["--env", "staging", "doctor"])
     assert [line.split()[1] for line in result.stdout.splitlines()] == ["clock"]
+
+
+def test_a_check_that_does_not_exist_is_refused_before_any_is_made() -> None:
+    result = CliRunner().invoke(app, ["doctor", "--only", "clock", "--only", "nope"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"there is no check 'nope'; there are {', '.join(checks.CHECKS)}" in " ".join(result.stderr.split())
 
 
 @pytest.mark.parametrize(("level", "status"), [("ok", 0), ("warn", 0), ("fail", 1)])
