@@ -47,7 +47,10 @@ def test_what_was_made_is_told(asked: list[dict[str, Any]]) -> None:
         ["users", "10,000", "0.5", "20,000"],
         ["projects", "100,000", "2.0", "50,000"],
     ]
-    assert "users: 10000 rows" in result.stderr
+    assert [line.split("] ")[1] for line in result.stderr.splitlines()] == [
+        "users: 10000 rows",
+        "projects: 100000 rows",
+    ]
     (call,) = asked
     assert (call["product"], call["size"], call["seed"], call["replace"]) == ("jeex_idea", "large", 7, False)
     assert "//jeex_idea_migrator:" in call["url"]

@@ -96,6 +96,46 @@ def test_where_the_controller_is_no_client_the_way_is_a_tunnel(
     assert ways == [("edge1", 6432), ("edge1", 5000)]
 
 
+@pytest.mark.parametrize(
+    ("options", "endpoint"),
+    [
+        ((), {"host": "10.88.0.21", "port": "6432", "dbname": "jeex_idea"}),
+        (("--role", "readonly", "--replica"), {"host": "10.88.0.21", "port": "6432", "dbname": "jeex_idea_ro"}),
+        (
+            ("--role", "admin"),
+            {"host": "primary.dev", "hostaddr": "10.88.0.21", "port": "5000", "dbname": "jeex_idea"},
+        ),
+    ],
+)
+def test_without_psql_here_it_runs_on_a_host_and_leaves_nothing_there(
+    tmp_path: Path, fake: Session, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], endpoint: dict[str, str]
+) -> None:
+    """Arguments arrive as they were typed, through a shell there; the password comes on standard input."""
+    (tmp_path / "bin").rename(tmp_path / "there")
+    program(
+        tmp_path / "bin", "ssh",
+        f"""echo "$@" >> {tmp_path}/ssh; for last; do :; done; PATH={tmp_path}/there:/usr/bin:/bin exec sh -c "$last" """,
+    )  # fmt: skip
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    typed = ["-c", "select 'a  b', \"$HOME\"; -- it's"]
+    result = CliRunner().invoke(app, ["psql", "jeex_idea", *options, "--", *typed])
+    assert result.exit_code == 3, "psql's exit status is the command's"
+    assert (tmp_path / "arguments").read_text().splitlines() == ["service=keel", *typed]
+    found, variables = (
+        _service(tmp_path),
+        dict(line.split("=", 1) for line in (tmp_path / "environment").read_text().splitlines() if "=" in line),
+    )
+    assert {name: found[name] for name in endpoint} == endpoint
+    assert ("hostaddr" in found) == ("hostaddr" in endpoint)
+    assert (found["password"], found["sslrootcert"]) == (fake.roots.password(found["user"]), "/etc/keel/ca.crt")
+    assert (tmp_path / "mode").read_text().strip() == "600"
+    commands = (tmp_path / "ssh").read_text()
+    assert all(" db1 " in line for line in commands.splitlines()) and " -t " not in commands
+    assert found["password"] not in commands
+    folder = Path(variables["PGSERVICEFILE"]).parent
+    assert folder.parent == Path("/dev/shm") and not folder.exists()
+
+
 @pytest.mark.parametrize("way", [Route.POOLED, Route.REPLICA])
 def test_the_migrator_is_not_sent_to_the_pooler_that_would_refuse_it(way: Route) -> None:
     """PLAT-19: roles that see all rows do not pass the pooler."""
