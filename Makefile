@@ -55,8 +55,8 @@ drift:  ## what differs from the model on the hosts and in the databases
 lint:  ## ruff and mypy
 	@$(FAST) tools/lint
 
-test-fast: lint  ## no Docker: lint, unit, component and role tests
-	@$(FAST) pytest -q -n 2 tests/unit tests/components tests/roles
+test-fast:  ## no Docker: lint, unit, component and role tests
+	@$(FAST) tools/test-fast
 
 test: check lint  ## the gate: real servers, real environments beside a running one (seed=N repeats a draw, since=REV)
 	@$(RUN) python -m tests.gate $(seed:%=--seed %) $(since:%=--since %)

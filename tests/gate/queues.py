@@ -22,7 +22,10 @@ FIRST = Queue("fast", (("pytest", "-q", "-n", "2", "tests/unit", "tests/componen
 
 DATABASES = Queue(
     "db",
-    (("pytest", "-q", "tests/db", "tests/test_database.py", "tests/test_migrations.py"), ("tools/test-majors",)),
+    (
+        ("pytest", "-q", "tests/db", "tests/test_database.py", "tests/test_migrations.py", "tests/test_escrow.py"),
+        ("tools/test-majors",),
+    ),
     nice=5,
 )
 """It computes where the lanes wait for hosts, so it takes what they leave."""

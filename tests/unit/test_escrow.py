@@ -1,42 +1,64 @@
-"""The sheet of roots, and the commands that write, check and restore it (JEEX-30)."""
+"""The sheet of roots, and the commands that write, check and restore it (JEEX-30). tests/test_escrow.py has them with Pulumi."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import stat
-import subprocess
-import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner, Result
 
 from environment import escrow
 from environment.derive import Roots
 from environment.escrow import SheetRefused, seal, unseal
 from environment.load import ROOT
+from ops.cli.app import app
+from tests.unit.cli_fakes import program
 
-ROOTS = Roots("staging", "a" * 40, "p" * 40, "b" * 40)
+ROOTS = Roots("staging", *(f"{name} root of the tests, 32 characters and more" for name in ("access", "pki", "backup")))
 PASSPHRASE = "kept in another place"
+KEPT = """{
+  "environment": "staging", "made": "2026-11-28T04:00:00+00:00",
+  "salt": "DYYqav1FMrUkT41miNU/Gg==", "nonce": "gtDbW77fzrSsswy8",
+  "roots": "Q4TYEpPX5jm5qVSbUDu6XJvxSV+uNhFswXSbYo7l5MVa+h4XnIGHD7PRt1In1c3T4D4JRhus9giJtXzSY12tG3Kxoo1kkgLoMamijh1akPDHIFhOhOGdDZTwFdS5rivaY+fNTf4EFIhZ8mdRaY3O+M3Wac9n5g/kUnyfYFTIfTO3Qmdpr7wV9xvJ9C+Jkeu+Y9s59WDJyeIXZIzrs1HjWxAqvRAoIJq0AOhQZg3JVKaKGr0f6AZJSLSw1QTW1D6WW3sgBw=="
+}"""
+"""A sheet that was written on 2026-11-28."""
 
 
-@pytest.fixture(autouse=True)
-def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(escrow, "COST", 2**10)
+@pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds of scrypt are not what a test is about."""
+    monkeypatch.setattr(escrow, "COST", 2**4)
 
 
+def test_a_sheet_of_the_past_opens() -> None:
+    """It lies in a safe for years: neither its form nor what a guess costs may change."""
+    assert escrow.COST == 2**17
+    assert unseal(KEPT, "staging", PASSPHRASE) == ROOTS
+
+
+@pytest.mark.usefixtures("cheap")
 def test_what_is_sealed_comes_back() -> None:
-    """And the sheet shows none of it."""
+    """The sheet says whose it is and since when, and shows no root."""
     sheet = seal(ROOTS, PASSPHRASE)
     assert unseal(sheet, "staging", PASSPHRASE) == ROOTS
     assert not [secret for secret in (ROOTS.access, ROOTS.pki, ROOTS.backup) if secret[:8] in sheet]
+    held = json.loads(sheet)
+    assert held.keys() == json.loads(KEPT).keys() and held["environment"] == "staging"
+    assert abs(datetime.fromisoformat(held["made"]) - datetime.now(UTC)) < timedelta(minutes=1)
+    assert [len(held[name]) for name in ("salt", "nonce")] == [24, 16], "16 and 12 bytes"
 
 
+@pytest.mark.usefixtures("cheap")
 def test_two_sheets_of_the_same_roots_differ() -> None:
     """Salt and nonce are new each time."""
-    assert json.loads(seal(ROOTS, PASSPHRASE))["roots"] != json.loads(seal(ROOTS, PASSPHRASE))["roots"]
+    one, other = (json.loads(seal(ROOTS, PASSPHRASE)) for _ in range(2))
+    assert not [name for name in ("salt", "nonce", "roots") if one[name] == other[name]]
 
 
 def _changed(sheet: str) -> str:
@@ -45,89 +67,115 @@ def _changed(sheet: str) -> str:
     return json.dumps(held)
 
 
+@pytest.mark.usefixtures("cheap")
 @pytest.mark.parametrize(
-    ("sheet", "environment", "passphrase", "words"),
+    ("change", "environment", "passphrase", "words"),
     [
-        (seal(ROOTS, PASSPHRASE), "staging", "something else entirely", "does not open"),
-        (seal(ROOTS, PASSPHRASE), "production", PASSPHRASE, "of the environment staging, not of production"),
-        (seal(ROOTS, PASSPHRASE).replace('"staging"', '"production"'), "production", PASSPHRASE, "does not open"),
-        (_changed(seal(ROOTS, PASSPHRASE)), "staging", PASSPHRASE, "does not open"),
-        ("{}", "staging", PASSPHRASE, "no sheet"),
-        ("[]", "staging", PASSPHRASE, "no sheet"),
-        ("scribble", "staging", PASSPHRASE, "no sheet"),
+        (str, "staging", "something else entirely", "does not open"),
+        (str, "production", PASSPHRASE, "of the environment staging, not of production"),
+        (lambda sheet: sheet.replace('"staging"', '"production"'), "production", PASSPHRASE, "does not open"),
+        (_changed, "staging", PASSPHRASE, "does not open"),
+        (lambda sheet: sheet.replace('"salt": "', '"salt": "-'), "staging", PASSPHRASE, "no sheet"),
+        (lambda _: "{}", "staging", PASSPHRASE, "no sheet"),
+        (lambda _: "[]", "staging", PASSPHRASE, "no sheet"),
+        (lambda _: "scribble", "staging", PASSPHRASE, "no sheet"),
     ],
 )
-def test_any_other_is_refused(sheet: str, environment: str, passphrase: str, words: str) -> None:
+def test_any_other_is_refused(change: Callable[[str], str], environment: str, passphrase: str, words: str) -> None:
     """Wrong passphrase, another environment's, one whose owner or content was changed, and what is no sheet."""
     with pytest.raises(SheetRefused, match=words):
-        unseal(sheet, environment, passphrase)
+        unseal(change(seal(ROOTS, PASSPHRASE)), environment, passphrase)
 
 
+@pytest.mark.usefixtures("cheap")
 def test_a_short_passphrase_is_refused() -> None:
     """It would be guessed."""
-    with pytest.raises(SheetRefused, match="at least 12"):
-        seal(ROOTS, "short")
+    with pytest.raises(SheetRefused, match="has 11 characters; at least 12"):
+        seal(ROOTS, "eleven char")
+    assert seal(ROOTS, "twelve chars")
 
 
-def test_roots_that_were_lost_come_back_from_the_sheet(tmp_path: Path) -> None:
-    """The whole procedure of docs/runbooks/escrow.md with Pulumi itself: write, check, lose the stack's passphrase,
-    restore under a new one, and the same passwords, authority and repository key follow."""
-    for name in ("Pulumi.yaml", "stacks"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, tmp_path / name)
-    (tmp_path / "state").mkdir()
-    description = yaml.safe_load((tmp_path / "Pulumi.yaml").read_text())
-    description["backend"] = {"url": f"file://{tmp_path}/state"}
-    (tmp_path / "Pulumi.yaml").write_text(yaml.safe_dump(description))
-    stack = tmp_path / "stacks" / "Pulumi.staging.yaml"
-    original = stack.read_text()
-    (tmp_path / "passphrase").write_text(PASSPHRASE + "\n")
-    variables = {
-        **os.environ,
-        "ENV": "staging",
-        "KEEL_PROJECT": str(tmp_path),
-        "PULUMI_BACKEND_URL": f"file://{tmp_path}/state",
-        "PULUMI_CONFIG_PASSPHRASE": "the stack's own",
-    }
-
-    def run(*command: str, given: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, cwd=tmp_path, env=variables, input=given, text=True, capture_output=True)
-
-    def keel(*arguments: str) -> subprocess.CompletedProcess[str]:
-        more = ("--passphrase-file", str(tmp_path / "passphrase"))
-        return subprocess.run(
-            [sys.executable, "-m", "ops.cli", "--env", "staging", "escrow", *arguments, *more],
-            cwd=ROOT, env={**variables, "PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL, text=True, capture_output=True,
-        )  # fmt: skip
-
-    assert run("pulumi", "stack", "init", "staging").returncode == 0
+@pytest.fixture
+def sheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cheap: None) -> Path:
+    """Where a sheet may be written. The project is staging, its roots encrypted; `pulumi` keeps secrets as files in `config`."""
+    stacks, kept = tmp_path / "stacks", tmp_path / "config"
+    stacks.mkdir()
+    kept.mkdir()
+    written = yaml.safe_load((ROOT / "stacks/Pulumi.staging.yaml").read_text())
     for name in ("access", "pki", "backup"):
-        assert (
-            run(
-                "pulumi", "config", "set", "--secret", f"keel:{name}", "-s", "staging", given=getattr(ROOTS, name)
-            ).returncode
-            == 0
-        )
-    sheet = tmp_path / "sheet.json"
-    done = keel("write", str(sheet))
-    assert done.returncode == 0, done.stderr
+        written["config"][f"keel:{name}"] = {"secure": "what Pulumi made of it"}
+        (kept / f"keel:{name}").write_text(getattr(ROOTS, name))
+    (stacks / "Pulumi.staging.yaml").write_text(yaml.safe_dump(written))
+    found = program(
+        tmp_path / "bin",
+        "pulumi",
+        f'cd {kept} || exit 1; case "$*" in\n'
+        '"config set --secret keel:"*" -s staging --non-interactive") cat > "$4" ;;\n'
+        '"config --show-secrets --json --non-interactive -s staging")\n'
+        '  printf "{"; comma=; for key in keel:*; do printf "%s\\"%s\\": {\\"value\\": \\"%s\\"}" "$comma" "$key" "$(cat "$key")"; comma=,; done\n'
+        '  echo "}" ;;\n'
+        "*) exit 1 ;; esac",
+    )
+    monkeypatch.setenv("PATH", f"{found.parent}:/usr/bin:/bin")
+    monkeypatch.setenv("ENV", "staging")
+    for module in ("ops.context", "environment.load"):
+        monkeypatch.setattr(f"{module}.STACKS", stacks)
+        monkeypatch.setattr(f"{module}.PROJECT", tmp_path)
+    (tmp_path / "passphrase").write_text(PASSPHRASE + "\nnot a part of it\n")
+    return tmp_path / "sheet.json"
+
+
+def keel(command: str, sheet: Path, *arguments: str) -> Result:
+    """`./keel -e staging escrow COMMAND SHEET` with the passphrase from a file."""
+    given = ("--passphrase-file", str(sheet.parent / "passphrase"))
+    return CliRunner().invoke(app, ["--env", "staging", "escrow", command, str(sheet), *given, *arguments])
+
+
+def root(sheet: Path, name: str) -> Path:
+    """Where the stack has a root."""
+    return sheet.parent / "config" / f"keel:{name}"
+
+
+def test_a_sheet_is_written_once_for_its_owner_alone(sheet: Path) -> None:
+    done = keel("write", sheet)
+    assert done.exit_code == 0, done.output
     assert stat.S_IMODE(sheet.stat().st_mode) == 0o600
-    assert keel("write", str(sheet)).returncode == 2, "an existing sheet is not overwritten"
-    assert keel("check", str(sheet)).returncode == 0
-    assert run("pulumi", "config", "set", "--secret", "keel:backup", "-s", "staging", given="c" * 40).returncode == 0
-    other = keel("check", str(sheet))
-    assert other.returncode == 3 and "backup" in other.stdout and "access" not in other.stdout
-    # The stack's passphrase is lost: nothing of the stack file's secrets can be read any more.
-    shutil.rmtree(tmp_path / "state")
-    (tmp_path / "state").mkdir()
-    stack.write_text(original)
-    variables["PULUMI_CONFIG_PASSPHRASE"] = "a new one"
-    assert run("pulumi", "stack", "init", "staging").returncode == 0
-    unasked = keel("restore", str(sheet))
-    assert unasked.returncode == 2 and "no terminal to ask" in unasked.stderr
-    done = keel("restore", str(sheet), "--yes")
-    assert done.returncode == 0, done.stderr
-    assert keel("check", str(sheet)).returncode == 0
-    assert not [
-        secret for secret in (ROOTS.access, ROOTS.pki, ROOTS.backup) if secret in done.stdout + stack.read_text()
-    ]
+    assert unseal(sheet.read_text(), "staging", PASSPHRASE) == ROOTS
+    before = sheet.read_text()
+    again = keel("write", sheet)
+    assert again.exit_code == 2 and "exists: it may be the only one" in again.stderr
+    assert sheet.read_text() == before
+
+
+@pytest.mark.parametrize("other", ["access", "pki", "backup"])
+def test_a_check_names_the_roots_that_are_others(sheet: Path, other: str) -> None:
+    sheet.write_text(seal(ROOTS, PASSPHRASE))
+    same = keel("check", sheet)
+    assert same.exit_code == 0 and "all three" in same.stdout
+    root(sheet, other).write_text("c" * 40)
+    told = keel("check", sheet)
+    assert told.exit_code == 3 and f"other than the stack's: {other}. Write" in told.stdout.replace("\n", " ")
+
+
+def test_roots_come_back_from_the_sheet(sheet: Path) -> None:
+    """Asked for, and printed by neither."""
+    sheet.write_text(seal(ROOTS, PASSPHRASE))
+    for name in ("access", "pki", "backup"):
+        root(sheet, name).write_text("lost")
+    unasked = keel("restore", sheet)
+    assert unasked.exit_code == 2 and "no terminal to ask" in unasked.stderr
+    assert root(sheet, "access").read_text() == "lost"
+    done = keel("restore", sheet, "--yes")
+    assert done.exit_code == 0, done.output
+    assert [root(sheet, name).read_text() for name in ("access", "pki", "backup")] == [
+        ROOTS.access, ROOTS.pki, ROOTS.backup
+    ]  # fmt: skip
+    assert not [secret for secret in (ROOTS.access, ROOTS.pki, ROOTS.backup) if secret in done.output]
+
+
+def test_a_sheet_that_does_not_open_changes_nothing(sheet: Path) -> None:
+    sheet.write_text(seal(replace(ROOTS, environment="production"), PASSPHRASE))
+    for command in ("check", "restore"):
+        told = keel(command, sheet, *(("--yes",) if command == "restore" else ()))
+        assert told.exit_code == 2 and "of the environment production, not of staging" in told.stderr.replace("\n", " ")
+    assert root(sheet, "access").read_text() == ROOTS.access
