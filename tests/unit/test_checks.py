@@ -138,6 +138,24 @@ def test_a_check_that_does_not_run_fails_the_verification(
     assert part.failures == []
 
 
+def test_each_file_of_the_suite_is_one_process_alone(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And none has much more to do than the other."""
+    given: list[list[str]] = []
+    implied = checks.implied(session.manifest)
+
+    def pytest_of(_context: Path, _report: Path, targets: tuple[str, ...]) -> Any:
+        given.append([Path(target).stem for target in targets])
+        return suite(report([]))([], {"KEEL_REPORT": str(_report)})
+
+    monkeypatch.setattr(verification, "_pytest", pytest_of)
+    verification.run(session)
+    assert sorted(name for part in given for name in part) == sorted(
+        path.stem for path in checks.SUITE.glob("test_*.py")
+    )
+    fewest, most = sorted(len([name for name in implied if name.partition(".")[0] in part]) for part in given)
+    assert most - fewest < len(implied) / 20
+
+
 def test_the_step_says_how_many_ran_and_fails(monkeypatch: pytest.MonkeyPatch, session: Session) -> None:
     """PLAT-49: in the report of the step, and in the error that ends `pulumi up`."""
     implied = checks.implied(session.manifest)
