@@ -1,4 +1,7 @@
-"""How pyinfra connects to a host of a session: the pinned key, nothing of the user's own SSH files."""
+"""How pyinfra connects to a host of a session: the pinned key, nothing of the user's own SSH files.
+
+An agent and other keys are not asked for: pyinfra does that only where it has no key.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,4 @@ def connection(session: Session, host: HostEntry) -> dict[str, object]:
         "ssh_known_hosts_file": str(session.known_hosts),
         "ssh_config_file": "/dev/null",
         "ssh_strict_host_key_checking": "yes",
-        "ssh_allow_agent": False,
-        "ssh_look_for_keys": False,
     }

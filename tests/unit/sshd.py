@@ -43,6 +43,8 @@ class Server(paramiko.ServerInterface):
 
     def _carry_out(self, channel: paramiko.Channel) -> None:
         with suppress(OSError):
+            # Its answer is read after the request was granted: a channel that ends before that is an error to clients.
+            channel.get_transport().global_request("keepalive@keel", wait=True)
             channel.sendall(self.answer.encode())
             channel.send_exit_status(0)
             channel.close()

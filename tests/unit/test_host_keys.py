@@ -71,12 +71,14 @@ def test_a_host_with_its_own_key_is_connected_to(way: Callable[[Session], None])
 
 
 @WAYS
-@pytest.mark.parametrize("kind", ["another key", "another kind of key"])
+@pytest.mark.parametrize("kind", ["another key", "another kind of key", "a key that is not pinned"])
 def test_a_host_with_another_key_is_not(way: Callable[[Session], None], kind: str, another_kind: paramiko.PKey) -> None:
     """Nothing is offered to it, no command reaches it, and its key is not remembered."""
-    with serving(server(paramiko_key(OTHER) if kind == "another key" else another_kind)) as impostor:
+    with serving(server(another_kind if kind == "another kind of key" else paramiko_key(OTHER))) as impostor:
         made = environment({"network.published": {"ssh": impostor.port}})
         with open_session(made.manifest, made.roots) as session:
+            if kind == "a key that is not pinned":
+                session.known_hosts.write_text("")
             pinned = session.known_hosts.read_text()
             with pytest.raises(Unreachable):
                 way(session)
