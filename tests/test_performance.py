@@ -1,9 +1,13 @@
-"""BA Copilot's queries on a hundredth of the large rows: `pytest tests/test_performance.py --benchmark-only`.
+"""BA Copilot's queries on the large rows of `./keel db populate`: `pytest tests/test_performance.py --benchmark-only` for figures.
 
-The figures for the large rows come from `make bench-databases`.
+Not in several processes: each would fill a database of its own.
 """
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
 from itertools import cycle
 from typing import Any
 
@@ -22,21 +26,40 @@ product = only("bacopilot")
 
 LIMIT = 0.1
 """Seconds that a typical query of the API may take (BAC-44)."""
+RUNS = 100
+ROUNDS = 3
+"""A machine that is busy with something else only adds to what a query takes: the quietest round counts."""
 
 
 @pytest.fixture(scope="module")
-def application(server: Server, product: Product, at_head: str) -> "Iterator[psycopg.Connection[Any]]":
-    """The application's session, among the rows of many users."""
-    populate(product, at_head, Size.SMALL, seed=1, progress=lambda *_: None, replace=True)
+def application(server: Server, product: Product, at_head: str) -> Iterator[psycopg.Connection[Any]]:
+    """The application's session, among a million messages of ten thousand users."""
+    made = populate(product, at_head, Size.LARGE, seed=1, progress=lambda *_: None, replace=True)
+    assert (made["users"].rows, made["messages"].rows) == (10_000, 1_000_000)
     with server.connect(product.name, product.app_role) as connection:
         yield connection
 
 
+def p95(once: Callable[[], object]) -> float:
+    """Seconds that 95 of a hundred runs stay below, in the quietest of some rounds that begin until one is below LIMIT."""
+    best = float("inf")
+    for _ in range(ROUNDS):
+        took = []
+        for _ in range(RUNS):
+            began = time.perf_counter()
+            once()
+            took.append(time.perf_counter() - began)
+        best = min(best, statistics.quantiles(took, n=100, method="inclusive")[94])
+        if best < LIMIT:
+            break
+    return best
+
+
 @pytest.mark.parametrize("query", queries(catalogue()["bacopilot"]), ids=lambda query: query.name)
 def test_a_query_is_fast(
-    benchmark: BenchmarkFixture, server: Server, product: Product, application: "psycopg.Connection[Any]", query: Query
+    benchmark: BenchmarkFixture, server: Server, product: Product, application: psycopg.Connection[Any], query: Query
 ) -> None:
-    """BAC-44, BAC-46: half of the runs take less than 100 ms, under row-level security and each for another user."""
+    """BAC-44, BAC-46: 95 of 100 runs take less than 100 ms, under row-level security and each for another user."""
     with server.connect(product.name, product.migrator_role) as migrator:
         given = cycle(samples(migrator, query))
 
@@ -44,12 +67,11 @@ def test_a_query_is_fast(
         run(application, query.sql, next(given)).fetchall()
         application.commit()
 
-    benchmark(once)
-    if benchmark.stats is not None:  # it ran once and was not timed: --benchmark-disable, or several processes
-        assert benchmark.stats.stats.median < LIMIT
+    benchmark.pedantic(once, rounds=RUNS)
+    assert p95(once) < LIMIT
 
 
-def test_log_in_is_fast(benchmark: BenchmarkFixture, application: "psycopg.Connection[Any]") -> None:
+def test_log_in_is_fast(benchmark: BenchmarkFixture, application: psycopg.Connection[Any]) -> None:
     """BAC-44, PLAT-18: a user by email, before the identity is known."""
 
     def once() -> int:
@@ -57,6 +79,15 @@ def test_log_in_is_fast(benchmark: BenchmarkFixture, application: "psycopg.Conne
         application.commit()
         return len(found)
 
-    assert benchmark(once) == 1
-    if benchmark.stats is not None:
-        assert benchmark.stats.stats.median < LIMIT
+    assert benchmark.pedantic(once, rounds=RUNS) == 1
+    assert p95(once) < LIMIT
+
+
+def test_a_slow_query_is_noticed(application: psycopg.Connection[Any]) -> None:
+    """BAC-44: the measure itself, on a query that is slow every time in a hundred of them seven."""
+    took = cycle([LIMIT * 1.05 if number < 7 else 0.0 for number in range(RUNS)])
+
+    def once() -> None:
+        application.execute(b"select pg_sleep(%s)", [next(took)])
+
+    assert p95(once) > LIMIT

@@ -67,3 +67,17 @@ def test_waiting_ends_and_names_the_holder(server: Server, product: Product, his
         with pytest.raises(migrate.MigrationError, match=rf"held by postgres, pid {other.info.backend_pid},"):
             migrate.upgrade(product, history.url, wait=0.1)
     assert history.at() == before
+
+
+def test_a_branched_history_is_joined(product: Product, history: History) -> None:
+    """JEEX-26: two revisions after the same one are refused; `alembic merge heads` reconciles them, and both are applied."""
+    name = history.add("mine", "CREATE TABLE mine (id int)")
+    text = (history.versions / f"{name}.py").read_text()
+    (history.versions / "theirs.py").write_text(text.replace("mine", "theirs"))
+    with pytest.raises(migrate.MigrationError, match=r"2 heads \((mine, theirs|theirs, mine)\).*Nothing was changed"):
+        migrate.upgrade(product, history.url)
+    merged = history.alembic("merge", "heads", "-m", "join", "--rev-id", "joined")
+    _, said = merged.communicate(timeout=30)
+    assert merged.returncode == 0, said
+    migrate.upgrade(product, history.url)
+    assert history.at() == "joined"

@@ -32,6 +32,26 @@ def product(request: pytest.FixtureRequest) -> Product:
     return catalogue()[request.param]
 
 
+LARGE = {
+    "ai_assistant": {"rules": 100_000, "practices": 100_000, "templates": 100_000},
+    "bacopilot": {"users": 10_000, "documents": 100_000, "messages": 1_000_000},
+    "componentforge": {
+        "users": 10_000, "documents": 100_000, "document_chunks": 1_000_000, "conversations": 100_000,
+        "messages": 1_000_000, "embedding_models": 100, "evaluation_runs": 10_000, "requirement_exports": 100_000,
+    },
+}  # fmt: skip
+"""ComponentForge's are its document's upper estimates."""
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_large_is_as_many_as_the_document_says(name: str) -> None:
+    """BAC-33, CF-26: the numbers themselves; medium is a tenth and small a hundredth of them, but never one row alone."""
+    for size, part in ((Size.LARGE, 1), (Size.MEDIUM, 10), (Size.SMALL, 100)):
+        made = {table.table: table.count for table in rows(catalogue()[name], size)}
+        for table, count in LARGE[name].items():
+            assert made[table] == max(2, count // part), f"{table}, {size}"
+
+
 @pytest.fixture(scope="module")
 def filled(product: Product, at_head: str) -> tuple[str, dict[str, int], dict[str, int]]:
     """The migrator's URL of a small database, rows by table that were there before, and those that were made."""

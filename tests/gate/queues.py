@@ -23,7 +23,15 @@ FIRST = Queue("fast", (("pytest", "-q", "-n", "2", "tests/unit", "tests/componen
 DATABASES = Queue(
     "db",
     (
-        ("pytest", "-q", "tests/db", "tests/test_database.py", "tests/test_migrations.py", "tests/test_escrow.py"),
+        (
+            "pytest",
+            "-q",
+            "tests/db",
+            "tests/test_database.py",
+            "tests/test_migrations.py",
+            "tests/test_performance.py",
+            "tests/test_escrow.py",
+        ),
         ("tools/test-majors",),
     ),
     nice=5,

@@ -130,6 +130,23 @@ def test_one_role_serves_the_application(server: Server, product: Product, at_he
     assert product.client_roles == (product.app_role,)
 
 
+def test_foreign_keys_have_indexes_and_records_have_one_name(server: Server, product: Product, at_head: str) -> None:
+    """ADA-15: no foreign key without an index; what people call a record by is unique and never missing."""
+    bare = (
+        "SELECT conname FROM pg_constraint WHERE contype = 'f' AND connamespace = 'public'::regnamespace"
+        " AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = conrelid AND indkey[0] = conkey[1] AND indpred IS NULL)"
+    )
+    assert server.execute(bare, product.name) == []
+    unique = (
+        "SELECT i.indrelid::regclass::text, a.attname::text FROM pg_index i"
+        " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]"
+        " WHERE i.indisunique AND i.indnkeyatts = 1 AND i.indpred IS NULL AND a.attnotnull"
+    )
+    found = set(server.execute(unique, product.name))
+    for table, key in (("rules", "rule_id"), ("practices", "practice_id"), ("templates", "template_id")):
+        assert (table, key) in found
+
+
 def test_nothing_is_personal(product: Product) -> None:
     """ADA-33, ADA-34, X-34: every table is internal, the list of columns to scrub is empty on purpose."""
     assert {facts.classification for facts in product.tables.values()} == {"internal"}
