@@ -61,6 +61,32 @@ def test_a_member_that_was_lost_in_a_crash_can_come_back() -> None:
         assert read["postgresql"]["authentication"][login]["sslrootcert"] == "/etc/keel/ca.crt"
 
 
+@pytest.mark.parametrize(
+    ("stack", "host", "admitted"),
+    [("dev", "db1", ["ops1=dev"]), ("dev", "ops1", ["db1=dev", "db2=dev"]), ("ci", "all1", [])],
+)
+def test_who_reaches_pgbackrest(stack: str, host: str, admitted: list[str]) -> None:
+    """JEEX-30: by certificate, the other side alone, and of this cluster alone."""
+    lines = files("pgbackrest", stack, host)["/etc/pgbackrest/pgbackrest.conf"].content.splitlines()
+    assert [line.partition("=")[2] for line in lines if line.startswith("tls-server-auth")] == admitted
+
+
+def test_what_is_spoken_on_the_network_is_closed_to_listeners() -> None:
+    """PLAT-39: TLS 1.2 or later at the server; certificates of both sides in the store; the pooler verifies its server."""
+    dynamic = yaml.safe_load(files("postgres")["/etc/patroni/config.yml"].content)["bootstrap"]["dcs"]
+    given = dynamic["postgresql"]["parameters"]
+    assert (given["ssl"], given["ssl_min_protocol_version"], given["ssl_ca_file"]) == (
+        "on",
+        "TLSv1.2",
+        "/etc/keel/ca.crt",
+    )
+    store = files("etcd")["/etc/default/etcd"].content
+    assert "ETCD_CLIENT_CERT_AUTH=true\n" in store and "ETCD_PEER_CLIENT_CERT_AUTH=true\n" in store
+    assert not [line for line in store.splitlines() if "URLS=" in line and "http://" in line]
+    assert "\nserver_tls_sslmode = verify-full\n" in files("pgbouncer")["/etc/pgbouncer/pgbouncer.ini"].content
+    assert {"port 0", "tls-port 6379"} <= set(files("redis")["/etc/redis/redis.conf"].content.splitlines())
+
+
 def test_who_reaches_redis_and_what_he_may_do() -> None:
     """PLAT-25: the default account does nothing; the application's has no command that administers or endangers, so that it can
     neither empty the cache nor read another's connections, but may ask how full it is."""
