@@ -122,7 +122,7 @@ def application(
 def test_queries_find_their_rows_by_their_indexes(
     server: Server, product: Product, application: "psycopg.Connection[Any]"
 ) -> None:
-    """BAC-44, RIQ-33, CF-35, ADA-42, PLAT-17: each finds something for its tenant, and its plan has an index named for it."""
+    """RIQ-33, CF-35, ADA-42, PLAT-17: each finds something for its tenant, and its plan has an index named for it."""
     with server.connect(product.name, product.migrator_role) as migrator:
         given = {query: samples(migrator, query)[:20] for query in queries(product)}
     assert given, f"db/{product.name}/queries.yaml has no query"
