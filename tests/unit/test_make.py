@@ -11,8 +11,10 @@ from environment.load import ROOT
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Make in this repository, for dev."""
-    return subprocess.run(["make", *arguments, "ENV=dev"], cwd=ROOT, capture_output=True, text=True, check=False)
+    """Make in this repository, for dev; also where make itself runs the tests."""
+    return subprocess.run(
+        ["make", "--no-print-directory", *arguments, "ENV=dev"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
 
 
 def commands(*arguments: str) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from environment import pki
@@ -95,6 +96,29 @@ def test_a_request_with_a_wrong_signature_is_refused() -> None:
 def test_a_good_leaf_has_no_fault() -> None:
     signed = pki.sign_leaf(ROOTS, request(), NAMES, NOW)
     assert pki.leaf_fault(ROOTS, signed, reversed(NAMES), NOW) is None
+
+
+def test_a_leaf_is_for_both_sides_and_ends_in_time() -> None:
+    """PLAT-39: a server's and a client's certificate of 397 days, valid an hour before now for clocks that are behind."""
+    signed = leaf(pki.sign_leaf(ROOTS, request(), NAMES, NOW))
+    assert (signed.not_valid_before_utc, signed.not_valid_after_utc) == (
+        NOW - timedelta(hours=1), NOW + timedelta(days=397)
+    )  # fmt: skip
+    usage = signed.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert set(usage) == {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
+    constraints = signed.extensions.get_extension_for_class(x509.BasicConstraints)
+    critical = {type(found.value): found.critical for found in signed.extensions}
+    assert (constraints.critical, critical) == (True, {
+        x509.BasicConstraints: True, x509.SubjectAlternativeName: False, x509.ExtendedKeyUsage: False,
+        x509.AuthorityKeyIdentifier: False,
+    })  # fmt: skip
+
+
+def test_a_leaf_is_renewed_when_less_than_sixty_days_are_left() -> None:
+    signed = pki.sign_leaf(ROOTS, request(), NAMES, NOW)
+    last = NOW + timedelta(days=397 - 60)
+    assert pki.leaf_fault(ROOTS, signed, NAMES, last) is None
+    assert pki.leaf_fault(ROOTS, signed, NAMES, last + timedelta(seconds=1)) == "it ends on 2027-07-03"
 
 
 FAULTS: dict[str, tuple[Callable[[], str], str]] = {

@@ -10,7 +10,7 @@ import pytest
 from environment import load, program
 from environment.load import InvalidStack, parse
 from environment.manifest import Manifest
-from environment.settings import Settings
+from environment.settings import Patroni, Pgbouncer, Postgres, ProductSettings, SecondRepository, Settings
 from tests.unit.stacks import REMOVED, ROOTS, config
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -180,6 +180,13 @@ RULES = [
     Bad("one etcd in staging", "staging", {"hosts.db1.groups": ["postgres"], "hosts.db2.groups": ["postgres"]}, "hosts",
         "at least three"),
     Bad("open production", "production", {"network.clients": ["0.0.0.0/0"]}, "network.clients", "PLAT-41"),
+    Bad("open staging", "staging", {"network.clients": ["10.9.0.0/16", "0.0.0.0/0"]}, "network.clients", "PLAT-41"),
+    Bad("a network of four", "dev", {"network.cidr": "10.88.0.0/30"}, "network.cidr", "/8 to /29"),
+    Bad("a network of /7", "dev", {"network.cidr": "10.0.0.0/7"}, "network.cidr", "/8 to /29"),
+    Bad("the network's address", "dev", {"hosts.db1.address": "10.88.0.0"}, "hosts.db1.address", "not the network's"),
+    Bad("multicast network", "dev", {"network.cidr": "224.0.0.0/8"}, "network.cidr", "hosts can have"),
+    Bad("link-local network", "dev", {"network.cidr": "169.254.0.0/16"}, "network.cidr", "hosts can have"),
+    Bad("reserved network", "dev", {"network.cidr": "240.0.0.0/8"}, "network.cidr", "hosts can have"),
 ]  # fmt: skip
 
 
@@ -281,6 +288,64 @@ def test_what_nobody_declared_is_removed_only_where_data_is_not_guarded(
     patch = {"databases": {"undeclared": given}} if given else {}
     manifest = program.load(stack, {**config(stack, patch), **ROOTS}).manifest
     assert manifest.slice({"databases"})["databases"]["undeclared"] == resolved
+
+
+BOUNDARIES = [
+    ("staging", {"network.clients": ["0.0.0.0/1"]}),
+    ("dev", {"network.clients": ["0.0.0.0/0"]}),
+    ("dev", {"network.cidr": "10.0.0.0/8"}),
+    ("dev", {"network.cidr": "10.88.0.8/29", **{f"hosts.{name}.address": f"10.88.0.{10 + i}" for i, name in enumerate(("db1", "db2", "edge1", "ops1"))}}),
+    ("dev", {"postgres.max_connections": 100}),
+    ("staging", {"postgres.max_connections": 296}),
+    ("dev", {"pgbouncer.min_pool_size": 20}),
+    ("dev", {"haproxy.maxconn": 95}),
+    ("dev", {"hosts.db1.memory": 1472}),
+    ("dev", {"redis.maxmemory": 736}),
+    ("dev", {"postgres.effective_cache_size": 2048}),
+    ("dev", {"postgres.effective_cache_size": 256}),
+    ("dev", {"patroni.loop_wait": 1}),
+    ("dev", {"patroni.retry_timeout": 3}),
+    ("dev", {"etcd.election_ms": 500}),
+    ("dev", {"network.published.ssh": 65532}),
+    ("dev", {"postgres.apply_delay": {"db2": 60}, "postgres.synchronous": False}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("stack", "patch"), BOUNDARIES, ids=[f"{stack} {patch}"[:60] for stack, patch in BOUNDARIES])
+def test_the_last_allowed_value_is_taken(stack: str, patch: dict[str, Any]) -> None:
+    """The counterpart of what is refused: a rule that asked for one more would refuse these."""
+    assert parse(config(stack, patch), "test")
+
+
+def test_defaults_that_documents_promise() -> None:
+    """PLAT-31, PLAT-33, ADA-24, PLAT-20, JEEX-17: literal, because the reference is generated from the model itself."""
+    settings = parse(config("ci"), "test")
+    second = {"endpoint": "s3.example", "bucket": "backups"}
+    assert settings.repository.retention_days == 30
+    assert SecondRepository.model_validate(second).retention_days == 30
+    assert (Postgres().direct_reserve, Postgres().superuser_reserved_connections) == (15, 3)
+    assert (ProductSettings().max_client_conn, Pgbouncer().default_pool_size, Pgbouncer().max_user_connections) == (
+        100,
+        20,
+        50,
+    )
+    assert (Patroni().ttl, Patroni().loop_wait, Patroni().retry_timeout) == (20, 2, 9)
+
+
+@pytest.mark.parametrize(
+    ("field", "low", "high"), [(0, 0, 59), (1, 0, 23), (2, 1, 31), (3, 1, 12), (4, 0, 7)],
+)  # fmt: skip
+def test_each_field_of_a_time_has_its_bounds(field: int, low: int, high: int) -> None:
+    """PLAT-45: cron drops a file with one number out of range."""
+
+    def time(number: int) -> str:
+        return " ".join(str(number) if place == field else "*" for place in range(5))
+
+    for number in (low, high):
+        assert parse(config("dev", {"schedule.full": time(number)}), "test")
+    for number in {low - 1, high + 1} - {-1}:
+        with pytest.raises(InvalidStack, match="five fields of numbers"):
+            parse(config("dev", {"schedule.full": time(number)}), "test")
 
 
 @pytest.mark.parametrize("time", ["0 2 * * *", "*/15 0-6,22 1 1,7 0", "0 8,14,20 * * 1-5", "off"])
