@@ -1,4 +1,4 @@
-"""The checks that the verification owes an environment: what its manifest implies, whatever pytest collects.
+"""The checks that the verification owes an environment: what its manifest implies, not what pytest collects.
 
 `tests/verify/checks.txt` names every check of this checkout with what it is made for: each host, each product, …. It is written
 by `make reference` and read by people: a check that goes away is a line that goes away. From it and the manifest follows the

@@ -37,14 +37,14 @@ def exactly(found: Iterable[str], wanted: Iterable[str], what: str) -> None:
 
 
 def within(addresses: Iterable[str], networks: Iterable[object], where: str) -> None:
-    """Fail unless each address, `10.0.0.1/32` or `10.0.0.1/255.255.255.255`, is one of the networks or lies in one."""
+    """Fail unless each address, `10.0.0.1/32` or `10.0.0.1/255.255.255.255`, is one of the networks or is inside one."""
     listed = [ip_network(str(network)) for network in networks]
     nothing(
-        f"{where}: {address} is admitted, which is not listed" for address in addresses if not _lies(address, listed)
+        f"{where}: {address} is admitted, which is not listed" for address in addresses if not _inside(address, listed)
     )
 
 
-def _lies(address: str, listed: Iterable[Network]) -> bool:
+def _inside(address: str, listed: Iterable[Network]) -> bool:
     try:
         found = ip_network(address, strict=False)
     except ValueError:  # a word: all, samenet, samehost, or a name
