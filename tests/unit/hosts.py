@@ -82,6 +82,10 @@ class _Connection:
         text = statement.as_string(None) if isinstance(statement, Composable) else statement
         text = text if isinstance(text, str) else text.decode()
         self.server.executed.append((self.database, text, parameters))
+        if not self.autocommit and text.startswith(("create database", "drop database")):
+            raise psycopg.errors.ActiveSqlTransaction(text)
+        if not self.autocommit and "from pg_stat_" in text:
+            raise AssertionError("within a transaction the statistics stand still")
         for part, answer in self.server.rows.items():
             if part in text:
                 found = next(answer, AssertionError(f"too often: {text!r}")) if isinstance(answer, Iterator) else answer
@@ -92,7 +96,8 @@ class _Connection:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        self.server.executed.append((self.database, "begin", None))
+        # Without autocommit the transaction has begun before.
+        self.server.executed.append((self.database, "begin" if self.autocommit else "savepoint", None))
         yield
 
     def commit(self) -> None:
