@@ -239,7 +239,7 @@ def _rolling_restart(target: Target, pending: list[str]) -> Commands:
 def _shell(command: str) -> str:
     succeeded, output = host.run_shell_command(StringCommand(command))
     if not succeeded:
-        raise Refused(f"{host.name}: {command.split(' -', 1)[0]} failed: {output.stderr or output.stdout}")
+        raise Refused(f"{host.name}: {command.partition(' -')[0]} failed: {output.stderr or output.stdout}")
     return str(output.stdout)
 
 
