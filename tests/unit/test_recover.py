@@ -93,7 +93,9 @@ def test_containers_of_a_lost_state_are_left_alone(monkeypatch: pytest.MonkeyPat
     def docker(*arguments: str) -> str:
         if arguments[0] == "ps":
             return "abc"
-        if arguments[0] == "rm":
+        if arguments[:2] == ("network", "ls"):
+            return "n unrecorded"
+        if "rm" in arguments[:2]:
             removed.append(arguments)
         return ""
 
@@ -102,10 +104,11 @@ def test_containers_of_a_lost_state_are_left_alone(monkeypatch: pytest.MonkeyPat
     for resources, interrupted in (([], False), ([], True), ([network], False)):
         with pytest.raises(recover.Unrecorded, match=r"knows none of them\. Nothing was changed.*keel --env dev adopt"):
             recover._remove_unrecorded("dev", resources, interrupted)
-    recover._remove_unrecorded("dev", [{"urn": "db1", "id": "abc"}], False)
     assert removed == []
+    recover._remove_unrecorded("dev", [network, {"urn": "db1", "id": "abc"}], False)
+    assert removed == [("network", "rm", "unrecorded")]
     recover._remove_unrecorded("dev", [network], True)
-    assert removed == [("rm", "-f", "abc")]
+    assert removed[1:] == [("rm", "-f", "abc"), ("network", "rm", "unrecorded")]
 
 
 def test_stopped_containers_are_started_and_what_is_lost_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,6 +181,13 @@ def test_what_is_thrown_away_is_removed_at_once_and_forgotten(
     assert there == [("rm", "-fv", "a", "b"), ("volume", "rm", "data"), ("network", "rm", "n")]
     ready = {**DISCARDED[-1], "dependencies": []}
     assert json.loads(pulumi.imported)["deployment"]["resources"] == [ready]
+
+
+def test_before_an_up_nothing_is_thrown_away(there: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `make up` calls starts what stopped, and the data stays where it is."""
+    monkeypatch.setattr(stack, "pulumi", Pulumi({"deployment": {"resources": DISCARDED}}))
+    recover.main("dev")
+    assert there == [("start", "b")]
 
 
 @pytest.mark.parametrize("option", ["retainOnDelete", "protect"])
