@@ -81,6 +81,11 @@ def test_other_keys_of_the_second_repository_run_its_stage_again() -> None:
     assert not any("secret key" in json.dumps(stage.inputs) for stage in (*one.values(), *other.values()))
 
 
+def test_the_network_is_the_settings(dev: Program) -> None:
+    network = dev.one("Network", "network").inputs
+    assert (network["driver"], network["ipamConfigs"]) == ("bridge", [{"subnet": "10.88.0.0/24"}])
+
+
 def test_containers_pin_the_image_by_its_id(dev: Program) -> None:
     assert {container.inputs["image"] for container in dev.of("Container")} == {"sha256:image"}
 

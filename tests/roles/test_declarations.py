@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import is_dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_args
 
 import pytest
 from jinja2 import UndefinedError
 
 from environment.roles import ROLES as FOLDER
 from environment.roles import entry, stages
-from environment.types import Model
 from roles import paths
 from roles.kit.declare import Role, Target
 from roles.order import ROLES, of_stage
@@ -134,49 +132,6 @@ def test_every_group_has_a_role_of_its_own(stack: str) -> None:
     """Beside base and pki, which are everywhere; backup and monitor come with later work."""
     served = {group.value for name in ROLES.keys() - {"base", "pki"} for group in entry(name).groups}
     assert {group.value for host in manifest_of(stack).hosts for group in host.groups} - served <= {"backup", "monitor"}
-
-
-WITHOUT_FILES = {
-    "postgres.replicas": "the number of hosts says it; a role sees the members",
-    "postgres.direct_reserve": "kept free by the model's own arithmetic (PLAT-20)",
-    "ports.ssh": "fixed",
-    "ports.postgres": "fixed",
-}
-
-
-def other(model: Model, name: str) -> Any:
-    """A value of the field other than the present one."""
-    value = getattr(model, name)
-    if isinstance(value, dict):
-        return {**value, "db2": 60}
-    choices = get_args(type(model).model_fields[name].annotation)
-    if choices:
-        return next(choice for choice in choices if choice != value)
-    return not value if isinstance(value, bool) else value + 1
-
-
-SETTINGS = [
-    (section, name)
-    for section in ("postgres", "patroni", "etcd", "haproxy", "pgbouncer", "redis", "ports")
-    for name in type(getattr(manifest_of("dev"), section)).model_fields
-    if f"{section}.{name}" not in WITHOUT_FILES
-]
-
-
-@pytest.mark.parametrize(("section", "name"), SETTINGS, ids=[".".join(setting) for setting in SETTINGS])
-def test_every_setting_reaches_a_host(section: str, name: str) -> None:
-    """A setting that changes nothing would be a promise not kept."""
-    manifest = manifest_of("dev")
-    settings = getattr(manifest, section)
-    changed = manifest.model_copy(update={section: settings.model_copy(update={name: other(settings, name)})})
-    reached = {
-        role.name
-        for role, host in placements(manifest)
-        if everything(role, target(role, host, manifest)) != everything(role, target(role, host, changed))
-    }
-    assert reached
-    if section != "ports":
-        assert all(section in entry(role).sections for role in reached)
 
 
 def test_clients_networks_reach_the_pooler() -> None:
