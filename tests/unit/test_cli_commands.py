@@ -266,6 +266,16 @@ def test_drift_tells_none_some_or_unknown(
 
 
 @pytest.mark.usefixtures("fake")
+def test_a_mistake_in_keel_is_not_told_as_drift(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("ops.cli.converging.run", lambda *_, **__: _outcome())
+    monkeypatch.setattr("ops.databases.differences", broken)
+    assert isinstance(keel("drift").exception, ZeroDivisionError)
+
+
+@pytest.mark.usefixtures("fake")
 def test_drift_tells_the_sql_that_would_undo_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line for people, in one piece also in a pipe."""
     monkeypatch.setattr("ops.cli.converging.run", lambda *_, **__: _outcome())
