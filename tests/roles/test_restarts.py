@@ -287,6 +287,8 @@ def test_a_candidate_streams(patch: Any) -> None:
         {"name": "db3", "role": "replica", "state": "streaming"},
     ]
     assert cluster._candidate(seen(relaxed)) == "db3"
+    found.members = lambda: [{"name": name, "role": "replica", "state": "streaming"} for name in ("db2", "db3")]
+    assert cluster._candidate(seen(relaxed)) == "db2", "the first of two"
 
 
 def test_a_switchover_is_over_when_the_candidate_leads(patch: Any) -> None:
@@ -306,6 +308,13 @@ def test_a_member_that_still_waits_is_watched_for_ten_seconds_only(patch: Any) -
     found.asks_again = {"db2"}
     cluster._restart(seen(), "db2", "of-db2")
     assert STARTS + 10 <= found.clock.now < STARTS + 11
+
+
+def test_a_member_that_is_done_is_waited_for_no_longer(patch: Any) -> None:
+    """The others may still ask for theirs."""
+    found = patch(Cluster())
+    cluster._restart(seen(), "db2", "of-db2")
+    assert STARTS <= found.clock.now < STARTS + 1
 
 
 def test_a_new_configuration_is_known_a_loop_later(patch: Any) -> None:
