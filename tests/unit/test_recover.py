@@ -207,7 +207,11 @@ def test_only_a_destroy_without_a_question_discards(like: str, flags: str | None
     """Nothing is removed before the answer to a question, and nothing of staging or production by force."""
     given = [] if flags is None else [f"DOWN_FLAGS={flags}"]
     done = subprocess.run(
-        ["make", "-n", "down", f"ENV={like}", *given], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "-n", "down", f"ENV={like}", *given],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     first, second = (line.split() for line in done.stdout.splitlines())
     assert ("--discard" in first) == (like in ("dev", "ci") and "--yes" in second)
