@@ -359,15 +359,32 @@ def test_an_interrupted_session_goes_on_where_it_was(root: Path, tmp_path: Path)
     assert again.start_pos[0] == survivor.line + 1
 
 
+def waits(job: dict[str, Any]) -> int:
+    """A child that does nothing for longer than a test may take."""
+    time.sleep(60)
+    return 0
+
+
 def test_a_trial_that_waits_for_ever_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the clock, because it uses no processor time."""
-    monkeypatch.setattr(warm, "_run", lambda _: time.sleep(60))
+    monkeypatch.setattr(warm, "_run", waits)
     asking, end = os.pipe()
     with os.fdopen(asking) as stdin, os.fdopen(end, "w"):
         monkeypatch.setattr("sys.stdin", stdin)
         answer = warm.attempt({"timeout": 0.01})
     assert not answer["ended"]
     assert answer["seconds"] < 30
+
+
+def test_an_interrupted_trial_has_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asked is gone: what was running then was not killed by its limit."""
+    monkeypatch.setattr(warm, "_run", waits)
+    asking, end = os.pipe()
+    os.close(end)
+    with os.fdopen(asking) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        with pytest.raises(SystemExit, match="no result"):
+            warm.attempt({"timeout": 600})
 
 
 def test_a_worker_runs_real_tests_in_a_copy(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def attempt(job: dict[str, Any]) -> dict[str, Any]:
 
     The limit is `timeout` seconds of processor time, so that a busy machine does not make an endless loop of a slow
     test. A child that waits for ever uses none: after `PATIENCE` times as long on the clock it ends too. So it does when
-    standard input ends meanwhile: whoever asked is gone.
+    standard input ends meanwhile: who asked is gone.
     """
     began = time.monotonic()
     child = os.fork()
@@ -53,15 +53,18 @@ def attempt(job: dict[str, Any]) -> dict[str, Any]:
         os._exit(_run(job))
     watch = os.pidfd_open(child)
     try:
-        in_time = watch in select.select([watch, sys.stdin], [], [], PATIENCE * job["timeout"])[0]
+        ready = select.select([watch, sys.stdin], [], [], PATIENCE * job["timeout"])[0]
     finally:
         os.close(watch)
+        os.kill(child, signal.SIGKILL)  # Before it is in a session of its own, there is no group to kill.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
+    if sys.stdin in ready:
+        sys.exit("interrupted: there is no result")
     code = os.waitstatus_to_exitcode(status)
     return {
-        "ended": in_time and code != -signal.SIGXCPU, "code": code, "seconds": round(time.monotonic() - began, 2)
+        "ended": watch in ready and code != -signal.SIGXCPU, "code": code, "seconds": round(time.monotonic() - began, 2)
     }  # fmt: skip
 
 
