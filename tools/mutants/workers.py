@@ -58,7 +58,7 @@ class Worker:
 def running(source: Path, count: int, modules: Iterable[str] = warm.MODULES) -> Iterator[list[Worker]]:
     """Copy the checkout `count` times, start processes with `modules` in them; remove all of it in the end."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keel-mutants-")))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keel-")))
         workers: list[Worker] = []
         for number in range(count):
             root = folder / str(number) / "keel"
@@ -79,16 +79,17 @@ def running(source: Path, count: int, modules: Iterable[str] = warm.MODULES) -> 
 def _environment(folder: Path) -> dict[str, str]:
     """Home and temporary files of a worker's own: a changed program finds no state or key of the user.
 
-    The cache is common to the workers: in it they reserve ports.
+    The cache is common to the workers: in it they reserve ports. Paths are short: a socket's may have 107 bytes.
     """
-    for name in ("home", "tmp"):
+    for name in ("home", "t"):
         (folder / name).mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "KEEL_", "PYTEST_"))}
     image = {"KEEL_TEST_IMAGE": os.environ["KEEL_TEST_IMAGE"]} if "KEEL_TEST_IMAGE" in os.environ else {}
     return (
         kept
         | image
-        | {"HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), "XDG_CACHE_HOME": str(folder.parent / "cache")}
+        | {"HOME": str(folder / "home"), "TMPDIR": str(folder / "t"), "XDG_CACHE_HOME": str(folder.parent / "cache")}
+        | {"PYTEST_ADDOPTS": f"--basetemp={folder / 'p'}"}
     )
 
 
