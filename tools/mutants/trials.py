@@ -28,6 +28,9 @@ DECIDES = (
 LIMIT = 30
 """Seconds of processor time that any trial may take; one with long tests may take ten times as long as they took."""
 
+PARSING = threading.Lock()
+"""Python 3.11 counts the depth of a syntax tree for all threads together and takes their sum for an error."""
+
 
 def decides(root: Path) -> list[str]:
     """The files among `DECIDES`."""
@@ -107,9 +110,11 @@ def trial(worker: Worker, spec: MutationSpec, selection: Selection) -> WorkResul
     A test that kills for the first time has to pass alone without the change: one that fails anyway kills nothing.
     """
     path = worker.root / spec.module_path
-    before, after = path.read_text(), mutations.mutated(worker.root, spec)
+    before = path.read_text()
+    with PARSING:
+        after = mutations.mutated(worker.root, spec)
+        diff, place = mutations.difference(worker.root, spec), mutations.place(worker.root, spec)
     assert after is not None
-    diff, place = mutations.difference(worker.root, spec), mutations.place(worker.root, spec)
     while tests := selection.chosen(place):
         path.write_text(after)
         try:
