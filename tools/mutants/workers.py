@@ -43,6 +43,11 @@ class Worker:
             raise RuntimeError(f"a worker ended with status {self.process.wait()}")
         return {**json.loads(answer), **(json.loads(self.out.read_text()) if self.out.exists() else {})}
 
+    def end(self) -> None:
+        """No more jobs; one that is running has no result."""
+        assert self.process.stdin
+        self.process.stdin.close()
+
     @property
     def out(self) -> Path:
         """Where the child writes its answer."""
@@ -71,9 +76,14 @@ def running(source: Path, count: int, modules: Iterable[str] = warm.MODULES) -> 
                 [sys.executable, "-m", "tools.mutants.warm", *modules],
                 cwd=root, env=_environment(root.parent), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             )  # fmt: skip
-            stack.callback(_stop, process)
+            stack.callback(process.wait)
             workers.append(Worker(root, process))
-        yield workers
+        try:
+            yield workers
+        finally:
+            # Each ends with its input, and what it is running with it: all at once, then they are waited for.
+            for worker in workers:
+                worker.end()
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -91,13 +101,6 @@ def _environment(folder: Path) -> dict[str, str]:
         | {"HOME": str(folder / "home"), "TMPDIR": str(folder / "t"), "XDG_CACHE_HOME": str(folder.parent / "cache")}
         | {"PYTEST_ADDOPTS": f"--basetemp={folder / 'p'}"}
     )
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    """It ends with its input, and what it is running with it."""
-    assert process.stdin
-    process.stdin.close()
-    process.wait()
 
 
 def spread(workers: list[Worker], items: Iterable[T], do: Callable[[Worker, T], None]) -> None:
