@@ -26,8 +26,9 @@ def test_alerts_at_half_and_at_four_fifths_of_the_limit(found: int, severity: st
 
 def test_an_archive_that_takes_nothing_is_told() -> None:
     """ADA-25, PLAT-44: a few archive_timeouts; a short one is no reason to cry at once."""
-    assert list(alerts.stalled(299, 60)) == [] and list(alerts.stalled(59, 1)) == []
+    assert list(alerts.stalled(300, 60)) == [] and list(alerts.stalled(60, 1)) == []
     assert [alert.severity for alert in alerts.stalled(301, 60)] == [CRITICAL]
+    assert [alert.severity for alert in alerts.stalled(60.5, 1)] == [CRITICAL]
 
 
 def test_a_hole_is_critical_until_a_backup_follows_and_silent_once_acknowledged() -> None:

@@ -64,6 +64,7 @@ def test_positions_are_counted() -> None:
     assert lsn_of(position("2/A0000028")) == "2/A0000028"
     assert lsn_of(position("1/FFFFFFFF")) == "1/FFFFFFFF"
     assert position("1/0") == 2**32
+    assert position("1F/A0000028") == 0x1F_A0000028
 
 
 def test_the_way_follows_the_history() -> None:

@@ -129,7 +129,7 @@ RULES = [
     Bad("replica without a host", "ci", {"postgres.replicas": 1}, "postgres.replicas", "0, one less"),
     Bad("a delay of no host", "dev", {"postgres.apply_delay": {"db9": 60}}, "postgres.apply_delay.db9", "['db1', 'db2']"),
     Bad("a delay of hours", "dev", {"postgres.apply_delay": {"db2": 20_000}}, "postgres.apply_delay.db2", "10080"),
-    Bad("only a delayed standby (PLAT-37)", "dev", {"postgres.apply_delay": {"db2": 60}}, "postgres.apply_delay", "at least 2"),
+    Bad("only a delayed standby (PLAT-37)", "dev", {"postgres.apply_delay": {"db2": 60}}, "postgres.apply_delay", "at least 2 of ['db1', 'db2'] without a delay: a primary, and a replica that confirms"),
     Bad("nobody to lead", "dev", {"postgres.apply_delay": {"db1": 1, "db2": 60}, "postgres.synchronous": False}, "postgres.apply_delay", "at least 1"),
     Bad("host without a replica", "dev", {"postgres.replicas": 0}, "postgres.replicas", "1, one less"),
     Bad("address outside", "dev", {"hosts.db1.address": "10.99.0.11"}, "hosts.db1.address", "inside 10.88.0.0/24"),
@@ -308,6 +308,8 @@ BOUNDARIES = [
     ("dev", {"etcd.election_ms": 500}),
     ("dev", {"network.published.ssh": 65532}),
     ("dev", {"postgres.apply_delay": {"db2": 60}, "postgres.synchronous": False}),
+    ("production", {"postgres.replicas": 1, "hosts.db3.groups": ["etcd"]}),
+    ("dev", {"release": {"debian": "trixie", "source": "debian", "postgres": 17}}),
 ]  # fmt: skip
 
 
