@@ -168,3 +168,12 @@ def test_the_step_says_how_many_ran_and_fails(monkeypatch: pytest.MonkeyPatch, s
         verification.apply(session, {}, said.append)
     total = len(implied)
     assert said[:2] == [f"verification: {total} checks", f"verification: {total} of {total} checks ran, 0 failed"]
+
+
+@pytest.mark.parametrize(("number", "end"), [(10, "c8, c9"), (11, "c8, c9 and 1 more"), (23, "c8, c9 and 13 more")])
+def test_ten_of_the_checks_that_did_not_run_are_named(number: int, end: str) -> None:
+    wanted = [f"c{count}" for count in range(number)] + ["ran"]
+    (failure,) = verification.missing(wanted, ["ran"])
+    assert f"{number} of {number + 1} checks" in failure
+    assert failure.endswith(end)
+    assert verification.missing(wanted, wanted) == []
