@@ -166,6 +166,14 @@ def test_what_lies_beside_a_hole_is_restored(environment: Path, monkeypatch: pyt
     assert restore.plan(session(environment), to).label == ("B" if to in ("2026-11-22T09:29:59Z", "0/2400") else "C")
 
 
+def test_a_backup_that_begins_where_the_hole_ends_needs_nothing_of_it(
+    environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends_there = hole("2026-11-22T09:30:00Z", "2026-11-22T10:30:00Z", "0/2400", "0/2F00")
+    monkeypatch.setattr(holes, "standing", lambda _: [ends_there])
+    assert restore.plan(session(environment), "latest").label == "C"
+
+
 def test_no_older_backup_leads_over_a_hole(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(holes, "standing", lambda _: [LOST])
     with pytest.raises(backup.Refused, match="cannot be reached: no moment between"):
