@@ -85,6 +85,7 @@ def test_the_mark_of_the_second_repositorys_keys_changes_with_them() -> None:
         for each in (ROOTS, roots, replace(roots, s3_key="another"), replace(roots, s3_secret="another"))
     }
     assert len(marks) == 4 and roots.credentials_mark() == roots.credentials_mark()
+    assert {len(mark) for mark in marks} == {16}
     assert not any(word in mark for mark in marks for word in ("access", "secret", "another"))
 
 

@@ -331,6 +331,11 @@ def test_rolling_back_to_the_point_restores_that_product(environment: Path, monk
     assert told.exit_code == 0 and 'keel:products.ruleiq.revision "007_add_evidence_metadata"' in told.stdout
 
 
+def test_the_point_of_an_empty_database_is_no_way_back(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backup, "restore_points", lambda _: POINTS[:1])
+    assert "there is nothing to go back to" in run("db", "rollback", "ruleiq").stderr
+
+
 @pytest.mark.parametrize("product", sorted(set(catalogue()) - {"ruleiq"}))
 def test_without_a_migration_there_is_nothing_to_roll_back(environment: Path, product: str) -> None:
     assert "there is nothing to go back to" in run("db", "rollback", product).stderr
