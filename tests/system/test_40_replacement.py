@@ -2,44 +2,32 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime
 from itertools import pairwise
-from types import TracebackType
 
 from ops.cluster import etcd_health
 from ops.docker import docker
 from ops.session import Session
+from tests.system.background import Background
 from tests.system.environments import Ephemeral
 from tests.system.writer import Writer, forget_writes, written
 
 
-class Majority:
+class Majority(Background):
     """Looks at etcd all the time. ``lost``: the looks at which it had no majority; ``looks``: how many there were."""
 
     def __init__(self, session: Session) -> None:
         self.lost: list[dict[str, bool]] = []
         self.looks = 0
-        self._session, self._stop = session, threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._session = session
+        super().__init__()
 
-    def _watch(self) -> None:
+    def _work(self) -> None:
         while not self._stop.wait(0.2):
             health = etcd_health(self._session)
             self.looks += 1
             if sum(health.values()) <= len(health) // 2:
                 self.lost.append(health)
-
-    def __enter__(self) -> Majority:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(timeout=60)
-        assert not self._thread.is_alive(), "the last look at etcd did not end within 60 s"
 
 
 def test_hosts_are_replaced_one_at_a_time(dev: Ephemeral) -> None:

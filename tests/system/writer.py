@@ -7,7 +7,6 @@ import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
-from types import TracebackType
 
 import psycopg
 
@@ -15,6 +14,7 @@ from environment.derive import Roots
 from environment.manifest import Manifest
 from environment.urls import product_urls
 from ops.session import Session
+from tests.system.background import Background
 
 EVER = datetime.min.replace(tzinfo=UTC)
 EVERY = "select email from users where email like 'writer-%'"
@@ -28,7 +28,7 @@ class Write:
     acknowledged: datetime
 
 
-class Writer:
+class Writer(Background):
     """Inserts users one by one, as a product would; ``acknowledged`` holds the e-mail of every committed one, in order.
 
     ``pause``: seconds between two rows.
@@ -40,18 +40,7 @@ class Writer:
         self._pause = pause
         self._name = secrets.token_hex(4)
         self._news = threading.Condition()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._write, daemon=True)
-
-    def __enter__(self) -> Writer:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(timeout=60)
+        super().__init__()
 
     def await_rows(self, number: int, since: datetime = EVER, limit: float = 90) -> None:
         """Return once so many rows were written that began after ``since``. Raises AssertionError after ``limit`` seconds."""
@@ -75,7 +64,7 @@ class Writer:
         """The newest row that is known to be committed."""
         return next(reversed(self.acknowledged.values()), None)
 
-    def _write(self) -> None:
+    def _work(self) -> None:
         number = 0
         while not self._stop.is_set():
             try:
