@@ -22,19 +22,19 @@ check:  ## what stands in the way of a set-up on this machine; changes nothing
 	@tools/setup --check
 
 up: check  ## the environment, from whatever is there, verified
-	@$(FAST) python -m ops.preflight $(ENV)
-	@$(RUN) python -m ops.recover $(ENV)
+	@$(FAST) python -m ops.state.preflight $(ENV)
+	@$(RUN) python -m ops.state.clear_killed $(ENV)
 	@$(RUN) pulumi up -s $(ENV) $(UP_FLAGS)
 
 preview:  ## what `make up` would change, drift on the hosts included
 	@$(RUN) pulumi preview -s $(ENV) --refresh
 
 down:  ## remove the environment (dev and ci with their data; elsewhere volumes are kept)
-	@$(RUN) python -m ops.recover $(ENV) $(DISCARD)
+	@$(RUN) python -m ops.state.clear_killed $(ENV) $(DISCARD)
 	@$(FAST) pulumi destroy -s $(ENV) $(DOWN_FLAGS)
 
 shell:  ## a shell in which plain `pulumi`, `alembic`, `pytest` work
-	@$(RUN) python -m ops.recover $(ENV)
+	@$(RUN) python -m ops.state.clear_killed $(ENV)
 	@tools/shell
 
 setup:  ## only the toolchain
@@ -68,7 +68,7 @@ reference:  ## regenerate schema, settings page, templates of .env, requirement 
 		ENV=dev ./keel env $$product --template > db/$$product/.env.template; done
 	@$(FAST) python -m tests.roles.declared
 	@$(FAST) python -m tools.requirements_map
-	@$(FAST) python -m ops.checks
+	@$(FAST) python -m ops.steps.checks
 
 catalogue:  ## regenerate db/*/catalogue.txt from new databases at head
 	@$(RUN) python -m tools.catalogues $(product)

@@ -72,7 +72,9 @@ class Platform(pulumi.ComponentResource):
             {
                 "manifest": manifest.model_dump(mode="json"),
                 "identities": hosts.identities,
-                "tests": _digest("tests/verify/**/*", "tests/rls/*.py", "ops/checks.py", "ops/verification.py"),
+                "tests": _digest(
+                    "tests/verify/**/*", "tests/rls/*.py", "ops/steps/checks.py", "ops/steps/verification.py"
+                ),
                 "upstream": {stage: roles.digest(stage) for stage in roles.stages()},
                 "migrations": {m: _digest(f"db/{m}/**/*", f"migrations/{m}/**/*") for m in manifest.products},
             },

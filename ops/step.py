@@ -21,18 +21,18 @@ from typing import Any, TextIO
 from environment import lifeline
 from environment.derive import Roots
 from environment.manifest import Manifest
-from ops import lock
-from ops.session import open_session
+from ops.hosts import lock
+from ops.hosts.session import open_session
 
 ACTIONS = {
-    "image": "ops.image",
-    "drain": "ops.drain",
-    "ready": "ops.ready",
-    "converge": "ops.stage",
-    "recovery": "ops.recovery",
-    "databases": "ops.databases",
-    "migration": "ops.migration",
-    "verification": "ops.verification",
+    "image": "ops.steps.image",
+    "drain": "ops.steps.drain",
+    "ready": "ops.steps.ready",
+    "converge": "ops.steps.converge",
+    "recovery": "ops.steps.bootstrap_gate",
+    "databases": "ops.steps.databases",
+    "migration": "ops.steps.migration",
+    "verification": "ops.steps.verification",
 }
 """Action → module with ``apply(session, inputs, report) -> outputs`` and, where there is something to look at,
 ``observe(session, inputs) -> drift``."""

@@ -1,4 +1,4 @@
-"""All roles in order, for pyinfra's own command line (see ops/inventory.py)."""
+"""All roles in order, for pyinfra's own command line (see ops/hosts/inventory.py)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import socket
 from dataclasses import dataclass
 from typing import IO
 
-from ops.docker import DockerFailed, docker
+from ops.hosts.docker import DockerFailed, docker
 from tools.toolchain.cache import Cache
 
 PORTS = 32

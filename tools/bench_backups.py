@@ -22,10 +22,10 @@ from rich.table import Table
 
 from db import filling
 from db.populate import Size
-from ops import backup
-from ops.migration import migrator
-from ops.restore import archive_all
-from ops.session import Session
+from ops.backup import jobs
+from ops.backup.restore import archive_all
+from ops.hosts.session import Session
+from ops.steps.migration import migrator
 from roles import paths
 from tests.system.disaster import lose_everything
 from tests.system.environments import Ephemeral, discard, prepare
@@ -86,7 +86,7 @@ def copies(session: Session, found: Figures) -> None:
     def measured(what: str, run: Callable[[], object]) -> None:
         found[what] = _rate(size, run)
 
-    measured("full backup (pgBackRest)", lambda: backup.run(session, backup.Job.FULL, lambda _: None))
+    measured("full backup (pgBackRest)", lambda: jobs.run(session, jobs.Job.FULL, lambda _: None))
     with _aside(session, replica):
         measured(
             "pg_basebackup",

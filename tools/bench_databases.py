@@ -20,9 +20,9 @@ from rich.table import Table
 from db import filling, migrate
 from db.populate import Size
 from environment.products import Product, catalogue
-from ops.context import open_environment
-from ops.migration import migrator
-from ops.session import Session
+from ops.hosts.environment import open_environment
+from ops.hosts.session import Session
+from ops.steps.migration import migrator
 from tests.system.environments import discard, prepare
 from tools import evidence
 from tools.bench_migrations import on_empty, on_filled, staying

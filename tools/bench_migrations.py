@@ -17,7 +17,7 @@ from db import migrate
 from db.queries import queries, samples
 from db.url import conninfo
 from environment.products import Product
-from ops.session import Session
+from ops.hosts.session import Session
 from tools.bench_queries import Given, quick
 
 ROUNDS = 3

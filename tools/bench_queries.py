@@ -16,7 +16,7 @@ from db.queries import Query, act_for, queries, samples, used_indexes
 from db.url import conninfo
 from environment.products import Product
 from environment.urls import product_urls
-from ops.session import Session
+from ops.hosts.session import Session
 
 EXECUTIONS = 300
 """Of each query and way. Parameters come round again after about a hundred."""

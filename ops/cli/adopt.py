@@ -10,7 +10,7 @@ import typer
 from ops.cli.console import Environment, progress, stderr, stdout, table
 
 if TYPE_CHECKING:
-    from ops.plan import Adoption
+    from ops.state.from_plan import Adoption
 
 LEFT = 1
 
@@ -33,10 +33,10 @@ def adopt(
     Exit status: 0 recorded, 1 not wanted, 2 refused.
     """
     from environment.types import Provider
-    from ops import adopt as adopting
-    from ops import lock
-    from ops.context import load_environment
-    from ops.session import open_session
+    from ops.hosts import lock
+    from ops.hosts.environment import load_environment
+    from ops.hosts.session import open_session
+    from ops.state import adopt as adopting
 
     loaded = load_environment(environment)
     if loaded.manifest.identity.provider is Provider.SSH:
@@ -56,7 +56,7 @@ def adopt(
 
 
 def _show(environment: str, adoption: Adoption, ahead: list[str]) -> None:
-    from ops.adopt import rows
+    from ops.state.adopt import rows
 
     console = stdout()
     console.print(f"{environment}: {len(adoption.found)} resources of Docker run here and are not in Pulumi's state")

@@ -13,7 +13,7 @@ from ops.cli.console import AsJson, Environment, progress, stderr, stdout, table
 
 if TYPE_CHECKING:
     from environment.settings import Repository
-    from ops.repository import Backup, Stanza
+    from ops.backup.repository import Backup, Stanza
     from roles.jobs.continuity import Hole
 
 app = typer.Typer(no_args_is_help=True, help="Run, list, verify and expire backups.")
@@ -32,27 +32,27 @@ def run(
 
     Exit status: 0 made, 2 failed in at least one repository.
     """
-    from ops import backup
-    from ops.context import open_environment
+    from ops.backup import jobs
+    from ops.hosts.environment import open_environment
 
     try:
-        chosen = backup.Job(job)
+        chosen = jobs.Job(job)
     except ValueError:
-        raise typer.BadParameter(f"{job!r}; allowed: {', '.join(backup.Job)}", param_hint="--type") from None
+        raise typer.BadParameter(f"{job!r}; allowed: {', '.join(jobs.Job)}", param_hint="--type") from None
     with open_environment(environment) as session, progress(f"{environment}: {job}") as report:
-        backup.run_everywhere(session, chosen, report)
+        jobs.run_everywhere(session, chosen, report)
     stdout().print(f"{environment}: {job} made")
 
 
 @app.command("list")
 def list_(environment: Environment = "dev", as_json: AsJson = False) -> None:
     """Backups, logical dumps and restore points, and what can be restored (PLAT-33)."""
-    from ops import backup, holes, repository
-    from ops.context import open_environment
+    from ops.backup import gaps, jobs, repository
+    from ops.hosts.environment import open_environment
 
     with open_environment(environment) as session:
-        held, dumps, points = repository.stanza(session), backup.dumps(session), backup.restore_points(session)
-        lost = holes.standing(session)
+        held, dumps, points = repository.stanza(session), jobs.dumps(session), jobs.restore_points(session)
+        lost = gaps.standing(session)
     if as_json:
         document = {
             "stanza": held.model_dump(mode="json", by_alias=True), "dumps": dumps, "restore_points": points,
@@ -114,13 +114,13 @@ def _row(held: Stanza, made: Backup, where: str) -> tuple[str, ...]:
 @app.command()
 def verify(environment: Environment = "dev") -> None:
     """Read every backup and every archived segment and compare checksums. Exit status: 0 whole, 3 damaged."""
-    from ops import backup
-    from ops.context import open_environment
-    from ops.repository import RepositoryFailed
+    from ops.backup import jobs
+    from ops.backup.repository import RepositoryFailed
+    from ops.hosts.environment import open_environment
 
     try:
         with open_environment(environment) as session, progress(f"{environment}: verify") as report:
-            account = backup.verify(session, report)
+            account = jobs.verify(session, report)
     except RepositoryFailed as error:
         stdout().print(str(error), style="red", soft_wrap=True)
         raise typer.Exit(DAMAGED) from None
@@ -133,11 +133,11 @@ def expire(
     environment: Environment = "dev",
 ) -> None:
     """Remove what retention no longer keeps, after showing it; cron's backups do the same each time."""
-    from ops import backup
-    from ops.context import open_environment
+    from ops.backup import jobs
+    from ops.hosts.environment import open_environment
 
     with open_environment(environment) as session:
-        labels = backup.expirable(session)
+        labels = jobs.expirable(session)
         if not labels:
             stdout().print(f"{environment}: retention keeps every backup; WAL that none of them needs goes")
         else:
@@ -146,18 +146,18 @@ def expire(
                 stdout().print("nothing was removed")
                 raise typer.Exit(LEFT)
         with progress(f"{environment}: expire") as report:
-            backup.expire(session, report)
+            jobs.expire(session, report)
     stdout().print(f"{environment}: done")
 
 
 @app.command()
 def acknowledge(environment: Environment = "dev") -> None:
     """End the alerts of holes in the archive after which a backup was made. The moments in them stay out of reach."""
-    from ops import holes
-    from ops.context import open_environment
+    from ops.backup import gaps
+    from ops.hosts.environment import open_environment
 
     with open_environment(environment) as session:
-        known = holes.acknowledge(session)
+        known = gaps.acknowledge(session)
     for hole in known:
         stdout().print(f"{environment}: acknowledged: {hole.sentence}", soft_wrap=True)
     if not known:

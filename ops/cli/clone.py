@@ -10,7 +10,7 @@ from ops.cli.console import Environment, progress, stdout
 from ops.cli.restore import ask
 
 if TYPE_CHECKING:
-    from ops.clone import Clone
+    from ops.backup.clone import Clone
 
 
 def clone(
@@ -43,8 +43,8 @@ def carry_out(
     label: str | None = None, timeline: str = "latest", number: int | None = None,
 ) -> None:  # fmt: skip
     """Show what will happen, ask, do it, and tell what came of it."""
-    from ops import clone as cloning
-    from ops.context import load_environment, open_environment
+    from ops.backup import clone as cloning
+    from ops.hosts.environment import load_environment, open_environment
 
     # What the two stack files refuse, they refuse before a host is asked.
     manifests = [load_environment(name).manifest for name in (source, target)]

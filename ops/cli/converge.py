@@ -22,8 +22,8 @@ def converge(
 
     Exit status: 0 done (with or without changes), 2 stopped or, when dry, a host unreachable.
     """
-    from ops.cli.converging import run
-    from ops.context import open_environment
+    from ops.converge.client import run
+    from ops.hosts.environment import open_environment
 
     with open_environment(environment) as session, progress(f"{environment}: converge") as report:
         outcome = run(session, report, dry=dry, stages=stage or (), hosts=host or ())

@@ -47,9 +47,9 @@ def check(
     Exit status: 0 the same, 3 different.
     """
     from db.check import everything
-    from ops.cli.products import product_of
-    from ops.context import open_environment
-    from ops.migration import migrator
+    from ops.hosts.environment import open_environment
+    from ops.products.lookup import product_of
+    from ops.steps.migration import migrator
 
     found = {}
     with open_environment(environment) as session, progress(f"{environment}: databases") as report:
@@ -78,9 +78,9 @@ def seed(
 ) -> None:
     """Insert a seed set; a second time changes nothing (PLAT-30)."""
     from db import migrate
-    from ops.cli.products import product_of
-    from ops.context import open_environment
-    from ops.migration import migrator
+    from ops.hosts.environment import open_environment
+    from ops.products.lookup import product_of
+    from ops.steps.migration import migrator
 
     with open_environment(environment) as session:
         guarded = session.manifest.identity.kind.guarded
@@ -123,9 +123,9 @@ def revision(
     from alembic import command
 
     from db import migrate
-    from ops.cli.products import product_of
-    from ops.context import open_environment
-    from ops.migration import migrator
+    from ops.hosts.environment import open_environment
+    from ops.products.lookup import product_of
+    from ops.steps.migration import migrator
 
     slug = _snake(name)
     if not slug:

@@ -16,8 +16,8 @@ def doctor(
     only: Annotated[list[str] | None, typer.Option(help="only this check; repeatable")] = None,
 ) -> None:
     """Disk, memory, ports, kernel, Docker, clock, fsync latency. Exit status: 0 nothing fails, 1 something does."""
-    from ops.cli.checks import examine
-    from ops.context import load_settings
+    from ops.hosts.environment import load_settings
+    from ops.status.machine import examine
 
     findings = examine(environment, load_settings(environment), only or ())
     for finding in findings:

@@ -14,7 +14,7 @@ from ops.cli.console import UNREADABLE, AsJson, Environment, Report, explained, 
 
 if TYPE_CHECKING:
     from db.difference import Difference
-    from ops.session import Session
+    from ops.hosts.session import Session
 
 DRIFT = 3
 
@@ -40,7 +40,7 @@ class Drift:
 
 def drift(environment: Environment = "dev", as_json: AsJson = False) -> None:
     """What the next `pulumi up --refresh` would repair. Exit status: 0 no drift, 3 drift, 2 cannot tell."""
-    from ops.context import open_environment
+    from ops.hosts.environment import open_environment
 
     with open_environment(environment) as session, progress(f"{environment}: drift") as report:
         found = look(session, report)
@@ -62,7 +62,7 @@ def drift(environment: Environment = "dev", as_json: AsJson = False) -> None:
 
 def look(session: Session, report: Report) -> Drift:
     """Hosts and databases at the same time; what cannot be told is part of the answer."""
-    from ops.cli.converging import run
+    from ops.converge.client import run
 
     with ThreadPoolExecutor(1) as pool:
         hosts = pool.submit(lambda: run(session, report, dry=True))
@@ -76,7 +76,7 @@ def look(session: Session, report: Report) -> Drift:
 
 
 def _databases(session: Session) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
-    from ops import databases, migration
+    from ops.steps import databases, migration
 
     products = session.manifest.products
     looks = [

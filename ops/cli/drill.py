@@ -27,8 +27,8 @@ def drill(
 
     Exit status: 0 passed, 2 not carried out, 3 failed.
     """
-    from ops import drill as drills
-    from ops.context import open_environment
+    from ops.backup import drill as drills
+    from ops.hosts.environment import open_environment
 
     with open_environment(environment) as session:
         if last or list_:

@@ -36,8 +36,8 @@ def env(
     template: Annotated[bool, typer.Option("--template", help="without passwords, for .env.template")] = False,
 ) -> None:
     """Print the connection settings of PRODUCT as lines for a `.env` file. Without --template they hold passwords."""
-    from ops.cli.products import product_of
-    from ops.context import load_environment
+    from ops.hosts.environment import load_environment
+    from ops.products.lookup import product_of
 
     loaded = load_environment(environment)
     found = variables(loaded.manifest, loaded.roots, product_of(loaded.manifest, product))

@@ -31,7 +31,7 @@ PassphraseFile = Annotated[
 def write(sheet: Sheet, passphrase_file: PassphraseFile = None, environment: Environment = "dev") -> None:
     """Write the roots into a new SHEET, sealed under a passphrase that is not the stack's."""
     from environment import escrow
-    from ops.context import load_environment
+    from ops.hosts.environment import load_environment
 
     roots = load_environment(environment).roots
     text = escrow.seal(roots, _passphrase(passphrase_file, twice=True))
@@ -50,7 +50,7 @@ def check(sheet: Sheet, passphrase_file: PassphraseFile = None, environment: Env
     Exit status: 0 the same, 2 the sheet does not open, 3 other roots.
     """
     from environment import escrow
-    from ops.context import load_environment
+    from ops.hosts.environment import load_environment
 
     held = escrow.unseal(_read(sheet), environment, _passphrase(passphrase_file))
     present = load_environment(environment).roots

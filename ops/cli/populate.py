@@ -45,9 +45,9 @@ def populate(
     """Fill PRODUCT's tables with made-up rows. Refused in staging and production, and over rows that are there."""
     from db import filling
     from db import populate as making
-    from ops.cli.products import product_of
-    from ops.context import load_settings, open_environment
-    from ops.migration import migrator
+    from ops.hosts.environment import load_settings, open_environment
+    from ops.products.lookup import product_of
+    from ops.steps.migration import migrator
 
     kind = load_settings(environment).environment.kind
     if kind.guarded:

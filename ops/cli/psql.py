@@ -19,7 +19,7 @@ from ops.cli.console import Environment
 
 if TYPE_CHECKING:
     from environment.products import Product
-    from ops.session import Session
+    from ops.hosts.session import Session
 
 SERVICE = "keel"
 LOOPBACK = "127.0.0.1"
@@ -67,8 +67,8 @@ def psql(
     replica: Annotated[bool, typer.Option("--replica", help="through the pooler to a replica, read only")] = False,
 ) -> None:
     """Open psql on PRODUCT's database. Exit status: psql's."""
-    from ops.cli.products import product_of
-    from ops.context import open_environment
+    from ops.hosts.environment import open_environment
+    from ops.products.lookup import product_of
 
     named = [way for way, wanted in zip(Route, (pooled, direct, replica), strict=True) if wanted]
     way = route(role, named)
@@ -150,7 +150,7 @@ def _pooled(product: Product, way: Route) -> str:
 def _on_a_host(session: Session, product: Product, role: Role, way: Route, arguments: Sequence[str]) -> int:
     """Where this machine has no psql: on a postgres host, with a private file that goes when psql ends."""
     from environment.types import Group
-    from ops.cluster import CA
+    from ops.cluster.patroni import CA
 
     manifest = session.manifest
     host, edge = manifest.carrying(Group.POSTGRES)[0].name, manifest.carrying(Group.EDGE)[0]

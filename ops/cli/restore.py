@@ -10,8 +10,8 @@ import typer
 from ops.cli.console import Environment, progress, stderr, stdout
 
 if TYPE_CHECKING:
-    from ops.restore import Plan
-    from ops.session import Session
+    from ops.backup.restore import Plan
+    from ops.hosts.session import Session
 
 LEFT = 1
 
@@ -49,8 +49,8 @@ def restore(
     environment that guards as much. An interrupted restore is run again with the same target.
     Exit status: 0 restored, 1 not wanted, 2 refused or failed.
     """
-    from ops import restore as restoring
-    from ops.context import open_environment
+    from ops.backup import restore as restoring
+    from ops.hosts.environment import open_environment
 
     if table and not product:
         raise typer.BadParameter("says nothing without --product", param_hint="--table")
@@ -82,15 +82,15 @@ def restore(
 
 
 def _part(session: Session, environment: str, name: str, table: str | None, wanted: Plan, yes: bool) -> None:
-    from ops import extract, restore
-    from ops.cli.products import product_of
+    from ops.backup import partial_restore, restore
+    from ops.products.lookup import product_of
 
     product_of(session.manifest, name)
     if wanted.newest is not None:
         restore.archive_all(session)
     if table:
         with progress(f"{name}: {table}") as report:
-            there, rows = extract.table(session, name, table, wanted, report)
+            there, rows = partial_restore.table(session, name, table, wanted, report)
         stdout().print(f"{name}: {table} as of {wanted.end} is now {there}, {rows} rows; nothing else was changed")
         return
     _show(f"{environment}'s product {name}", wanted)
@@ -98,7 +98,7 @@ def _part(session: Session, environment: str, name: str, table: str | None, want
     if not yes:
         ask(name)
     with progress(f"{name}: restore") as report:
-        kept = extract.product(session, name, wanted, report)
+        kept = partial_restore.product(session, name, wanted, report)
     aside = (
         f"what was there is the database {kept}, which takes no connections. When it is no longer wanted: "
         f"drop database {kept}. "

@@ -11,7 +11,7 @@ import typer
 from ops.cli.console import Environment, progress, stderr, stdout, table
 
 if TYPE_CHECKING:
-    from ops.retire import Survey
+    from ops.products.retire import Survey
 
 LEFT = 1
 """Exit status: not everything went."""
@@ -33,8 +33,8 @@ def retire(
 
     Exit status: 0 gone, 1 not dropped or something is left, 2 refused and nothing was changed.
     """
-    from ops import retire as retiring
-    from ops.context import open_environment
+    from ops.hosts.environment import open_environment
+    from ops.products import retire as retiring
 
     if not yes and not _terminal():
         raise NobodyToAsk(

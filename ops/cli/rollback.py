@@ -12,7 +12,7 @@ from ops.cli.console import Environment, progress, stdout
 
 if TYPE_CHECKING:
     from environment.products import Product
-    from ops.session import Session
+    from ops.hosts.session import Session
 
 LEFT = 1
 
@@ -40,8 +40,8 @@ def rollback(
     Without --how the ways are shown and asked for. The other products are not touched.
     Exit status: 0 undone, 1 not wanted, 2 refused.
     """
-    from ops.cli.products import product_of
-    from ops.context import open_environment
+    from ops.hosts.environment import open_environment
+    from ops.products.lookup import product_of
 
     with open_environment(environment) as session:
         chosen = product_of(session.manifest, product)
@@ -57,18 +57,18 @@ def rollback(
         with progress(f"{product}: {way.value}") as report:
             if way is How.DOWNGRADE:
                 from db import migrate
-                from ops import lock
-                from ops.migration import migrator
+                from ops.hosts import lock
+                from ops.steps.migration import migrator
 
                 with lock.held(session, [session.leader().name]), migrator(session, chosen) as url:
                     migrate.downgrade(chosen, url, before)
                 kept = ""
             else:
-                from ops import extract, restore
+                from ops.backup import partial_restore, restore
 
                 restore.archive_all(session)
                 wanted = restore.plan(session, point["name"])
-                aside = extract.product(session, product, wanted, report)
+                aside = partial_restore.product(session, product, wanted, report)
                 kept = f"; what was there is the database {aside}" if aside else ""
     stdout().print(
         f"{product}: back at {before}{kept}. `make up` would migrate again; hold it there until the cause is gone: "
@@ -79,9 +79,9 @@ def rollback(
 
 def _last_point(session: Session, product: Product) -> dict[str, str]:
     """The restore point of the last migration. Raises NoWayBack."""
-    from ops import backup
+    from ops.backup import jobs
 
-    points = [point for point in backup.restore_points(session) if point["name"].startswith(f"{product.name}-")]
+    points = [point for point in jobs.restore_points(session) if point["name"].startswith(f"{product.name}-")]
     if not points or points[-1]["name"].split("-")[1] == "empty":
         raise NoWayBack(f"{product.name}: no migration since the database was made; there is nothing to go back to")
     return points[-1]

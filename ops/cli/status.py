@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from ops.cli.facts import Facts
-    from ops.cli.verdict import Verdict
+    from ops.status.facts import Facts
+    from ops.status.judge import Verdict
 
 MIB = 2**20
 
@@ -24,9 +24,9 @@ def status(environment: Environment = "dev", as_json: AsJson = False) -> None:
 
     Exit status: 0 well, 1 degraded or unprotected, 2 not up or unreadable.
     """
-    from ops.cli.collect import collect
-    from ops.cli.verdict import judge
-    from ops.context import open_environment
+    from ops.hosts.environment import open_environment
+    from ops.status.collect import collect
+    from ops.status.judge import judge
 
     with open_environment(environment) as session:
         facts = collect(session)

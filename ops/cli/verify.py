@@ -14,8 +14,8 @@ def verify(
     arguments: Annotated[list[str] | None, typer.Argument(metavar="[-- PYTEST-ARGS]", show_default=False)] = None,
 ) -> None:
     """Check the running environment from outside and inside. Exit status: 0 as it should be, 1 not."""
-    from ops.context import open_environment
-    from ops.verification import run
+    from ops.hosts.environment import open_environment
+    from ops.steps.verification import run
 
     with open_environment(environment) as session, progress(f"verification of {environment}") as report:
         report("running tests/verify")

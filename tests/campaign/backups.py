@@ -9,8 +9,8 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from ops.cluster import members
-from ops.session import Session
+from ops.cluster.patroni import members
+from ops.hosts.session import Session
 from tests.system.disaster import PHASES, kill_in_phase, lose_everything
 from tests.system.environments import Ephemeral
 from tests.system.fingerprint import fingerprint

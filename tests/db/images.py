@@ -10,7 +10,7 @@ import os
 import sys
 
 from environment.versions import DEBIAN_POSTGRES
-from ops import image
+from ops.steps import image
 
 DEFAULT = 18
 """The major of dev."""

@@ -11,9 +11,9 @@ from db import migrate, release
 from environment.manifest import Manifest
 from environment.products import Product
 from environment.program import load
-from ops import migration
-from ops.repository import RepositoryFailed
-from ops.session import Session
+from ops.backup.repository import RepositoryFailed
+from ops.hosts.session import Session
+from ops.steps import migration
 from tests.db.fixtures import only
 from tests.db.server import Server
 from tests.unit.stacks import ROOTS, config

@@ -49,7 +49,7 @@ def versions(product: Product, at_head: str, tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setenv("ENV", "dev")
     monkeypatch.setattr(migrate, "config", lambda *_: copied)
-    monkeypatch.setattr("ops.migration.migrator", migrator)
+    monkeypatch.setattr("ops.steps.migration.migrator", migrator)
     opened(monkeypatch, session(tmp_path))
     return folder
 
@@ -73,7 +73,7 @@ def test_a_time_stands_in_front_where_the_document_says_so(
 ) -> None:
     """BAC-30: YYYYMMDD_HHMM, and what it does."""
     by_time = product.model_copy(update={"revision_ids": "timestamp"})
-    monkeypatch.setattr("ops.cli.products.product_of", lambda *_: by_time)
+    monkeypatch.setattr("ops.products.lookup.product_of", lambda *_: by_time)
     assert keel("db", "revision", product.name, "Add Tags").exit_code == 0
     made = ScriptDirectory.from_config(migrate.config(product)).get_current_head()
     assert made and re.fullmatch(r"20\d{6}_[0-2]\d[0-5]\d_add_tags", made)

@@ -12,8 +12,8 @@ import pytest
 
 from db import provision
 from environment.products import Product
-from ops import retire
-from ops.session import Session, Superuser
+from ops.hosts.session import Session, Superuser
+from ops.products import retire
 from tests.db.fixtures import only
 from tests.db.server import SUPERUSER_PASSWORD, Server
 from tests.db.test_provision import HEAD

@@ -19,7 +19,7 @@ from typing import Annotated
 
 import typer
 
-from ops import image
+from ops.steps import image
 from tests.gate import report
 from tests.gate.change import base
 from tests.gate.minutes import KEPT

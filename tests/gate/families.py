@@ -1,6 +1,6 @@
 """Families of scenarios: faults, damages, moments of a kill: the same test with another choice.
 
-    @pytest.mark.family("damage", "roles/pgbackrest", "ops/backup.py")
+    @pytest.mark.family("damage", "roles/pgbackrest", "ops/backup/jobs.py")
     @pytest.mark.parametrize("what", [...])
 
 Each item of the test is one scenario of the family. Without `--draw` all of them run. With `--draw SEED` a family runs its

@@ -42,7 +42,7 @@ def refuse() -> None:
 
 @contextmanager
 def here(dry: bool) -> Iterator[None]:
-    """This machine as pyinfra's host, as ops.converge sets it up."""
+    """This machine as pyinfra's host, as ops.converge.run sets it up."""
     state = State(Inventory((["@local"], {})), Config(), check_for_changes=dry)
     state.set_stage(StateStage.Connect)
     connect_all(state)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from environment.types import Group
-from ops.session import Session
+from ops.hosts.session import Session
 
 
 class Where(Enum):

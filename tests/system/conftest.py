@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ops.session import Session
+from ops.hosts.session import Session
 from tests.gate.queues import LANES
 from tests.system.environments import Ephemeral, discard, prepare
 from tests.system.inventory import images

@@ -7,7 +7,7 @@ import sys
 from typing import IO
 
 from environment.load import ROOT
-from ops.docker import docker
+from ops.hosts.docker import docker
 from tests.system.environments import Ephemeral
 
 PHASES = (

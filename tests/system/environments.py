@@ -19,8 +19,8 @@ import yaml
 
 from environment.load import ROOT, read_stack_file, stack_file
 from environment.program import Environment, load
-from ops.docker import docker
-from ops.session import Session, open_session
+from ops.hosts.docker import docker
+from ops.hosts.session import Session, open_session
 from tests.gate.minutes import measured
 from tests.slots import reserve
 
@@ -73,7 +73,7 @@ class Ephemeral:
 
     def recover(self, check: bool = True) -> subprocess.CompletedProcess[str]:
         """What `make up` does before `pulumi up`."""
-        return self._run([sys.executable, "-m", "ops.recover", self.name], check, 120)
+        return self._run([sys.executable, "-m", "ops.state.clear_killed", self.name], check, 120)
 
     def keel(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """The operator command."""
@@ -125,7 +125,7 @@ class Ephemeral:
     def destroy(self, *, hard: bool = True) -> subprocess.CompletedProcess[str]:
         """What `make down` does to dev and ci, or a plain `pulumi destroy` where not ``hard``; then the state and the files go."""
         options = ("--discard",) if hard else ()
-        self._run([sys.executable, "-m", "ops.recover", self.name, *options], check=True, timeout=120)
+        self._run([sys.executable, "-m", "ops.state.clear_killed", self.name, *options], check=True, timeout=120)
         done = self.pulumi("destroy", "--yes", "--skip-preview")
         shutil.rmtree(self.project)
         return done

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 from psycopg import sql
 
-from ops.session import Session
+from ops.hosts.session import Session
 
 TABLES = """
 select format('%I.%I', n.nspname, c.relname)

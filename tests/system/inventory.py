@@ -5,8 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from ops.docker import docker
-from ops.session import PREFIX
+from ops.hosts.docker import docker
+from ops.hosts.session import PREFIX
 
 LISTINGS = {
     "containers": ("ps", "-a", "--format", "{{.Names}}"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ops.session import Session
+from ops.hosts.session import Session
 
 MARKERS = "select email from users where email like 'marker-%' order by 1"
 

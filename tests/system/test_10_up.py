@@ -7,7 +7,7 @@ import json
 import pytest
 
 from environment.products import catalogue
-from ops.session import Session
+from ops.hosts.session import Session
 from tests.system.environments import Ephemeral
 
 

@@ -21,8 +21,8 @@ from db.url import conninfo
 from environment.load import ROOT
 from environment.products import catalogue
 from environment.types import Group
-from ops.docker import docker
-from ops.session import Session
+from ops.hosts.docker import docker
+from ops.hosts.session import Session
 from tests.system.environments import Ephemeral
 
 WHO = "select current_user, current_database(), pg_is_in_recovery()"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ops.docker import docker
-from ops.session import Session
+from ops.hosts.docker import docker
+from ops.hosts.session import Session
 from tests.system.environments import Ephemeral
 
 HAND_MADE = {

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from ops import verification
-from ops.session import Session
+from ops.hosts.session import Session
+from ops.steps import verification
 from tests.system.breakers import BREAKERS, Where
 from tests.system.environments import Ephemeral
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ops.session import Session
+from ops.hosts.session import Session
 from tests.system.environments import Ephemeral
 
 

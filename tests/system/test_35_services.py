@@ -11,7 +11,7 @@ from redis.retry import Retry
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from environment.roles import stages
-from ops.session import Session
+from ops.hosts.session import Session
 from roles.kit.declare import Target
 from roles.order import of_stage
 from tests.system.environments import Ephemeral

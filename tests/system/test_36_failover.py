@@ -12,9 +12,9 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from environment.manifest import HostEntry
 from environment.types import Group
-from ops.cluster import members
-from ops.docker import docker
-from ops.session import Session
+from ops.cluster.patroni import members
+from ops.hosts.docker import docker
+from ops.hosts.session import Session
 from tests.system.environments import Ephemeral
 from tests.system.writer import Writer, forget_writes, written
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from ops.cluster import etcd_health
-from ops.docker import docker
-from ops.session import Session
+from ops.cluster.patroni import etcd_health
+from ops.hosts.docker import docker
+from ops.hosts.session import Session
 from tests.system.background import Background
 from tests.system.environments import Ephemeral
 from tests.system.writer import Writer, forget_writes, written

@@ -14,7 +14,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from environment.products import catalogue
-from ops.session import Session
+from ops.hosts.session import Session
 from tests.system.environments import Ephemeral
 
 FIRST, SECOND = "jeex_idea", "ai_assistant"

@@ -7,8 +7,8 @@ import subprocess
 import pytest
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
-from ops.cluster import members
-from ops.docker import docker
+from ops.cluster.patroni import members
+from ops.hosts.docker import docker
 from tests.system.environments import Ephemeral
 
 

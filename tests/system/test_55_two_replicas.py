@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from ops.cluster import members
+from ops.cluster.patroni import members
 from tests.system.disaster import PHASES, kill_at, kill_in_phase
 from tests.system.environments import Ephemeral
 from tests.system.markers import forget_markers, mark, marked
@@ -19,7 +19,7 @@ MOMENTS = {
 }
 
 
-@pytest.mark.family("killed up", "ops/recover.py", "ops/stack.py", "components/")
+@pytest.mark.family("killed up", "ops/state/clear_killed.py", "ops/state/stack.py", "components/")
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_killed_up(trio: Ephemeral, moment: str) -> None:
     """PLAT-36: each is later than the one before, so the next run goes on where the killed one was."""
@@ -52,7 +52,9 @@ def back(trio: Ephemeral) -> Back:
         return Back(("restore", "--to", moment.isoformat(), "--yes"), {member.timeline for member in members(session)})
 
 
-@pytest.mark.family("killed restore", "ops/restore.py", "ops/repository.py", "roles/postgres/", "roles/pgbackrest/")
+@pytest.mark.family(
+    "killed restore", "ops/backup/restore.py", "ops/backup/repository.py", "roles/postgres/", "roles/pgbackrest/"
+)
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_killed_restore(trio: Ephemeral, back: Back, phase: str) -> None:
     """PLAT-34: it comes as far as each phase again, wherever the one before was killed."""

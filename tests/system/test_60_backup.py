@@ -9,9 +9,9 @@ import pytest
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from environment.load import ROOT
-from ops import backup
-from ops.restore import archive_all
-from ops.session import Session
+from ops.backup import jobs
+from ops.backup.restore import archive_all
+from ops.hosts.session import Session
 from roles import paths
 from tests.system.environments import Ephemeral
 from tests.system.fingerprint import fingerprint
@@ -70,7 +70,7 @@ def test_a_restore_point_by_its_name(ci: Ephemeral) -> None:
     """PLAT-34: on a single server too."""
     with ci.session() as session:
         mark(session, "kept")
-        backup.restore_point(session, "jeex_idea", "before-the-mistake")
+        jobs.restore_point(session, "jeex_idea", "before-the-mistake")
         mark(session, "after")
         ci.keel("restore", "--to", "before-the-mistake", "--yes")
         assert marked(session) == ["kept"]
@@ -81,7 +81,7 @@ def test_a_position_in_the_wal_then_the_newest_moment(ci: Ephemeral) -> None:
     """PLAT-34: an LSN; then `latest` brings exactly what was there, in every table of every product."""
     with ci.session() as session:
         mark(session, "kept")
-        lsn = backup.restore_point(session, "jeex_idea", "here")
+        lsn = jobs.restore_point(session, "jeex_idea", "here")
         mark(session, "after")
         ci.keel("restore", "--to", lsn, "--yes")
         assert marked(session) == ["kept"]
@@ -95,7 +95,7 @@ def test_one_product_goes_back_alone(ci: Ephemeral) -> None:
     """PLAT-34: the other four are not touched, and what was there is kept under another name."""
     with ci.session() as session:
         mark(session, "kept")
-        backup.restore_point(session, "jeex_idea", "product-point")
+        jobs.restore_point(session, "jeex_idea", "product-point")
         mark(session, "after")
         others = {name: value for name, value in fingerprint(session).items() if not name.startswith("jeex_idea:")}
         told = ci.keel("restore", "--to", "product-point", "--product", "jeex_idea", "--yes").stdout
@@ -119,7 +119,7 @@ def test_one_table_comes_back_beside_the_present_one(ci: Ephemeral) -> None:
     """CF-29: into the schema `restored`, which applications cannot read."""
     with ci.session() as session:
         mark(session, "deleted-by-mistake")
-        backup.restore_point(session, "jeex_idea", "table-point")
+        jobs.restore_point(session, "jeex_idea", "table-point")
         forget_markers(session)
         told = ci.keel("restore", "--to", "table-point", "--product", "jeex_idea", "--table", "users", "--yes").stdout
         assert taken_from_restored(session, told) == ["deleted-by-mistake"]
@@ -151,7 +151,7 @@ def test_a_dump_brings_back_a_database_and_a_table(ci: Ephemeral) -> None:
             session.run(host, "dropdb -U postgres --if-exists --force componentforge_test")
 
 
-@pytest.mark.family("damage", "ops/repository.py", "ops/backup.py", "roles/pgbackrest/")
+@pytest.mark.family("damage", "ops/backup/repository.py", "ops/backup/jobs.py", "roles/pgbackrest/")
 @pytest.mark.parametrize("what", ["backup", "archive"])
 def test_a_damaged_repository_is_found(ci: Ephemeral, what: str) -> None:
     """PLAT-35: bits that flipped in a backup or in an archived segment."""

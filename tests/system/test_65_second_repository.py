@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
-from ops import backup, repository
-from ops.cluster import members, patroni
-from ops.restore import archive_all
-from ops.session import Session
+from ops.backup import jobs, repository
+from ops.backup.restore import archive_all
+from ops.cluster.patroni import members, patroni
+from ops.hosts.session import Session
 from roles import paths
 from tests.system.disaster import lose_everything
 from tests.system.environments import Ephemeral
@@ -125,7 +125,7 @@ def test_a_table_comes_from_the_second(ci: Ephemeral, store: S3) -> None:
     """PLAT-34, CF-29: where it is asked for; the cluster lives."""
     with ci.session() as session:
         mark(session, "deleted-by-mistake")
-        backup.restore_point(session, "jeex_idea", "second-point")
+        jobs.restore_point(session, "jeex_idea", "second-point")
         forget_markers(session)
         only = ("--product", "jeex_idea", "--table", "users", "--repository", "2")
         told = ci.keel("restore", "--to", "second-point", *only, "--yes").stdout

@@ -11,10 +11,10 @@ import pytest
 from psycopg import OperationalError
 from tenacity import retry, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
-from ops import holes
-from ops.docker import docker
-from ops.restore import archive_all
-from ops.session import Session, Unreachable
+from ops.backup import gaps
+from ops.backup.restore import archive_all
+from ops.hosts.docker import docker
+from ops.hosts.session import Session, Unreachable
 from roles import paths
 from roles.jobs.continuity import Hole
 from tests.system.environments import Ephemeral
@@ -119,7 +119,7 @@ def refused(environment: Ephemeral, moment: datetime) -> str:
 def covered(session: Session) -> Hole:
     """The one hole that nobody knows of yet, once a backup was made after it, which nobody asked for."""
     look(session)
-    fresh = [hole for hole in holes.standing(session) if not hole.acknowledged]
+    fresh = [hole for hole in gaps.standing(session) if not hole.acknowledged]
     assert len(fresh) == 1 and fresh[0].until, fresh
     return fresh[0]
 
@@ -147,7 +147,7 @@ def test_alerts_while_the_repository_is_away(low: Ephemeral) -> None:
             session.run("ops1", f"systemctl start {SERVICE}")
         archive_all(session)
         await_alerts(session, {})
-        assert not [hole for hole in holes.standing(session) if not hole.acknowledged]
+        assert not [hole for hole in gaps.standing(session) if not hole.acknowledged]
         assert marked(session) == ["while-away"]
         forget_markers(session)
 

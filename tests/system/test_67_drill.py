@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
-from ops.cluster import members
-from ops.restore import archive_all
-from ops.session import Session
+from ops.backup.restore import archive_all
+from ops.cluster.patroni import members
+from ops.hosts.session import Session
 from roles import paths
 from tests.system.environments import Ephemeral
 from tests.system.markers import forget_markers, mark

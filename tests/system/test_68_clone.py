@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from ops.cluster import members
-from ops.session import Session
+from ops.cluster.patroni import members
+from ops.hosts.session import Session
 from roles import paths
 from tests.system.environments import Ephemeral, discard, prepare
 from tests.system.fingerprint import fingerprint

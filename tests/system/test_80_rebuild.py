@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from environment.pki import ca_certificate
-from ops.cluster import members
-from ops.docker import docker
-from ops.restore import archive_all
+from ops.backup.restore import archive_all
+from ops.cluster.patroni import members
+from ops.hosts.docker import docker
 from roles import paths
 from tests.system.disaster import lose_everything
 from tests.system.environments import Ephemeral

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ops import lock
-from ops.docker import docker
+from ops.hosts import lock
+from ops.hosts.docker import docker
 from tests.system.environments import Ephemeral
 from tests.system.fingerprint import fingerprint
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ops.docker import docker
+from ops.hosts.docker import docker
 from tests.gate.queues import LANES
 from tests.system.environments import Ephemeral
 from tests.system.inventory import images, leftovers

@@ -13,7 +13,7 @@ import psycopg
 from environment.derive import Roots
 from environment.manifest import Manifest
 from environment.urls import product_urls
-from ops.session import Session
+from ops.hosts.session import Session
 from tests.system.background import Background
 
 EVER = datetime.min.replace(tzinfo=UTC)

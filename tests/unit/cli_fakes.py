@@ -13,9 +13,9 @@ import yaml
 from environment.load import ROOT
 from environment.program import Environment, load
 from environment.types import Kind
-from ops.cli.facts import Facts, HeadFacts, HostFacts, PoolFacts, RedisFacts, ServerFacts, Standby
-from ops.cluster import Member
-from ops.session import Session
+from ops.cluster.patroni import Member
+from ops.hosts.session import Session
+from ops.status.facts import Facts, HeadFacts, HostFacts, PoolFacts, RedisFacts, ServerFacts, Standby
 from tests.unit.stacks import ROOTS, config
 
 CLOSED_PORT = 1
@@ -76,14 +76,14 @@ def opened(monkeypatch: pytest.MonkeyPatch, faked: Session) -> None:
     def open_environment(_name: str) -> Iterator[Session]:
         yield faked
 
-    monkeypatch.setattr("ops.context.open_environment", open_environment)
+    monkeypatch.setattr("ops.hosts.environment.open_environment", open_environment)
 
 
 def project(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """``folder`` holds the stack files, none yet, and Pulumi's project."""
-    for module in ("ops.context", "environment.load"):
+    for module in ("ops.hosts.environment", "environment.load"):
         monkeypatch.setattr(f"{module}.STACKS", folder)
-    monkeypatch.setattr("ops.context.PROJECT", folder)
+    monkeypatch.setattr("ops.hosts.environment.PROJECT", folder)
 
 
 def stack_file(folder: Path, like: str, sections: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ import pytest
 from psycopg.sql import Composable
 
 from environment.types import Group
-from ops.session import Session, Superuser
+from ops.hosts.session import Session, Superuser
 from tests.unit import cli_fakes
 
 Answer = str | BaseException | Callable[[str], str] | list[Any]

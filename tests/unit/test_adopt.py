@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ops import adopt, stack
-from ops.plan import UNKNOWN, Adoption, Found, Resource
-from ops.running import CONTAINER, NETWORK, VOLUME, Difference, _comparable, differences
+from ops.state import adopt, stack
+from ops.state.docker_diff import CONTAINER, NETWORK, VOLUME, Difference, _comparable, differences
+from ops.state.from_plan import UNKNOWN, Adoption, Found, Resource
 from tests.unit.cli_fakes import session
 
 SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "plaintext": '"key"'}

@@ -11,8 +11,8 @@ import pytest
 
 from environment.manifest import Manifest
 from environment.program import load
-from ops import checks, verification
-from ops.session import Session, open_session
+from ops.hosts.session import Session, open_session
+from ops.steps import checks, verification
 from tests.unit.stacks import config
 
 
@@ -30,7 +30,7 @@ def session() -> Iterator[Session]:
 
 
 def test_the_list_of_checks_is_current() -> None:
-    assert checks.RECORD.read_text() == checks.record(), "run: python -m ops.checks"
+    assert checks.RECORD.read_text() == checks.record(), "run: python -m ops.steps.checks"
 
 
 @pytest.mark.parametrize("decorator", ["pytest.mark.parametrize('x', [1, 2])", "pytest.fixture(params=[1, 2])"])
@@ -128,7 +128,9 @@ def test_a_check_that_does_not_run_fails_the_verification(
     """PLAT-49: all that ran passed, and the verification fails: it names the checks that did not run."""
     implied = checks.implied(session.manifest)
     ran = [name for name in implied if not name.startswith(lost)]
-    monkeypatch.setattr("ops.verification.subprocess.Popen", suite(report(ran[:9]), report(ran[9:]), report(ran[:9])))
+    monkeypatch.setattr(
+        "ops.steps.verification.subprocess.Popen", suite(report(ran[:9]), report(ran[9:]), report(ran[:9]))
+    )
     result = verification.run(session)
     part = verification.run(session, "tests/verify/test_tls.py")
     assert str(result) == f"{len(ran)} of {len(implied)} checks ran, 1 failed"
@@ -162,7 +164,7 @@ def test_the_step_says_how_many_ran_and_fails(monkeypatch: pytest.MonkeyPatch, s
     said: list[str] = []
     monkeypatch.setattr(verification, "_await_archive_attempt", lambda session: None)
     ran = report(implied[:9]), report(implied[9:]), report(implied[1:9]), report(implied[9:], "x: RIQ-03: y")
-    monkeypatch.setattr("ops.verification.subprocess.Popen", suite(*ran))
+    monkeypatch.setattr("ops.steps.verification.subprocess.Popen", suite(*ran))
     verification.apply(session, {}, said.append)
     with pytest.raises(verification.VerificationFailed, match=r" checks ran, 2 failed, requirements PLAT-49, RIQ-03\n"):
         verification.apply(session, {}, said.append)

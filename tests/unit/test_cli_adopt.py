@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from ops import adopt, lock
 from ops.cli.app import app
-from ops.plan import Adoption, Found
-from ops.running import Difference
+from ops.hosts import lock
+from ops.state import adopt
+from ops.state.docker_diff import Difference
+from ops.state.from_plan import Adoption, Found
 from tests.unit.cli_fakes import environment, session
 from tests.unit.test_adopt import FOUND, PLAN
 
@@ -35,8 +36,8 @@ def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def opened(*_: Any) -> Iterator[Any]:
         yield session(tmp_path)
 
-    monkeypatch.setattr("ops.context.load_environment", lambda name: environment(stack=name))
-    monkeypatch.setattr("ops.session.open_session", opened)
+    monkeypatch.setattr("ops.hosts.environment.load_environment", lambda name: environment(stack=name))
+    monkeypatch.setattr("ops.hosts.session.open_session", opened)
     monkeypatch.setattr(lock, "held", held)
     monkeypatch.setattr(adopt, "look", lambda *_, **__: Adoption(PLAN, CHANGED, "sha256:new"))
     monkeypatch.setattr(adopt, "rehearse", lambda *_: adopt.Rehearsal({"version": 3}, ["replace container db1"]))

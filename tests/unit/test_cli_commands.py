@@ -16,12 +16,13 @@ from typer.testing import CliRunner, Result
 
 from db.difference import Difference
 from environment.load import ROOT
-from ops import repository, verification
+from ops.backup import repository
+from ops.backup.repository import RepositoryFailed, Stanza
 from ops.cli.app import app
-from ops.cli.converging import Outcome, run
-from ops.cli.facts import AlertFacts, WatchFacts
-from ops.repository import RepositoryFailed, Stanza
-from ops.session import Session, Unreachable
+from ops.converge.client import Outcome, run
+from ops.hosts.session import Session, Unreachable
+from ops.status.facts import AlertFacts, WatchFacts
+from ops.steps import verification
 from roles import paths
 from roles.jobs.continuity import COVERED, OPEN, Hole
 from tests.unit.cli_fakes import CLOSED_PORT, facts, opened, program, project, session, stack_file
@@ -49,7 +50,7 @@ def test_status_tells_by_its_exit_status(
     monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], status: int
 ) -> None:
     """PLAT-42: non-zero exit when unhealthy."""
-    monkeypatch.setattr("ops.cli.collect.collect", lambda _: facts(**changes))
+    monkeypatch.setattr("ops.status.collect.collect", lambda _: facts(**changes))
     result = keel("status")
     assert result.exit_code == status
     assert ("unprotected" if changes.get("synchronous_mode") is False else "protected") in result.stdout
@@ -61,8 +62,8 @@ def test_a_drill_tells_its_result(monkeypatch: pytest.MonkeyPatch, result: str, 
     """ADA-27: by its exit status; the report stays to be shown again."""
     report = {"result": result, "text": f"drill of dev: {result}\n", "checks": [{"name": "a", "objections": []}]}
     report |= dict.fromkeys(("began", "backup", "known", "rto_seconds", "rpo_seconds"), "-")
-    monkeypatch.setattr("ops.drill.run", lambda *_: report)
-    monkeypatch.setattr("ops.drill.reports", lambda _: [report])
+    monkeypatch.setattr("ops.backup.drill.run", lambda *_: report)
+    monkeypatch.setattr("ops.backup.drill.reports", lambda _: [report])
     for shown in (keel("drill"), keel("drill", "--last")):
         assert (shown.exit_code, shown.stdout) == (status, report["text"])
     assert json.loads(keel("drill", "--last", "--json").stdout) == report
@@ -71,7 +72,7 @@ def test_a_drill_tells_its_result(monkeypatch: pytest.MonkeyPatch, result: str, 
 
 @pytest.mark.usefixtures("fake")
 def test_without_a_drill_there_is_no_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ops.drill.reports", lambda _: [])
+    monkeypatch.setattr("ops.backup.drill.reports", lambda _: [])
     told = keel("drill", "--last")
     assert told.exit_code == 2 and "there was no drill yet" in told.stderr
 
@@ -83,8 +84,8 @@ def test_a_drill_that_left_no_report_is_an_error(monkeypatch: pytest.MonkeyPatch
     def follow(*_: object) -> None:
         raise RepositoryFailed("ops1: ended with status 255")
 
-    monkeypatch.setattr("ops.repository.follow", follow)
-    monkeypatch.setattr("ops.drill.reports", lambda _: [{"began": "last week", "result": "passed"}])
+    monkeypatch.setattr("ops.backup.repository.follow", follow)
+    monkeypatch.setattr("ops.backup.drill.reports", lambda _: [{"began": "last week", "result": "passed"}])
     told = keel("drill")
     assert told.exit_code == 2 and "ended with status 255" in told.stderr
 
@@ -94,11 +95,11 @@ def test_status_shows_the_alerts_of_the_backup_host(monkeypatch: pytest.MonkeyPa
     """PLAT-42: in both forms; a host that has not looked yet is said."""
     alert = AlertFacts(alert="archive_waiting", severity="warning", text="WAL waits", since="then")
     watch = WatchFacts(looked="then", seconds_ago=3, alerts=(alert,))
-    monkeypatch.setattr("ops.cli.collect.collect", lambda _: facts(watch=watch))
+    monkeypatch.setattr("ops.status.collect.collect", lambda _: facts(watch=watch))
     shown = keel("status")
     assert shown.exit_code == 0 and "archive_waiting" in shown.stdout and "WAL waits" in shown.stdout
     assert json.loads(keel("status", "--json").stdout)["watch"]["alerts"][0]["alert"] == "archive_waiting"
-    monkeypatch.setattr("ops.cli.collect.collect", lambda _: facts())
+    monkeypatch.setattr("ops.status.collect.collect", lambda _: facts())
     assert "archive_unwatched" in keel("status").stdout
 
 
@@ -136,7 +137,7 @@ def test_holes_are_listed_and_acknowledged_once(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.usefixtures("fake")
 def test_status_as_json_is_one_stable_document(monkeypatch: pytest.MonkeyPatch) -> None:
     """PLAT-42: machine-readable."""
-    monkeypatch.setattr("ops.cli.collect.collect", lambda _: facts())
+    monkeypatch.setattr("ops.status.collect.collect", lambda _: facts())
     first, second = keel("status", "--json"), keel("status", "--json")
     assert first.stdout == second.stdout
     document = json.loads(first.stdout)
@@ -147,7 +148,7 @@ def test_status_as_json_is_one_stable_document(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.usefixtures("fake")
 def test_a_pipe_gets_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ops.cli.collect.collect", lambda _: facts(paused=True))
+    monkeypatch.setattr("ops.status.collect.collect", lambda _: facts(paused=True))
     assert "\x1b" not in keel("status").output
 
 
@@ -189,7 +190,7 @@ def test_a_mistake_in_keel_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) 
     def broken(_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("ops.cli.collect.collect", broken)
+    monkeypatch.setattr("ops.status.collect.collect", broken)
     assert isinstance(keel("status").exception, ZeroDivisionError)
 
 
@@ -204,7 +205,7 @@ def _outcome(*changes: str, unreachable: tuple[str, ...] = ()) -> Outcome:
 )
 def test_converge_ends_with_its_figures(monkeypatch: pytest.MonkeyPatch, outcome: Outcome, status: int) -> None:
     asked: dict[str, object] = {}
-    monkeypatch.setattr("ops.cli.converging.run", lambda *_, **how: asked.update(how) or outcome)
+    monkeypatch.setattr("ops.converge.client.run", lambda *_, **how: asked.update(how) or outcome)
     result = keel("converge", "--dry", "--all", "--host", "db1", "--stage", "base")
     assert result.exit_code == status
     assert result.stdout.splitlines()[-1] == f"138 operations on 4 hosts, {len(outcome.changes)} changes"
@@ -254,9 +255,9 @@ def test_drift_tells_none_some_or_unknown(
             raise database
         return database
 
-    monkeypatch.setattr("ops.cli.converging.run", lambda *_, **__: outcome)
-    monkeypatch.setattr("ops.databases.differences", lambda *_: [])
-    monkeypatch.setattr("ops.migration.differences", differences)
+    monkeypatch.setattr("ops.converge.client.run", lambda *_, **__: outcome)
+    monkeypatch.setattr("ops.steps.databases.differences", lambda *_: [])
+    monkeypatch.setattr("ops.steps.migration.differences", differences)
     result = keel("drift", "--json")
     assert result.exit_code == status
     document = json.loads(result.stdout)
@@ -270,17 +271,17 @@ def test_a_mistake_in_keel_is_not_told_as_drift(monkeypatch: pytest.MonkeyPatch)
     def broken(_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("ops.cli.converging.run", lambda *_, **__: _outcome())
-    monkeypatch.setattr("ops.databases.differences", broken)
+    monkeypatch.setattr("ops.converge.client.run", lambda *_, **__: _outcome())
+    monkeypatch.setattr("ops.steps.databases.differences", broken)
     assert isinstance(keel("drift").exception, ZeroDivisionError)
 
 
 @pytest.mark.usefixtures("fake")
 def test_drift_tells_the_sql_that_would_undo_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line for people, in one piece also in a pipe."""
-    monkeypatch.setattr("ops.cli.converging.run", lambda *_, **__: _outcome())
-    monkeypatch.setattr("ops.databases.differences", lambda *_: [])
-    monkeypatch.setattr("ops.migration.differences", lambda _, name: [GRANT] if name == "jeex_idea" else [])
+    monkeypatch.setattr("ops.converge.client.run", lambda *_, **__: _outcome())
+    monkeypatch.setattr("ops.steps.databases.differences", lambda *_: [])
+    monkeypatch.setattr("ops.steps.migration.differences", lambda _, name: [GRANT] if name == "jeex_idea" else [])
     lines = keel("drift").stdout.splitlines()
     assert lines == [f"drift: {GRANT.what}", f"  undone by: {GRANT.undo}", "dev: 0 on hosts, 1 in databases"]
 
@@ -289,7 +290,7 @@ def test_drift_tells_the_sql_that_would_undo_it(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(("failures", "status"), [([], 0), (["test_tls: PLAT-39: plain text admitted"], 1)])
 def test_verify_tells_each_failure(monkeypatch: pytest.MonkeyPatch, failures: list[str], status: int) -> None:
     monkeypatch.setattr(
-        "ops.verification.run", lambda *_: verification.Result(["test_tls.test_chain[db1]"], failures, 324)
+        "ops.steps.verification.run", lambda *_: verification.Result(["test_tls.test_chain[db1]"], failures, 324)
     )
     result = keel("verify")
     assert result.exit_code == status
@@ -323,7 +324,7 @@ def test_what_is_slow_to_import_waits_for_the_command_that_needs_it(
         capture_output=True, text=True,
     )  # fmt: skip
     loaded = set(done.stderr.splitlines()[-1].split())
-    assert ("ops.cli.collect" in loaded) == (arguments == ["status"]), done.stderr
+    assert ("ops.status.collect" in loaded) == (arguments == ["status"]), done.stderr
     assert loaded & without == set()
 
 

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from ops.cli import checks
 from ops.cli.app import app
+from ops.status import machine as looks
 from tests.unit.cli_fakes import environment
 from tests.unit.toolchain_fakes import DOCKER_VERSION, FakeSystem, machine, write
 from tools.toolchain import engine
@@ -38,7 +38,7 @@ def busy_port() -> Iterator[int]:
 def _look(
     check: str, system: FakeSystem, patch: dict[str, object] | None = None, stack: str = "dev"
 ) -> list[tuple[str, str]]:
-    return list(checks.CHECKS[check](system, stack, environment(patch, stack).settings))
+    return list(looks.CHECKS[check](system, stack, environment(patch, stack).settings))
 
 
 def _with_memory(tmp_path: Path, mebibytes: int) -> FakeSystem:
@@ -101,14 +101,14 @@ def test_a_taken_port_is_told_with_its_setting_and_who_has_it(tmp_path: Path, bu
 
 
 def test_ports_that_nobody_has_are_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "taken_ports", lambda *_: [])
+    monkeypatch.setattr(looks, "taken_ports", lambda *_: [])
     [(level, _)] = _look("ports", machine(tmp_path))
     assert level == "ok"
 
 
 @pytest.mark.parametrize(("seconds", "level"), [(0.001, "ok"), (0.010, "warn"), (0.100, "fail")])
 def test_fsync_latency_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, level: str) -> None:
-    monkeypatch.setattr(checks, "fsync_latency", lambda _: seconds)
+    monkeypatch.setattr(looks, "fsync_latency", lambda _: seconds)
     [(found, text)] = _look("fsync", machine(tmp_path))
     assert found == level
     assert f"{seconds * 1000:.2f} ms" in text
@@ -126,7 +126,7 @@ def test_the_disk_of_the_volumes_is_measured_where_there_is_one(
         measured.append(folder)
         return 0.0
 
-    monkeypatch.setattr(checks, "fsync_latency", latency)
+    monkeypatch.setattr(looks, "fsync_latency", latency)
     _look("fsync", system)
     assert measured[0].is_dir()
     assert (measured == [engine.data_root(system)]) == there
@@ -137,12 +137,12 @@ def test_fsync_latency_counts_what_the_disk_takes(tmp_path: Path, monkeypatch: p
     clock = iter(range(1000))
     monkeypatch.setattr("os.fdatasync", lambda file: written.append(os.fstat(file).st_size))
     monkeypatch.setattr("time.perf_counter", lambda: next(clock))
-    assert checks.fsync_latency(tmp_path) == 1
-    assert written == [8192] * checks.FSYNC_ROUNDS, "the finding says 8 kB"
+    assert looks.fsync_latency(tmp_path) == 1
+    assert written == [8192] * looks.FSYNC_ROUNDS, "the finding says 8 kB"
 
 
 def test_a_clock_before_the_authority_begins_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "CA_NOT_BEFORE", datetime(9999, 1, 1, tzinfo=UTC))
+    monkeypatch.setattr(looks, "CA_NOT_BEFORE", datetime(9999, 1, 1, tzinfo=UTC))
     [(level, text)] = _look("clock", machine(tmp_path))
     assert level == "fail"
     assert "no certificate would be valid" in text
@@ -168,12 +168,12 @@ def test_machines_that_exist_are_not_measured_on_this_one() -> None:
 def test_a_check_that_does_not_exist_is_refused_before_any_is_made() -> None:
     result = CliRunner().invoke(app, ["doctor", "--only", "clock", "--only", "nope"])
     assert (result.exit_code, result.stdout) == (2, "")
-    assert f"there is no check 'nope'; there are {', '.join(checks.CHECKS)}" in " ".join(result.stderr.split())
+    assert f"there is no check 'nope'; there are {', '.join(looks.CHECKS)}" in " ".join(result.stderr.split())
 
 
 @pytest.mark.parametrize(("level", "status"), [("ok", 0), ("warn", 0), ("fail", 1)])
 def test_only_a_failure_makes_the_exit_status_1(monkeypatch: pytest.MonkeyPatch, level: str, status: int) -> None:
-    monkeypatch.setitem(checks.CHECKS, "ports", lambda *_: iter([(level, "a sentence")]))
+    monkeypatch.setitem(looks.CHECKS, "ports", lambda *_: iter([(level, "a sentence")]))
     result = CliRunner().invoke(app, ["doctor", "--only", "ports"])
     assert result.stdout.split() == [level, "ports", "a", "sentence"]
     assert result.exit_code == status

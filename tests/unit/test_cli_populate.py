@@ -71,7 +71,7 @@ def test_where_people_have_data_nothing_is_opened(
     def never(_name: str) -> None:
         raise AssertionError("an environment was opened")
 
-    monkeypatch.setattr("ops.context.open_environment", never)
+    monkeypatch.setattr("ops.hosts.environment.open_environment", never)
     result = run("--size", "small", "--env", environment, "--replace", "--yes")
     assert result.exit_code == 2
     assert (

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from environment.manifest import HostEntry
 from ops.cli.app import app
 from ops.cli.psql import Role, Route, WrongWay, route
-from ops.session import Session
+from ops.hosts.session import Session
 from tests.unit.cli_fakes import opened, program, session
 
 RECORDER = """

@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from environment.products import catalogue
-from ops import retire
 from ops.cli.app import app
-from ops.session import Session
+from ops.hosts.session import Session
+from ops.products import retire
 from tests.unit.cli_fakes import opened, session
 
 FOUND = retire.Survey("18.1", "012", {"public.users": retire.TableSize(1200, 81_920)})

@@ -7,10 +7,10 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from ops.cli.facts import AlertFacts, Facts, HeadFacts, HostFacts, RedisFacts, WatchFacts
 from ops.cli.status import show
-from ops.cli.verdict import judge
-from ops.cluster import Member
+from ops.cluster.patroni import Member
+from ops.status.facts import AlertFacts, Facts, HeadFacts, HostFacts, RedisFacts, WatchFacts
+from ops.status.judge import judge
 from tests.unit.cli_fakes import LEADER, SYNC_STANDBY, facts
 
 LINES = """\

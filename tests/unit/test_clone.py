@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 
 from environment.manifest import Manifest
 from environment.recovery import target
-from ops import clone, restore
-from ops.backup import Refused
+from ops.backup import clone, restore
+from ops.backup.jobs import Refused
 from ops.cli.app import app
 from tests.unit.cli_fakes import environment, session
 from tests.unit.stacks import REMOVED
@@ -84,9 +84,11 @@ def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         yield opened[name]
 
     wanted = restore.Plan(target("latest"), "20261122-020000F", 1, 200 * 2**20, NOON, NOON, "")
-    monkeypatch.setattr("ops.context.open_environment", open_environment)
-    monkeypatch.setattr("ops.context.load_environment", lambda name: environment(TWO if name == "ci" else None, name))
-    monkeypatch.setattr("ops.session.Session.leader", lambda self: self.manifest.hosts[0])
+    monkeypatch.setattr("ops.hosts.environment.open_environment", open_environment)
+    monkeypatch.setattr(
+        "ops.hosts.environment.load_environment", lambda name: environment(TWO if name == "ci" else None, name)
+    )
+    monkeypatch.setattr("ops.hosts.session.Session.leader", lambda self: self.manifest.hosts[0])
     monkeypatch.setattr(restore, "plan", lambda *_, **__: wanted)
     monkeypatch.setattr(clone, "check_space", lambda *_: None)
     monkeypatch.setattr(clone, "apply", lambda *_: pytest.fail("nothing may happen"))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ops import cluster
-from ops.cluster import Member
-from ops.session import Unreachable
+from ops.cluster import patroni
+from ops.cluster.patroni import Member
+from ops.hosts.session import Unreachable
 from tests.unit.hosts import hosts
 
 MEMBER = {"name": "db1", "role": "leader", "state": "running"}
@@ -28,7 +28,7 @@ SILENT = [Unreachable("db1"), subprocess.CalledProcessError(7, "curl"), subproce
 def test_a_member_is_read_as_patroni_tells_it(tmp_path: Path, told: dict[str, object], read: Member) -> None:
     session = hosts(tmp_path)
     session.says["db1", "/cluster"] = json.dumps({"members": [MEMBER | told]})
-    assert cluster.members(session) == [read]
+    assert patroni.members(session) == [read]
 
 
 @pytest.mark.parametrize("silence", SILENT, ids=str)
@@ -36,9 +36,9 @@ def test_the_next_member_is_asked_where_one_is_silent(tmp_path: Path, silence: s
     session = hosts(tmp_path)
     session.says["db1", "/cluster"] = silence
     session.says["db2", "/cluster"] = json.dumps({"members": [MEMBER]})
-    assert [member.name for member in cluster.members(session)] == ["db1"]
+    assert [member.name for member in patroni.members(session)] == ["db1"]
     session.says["db2", "/cluster"] = Unreachable("db2")
-    assert cluster.members(session) == []
+    assert patroni.members(session) == []
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_a_question_is_asked_again_and_a_command_is_not(tmp_path: Path) -> None:
     """Both with the host's certificate, and an end."""
     session = hosts(tmp_path)
     session.says["db1", "curl"] = "yes"
-    assert cluster.patroni(session, "db1", "/patroni") == "yes"
-    cluster.patroni(session, "db1", "/restart", {})
+    assert patroni.patroni(session, "db1", "/patroni") == "yes"
+    patroni.patroni(session, "db1", "/restart", {})
     tls = "/etc/keel/tls/postgres"
     proof = f"--max-time 60 --cacert /etc/keel/ca.crt --cert {tls}/cert.pem --key {tls}/key.pem"
     address = session.manifest.host("db1").address
@@ -86,5 +86,5 @@ def test_an_etcd_member_is_well_when_it_says_so(tmp_path: Path) -> None:
     session.says["db1", f"--endpoints=https://{address}:2379 "] = "is healthy"
     session.says["db2", "endpoint health"] = subprocess.CalledProcessError(1, "etcdctl")
     session.says["edge1", "endpoint health"] = Unreachable("edge1")
-    assert cluster.etcd_health(session) == {"db1": True, "db2": False, "edge1": False}
+    assert patroni.etcd_health(session) == {"db1": True, "db2": False, "edge1": False}
     assert {timeout for _, _, timeout in session.ran} == {20}

@@ -16,7 +16,9 @@ from db import check, migrate, provision
 from db.difference import Difference
 from db.spec import Migrated
 from environment.products import catalogue
-from ops import databases, lock, migration, step
+from ops import step
+from ops.hosts import lock
+from ops.steps import databases, migration
 from tests.unit.hosts import Database, hosts
 
 

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from ops import cluster, drain, restore
-from ops.cluster import Member
-from ops.session import Session
+from ops.backup import restore
+from ops.cluster import patroni
+from ops.cluster.patroni import Member
+from ops.hosts.session import Session
+from ops.steps import drain
 from tests.unit.cli_fakes import session
 
 LEADER = Member("db1", "leader", "running", 3, None, False)
@@ -29,8 +31,8 @@ def production(folder: Path, delays: Mapping[str, int]) -> Session:
 def test_members_know_their_delay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the manifest; on the archive it is well, another one is not."""
     told = [{"name": m.name, "role": m.role, "state": "in archive recovery", "lag": 1} for m in (DELAYED, REPLICA)]
-    monkeypatch.setattr(cluster, "patroni", lambda *_: json.dumps({"members": told}))
-    found = cluster.members(production(tmp_path, {"db2": 60}))
+    monkeypatch.setattr(patroni, "patroni", lambda *_: json.dumps({"members": told}))
+    found = patroni.members(production(tmp_path, {"db2": 60}))
     assert {member.name: (member.delay, member.well) for member in found} == {"db2": (60, True), "db3": (0, False)}
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from environment.types import Group
-from ops import drain
-from ops.cluster import Member
-from ops.session import Unreachable
+from ops.cluster.patroni import Member
+from ops.hosts.session import Unreachable
+from ops.steps import drain
 from tests.unit.cli_fakes import LEADER, SYNC_STANDBY
 from tests.unit.hosts import ANY, Clock, Hosts, hosts
 

@@ -118,7 +118,7 @@ def sheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cheap: None) -> Path:
     )
     monkeypatch.setenv("PATH", f"{found.parent}:/usr/bin:/bin")
     monkeypatch.setenv("ENV", "staging")
-    for module in ("ops.context", "environment.load"):
+    for module in ("ops.hosts.environment", "environment.load"):
         monkeypatch.setattr(f"{module}.STACKS", stacks)
         monkeypatch.setattr(f"{module}.PROJECT", tmp_path)
     (tmp_path / "passphrase").write_text(PASSPHRASE + "\nnot a part of it\n")

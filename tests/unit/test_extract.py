@@ -17,12 +17,14 @@ from db import masking, migrate
 from environment.manifest import Manifest
 from environment.recovery import target
 from environment.types import Kind
-from ops import clone, databases, extract, isolated, lock, restore
-from ops.backup import Refused
-from ops.isolated import Isolated
-from ops.repository import RepositoryFailed
-from ops.restore import Plan
-from ops.session import Unreachable
+from ops.backup import clone, partial_restore, restore, scratch
+from ops.backup.jobs import Refused
+from ops.backup.repository import RepositoryFailed
+from ops.backup.restore import Plan
+from ops.backup.scratch import Isolated
+from ops.hosts import lock
+from ops.hosts.session import Unreachable
+from ops.steps import databases
 from roles import paths
 from tests.unit.cli_fakes import environment
 from tests.unit.hosts import Database, Hosts, hosts, led_by, nothing
@@ -34,7 +36,7 @@ WANTED = Plan(target("latest"), "20261122-020000F", 2, 200 * 2**20, NOON, NOON, 
 
 @pytest.fixture(autouse=True)
 def _noon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extract, "datetime", SimpleNamespace(now=lambda _zone: NOON))
+    monkeypatch.setattr(partial_restore, "datetime", SimpleNamespace(now=lambda _zone: NOON))
 
 
 def sql(server: Database) -> list[str]:
@@ -55,7 +57,7 @@ ALTERED = [
 def test_a_copy_takes_the_place_of_what_is_there(keep: bool) -> None:
     """PLAT-34: at once, when nobody is connected; what was there is kept, closed, unless it is not wanted."""
     server = Database(rows={"from pg_database": [()], "alter database": [], "terminate": [], "drop database": []})
-    kept = extract.take_place(server, "ruleiq", nothing, keep=keep)
+    kept = partial_restore.take_place(server, "ruleiq", nothing, keep=keep)
     dropped = 'drop database "ruleiq_before_20261122_120000" with (force)'
     assert sql(server)[1:] == [*ALTERED, *([] if keep else [dropped])]
     assert kept == ("ruleiq_before_20261122_120000" if keep else None)
@@ -64,7 +66,7 @@ def test_a_copy_takes_the_place_of_what_is_there(keep: bool) -> None:
 @pytest.mark.parametrize("keep", [True, False])
 def test_where_nothing_was_nothing_is_kept(keep: bool) -> None:
     server = Database(rows={"from pg_database": [], "alter database": []})
-    assert extract.take_place(server, "ruleiq", nothing, keep=keep) is None
+    assert partial_restore.take_place(server, "ruleiq", nothing, keep=keep) is None
     assert sql(server)[1:] == ["begin", ALTERED[-1]]
 
 
@@ -74,14 +76,14 @@ def test_where_it_fails_the_present_one_takes_connections_again(there: bool) -> 
     failing = psycopg.errors.ObjectInUse("somebody came")
     server = Database(rows={"from pg_database": [()] * there, "rename": failing, "alter database": [], "terminate": []})
     with pytest.raises(psycopg.errors.ObjectInUse):
-        extract.take_place(server, "ruleiq", nothing)
+        partial_restore.take_place(server, "ruleiq", nothing)
     again = 'alter database "ruleiq" allow_connections true'
     assert (sql(server)[-1] == again) is there
 
 
 def test_copies_that_will_not_take_a_place_go() -> None:
     server = Database(rows={"drop database": []})
-    extract.forget(server, ["a", "b"])
+    partial_restore.forget(server, ["a", "b"])
     assert sql(server) == [f'drop database if exists "{name}_restoring" with (force)' for name in "ab"]
 
 
@@ -110,7 +112,7 @@ def locked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         yield Isolated("ops1", "/scratch", session.server)
 
     monkeypatch.setattr(lock, "held", held)
-    for module in (extract, clone):
+    for module in (partial_restore, clone):
         monkeypatch.setattr(module, "isolated", restored)
     monkeypatch.setattr(
         databases, "apply", lambda session, *_: done.append(("databases", session.manifest.identity.name))
@@ -134,7 +136,7 @@ def test_a_database_comes_through_a_pipe(there: Hosts, dump: str, restored: str,
     source = Isolated("ops1", "/scratch", there.server)
 
     def bring() -> None:
-        extract.bring(there, source, there, there.server, "ruleiq", nothing, ["--no-comments"])
+        partial_restore.bring(there, source, there, there.server, "ruleiq", nothing, ["--no-comments"])
 
     if words:
         with pytest.raises(restore.RestoreFailed, match=words):
@@ -153,9 +155,9 @@ def test_a_database_comes_through_a_pipe(there: Hosts, dump: str, restored: str,
 
 def test_one_product_is_restored_alone(there: Hosts, locked: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """PLAT-34: with the primary's host and the repository's kept from others; rights are made whole before they are free."""
-    monkeypatch.setattr(extract, "bring", lambda *_: locked.append("brought"))
-    monkeypatch.setattr(extract, "take_place", lambda *_: locked.append("placed") or "ruleiq_before")  # type: ignore[func-returns-value]
-    assert extract.product(there, "ruleiq", WANTED, nothing) == "ruleiq_before"
+    monkeypatch.setattr(partial_restore, "bring", lambda *_: locked.append("brought"))
+    monkeypatch.setattr(partial_restore, "take_place", lambda *_: locked.append("placed") or "ruleiq_before")  # type: ignore[func-returns-value]
+    assert partial_restore.product(there, "ruleiq", WANTED, nothing) == "ruleiq_before"
     assert locked == [
         ("held", "db2", "ops1"),
         (WANTED.label, "ruleiq"),
@@ -194,7 +196,7 @@ def test_a_table_lies_in_a_schema_of_its_own(
     })  # fmt: skip
     moment = "x" * 47 + "_20261122_120000"
     assert len(moment) == 63
-    assert extract.table(there, "ruleiq", name, WANTED, nothing) == (f"restored.{moment}", number)
+    assert partial_restore.table(there, "ruleiq", name, WANTED, nothing) == (f"restored.{moment}", number)
     assert f'create table "restored"."{moment}" (id integer)' in sql(there.server)
     assert copying.blocks == [b"one", b"two"]
     assert copying.statements == [
@@ -209,7 +211,7 @@ def test_a_table_lies_in_a_schema_of_its_own(
 def test_a_table_that_was_not_there_is_told(there: Hosts, found: list[Any]) -> None:
     there.server.rows["string_agg"] = found
     with pytest.raises(restore.RestoreFailed, match="ruleiq had no table users at that moment"):
-        extract._definition(Isolated("ops1", "", there.server), "ruleiq", "users")
+        partial_restore._definition(Isolated("ops1", "", there.server), "ruleiq", "users")
 
 
 SERVER = "echo 'P00   INFO: restore begins'; {more} echo 'ready /scratch/7'; cat >/dev/null; echo gone > {said}"
@@ -229,7 +231,7 @@ def test_a_server_beside_the_cluster_lives_as_long_as_it_is_used(
 
     monkeypatch.setattr(Hosts, "forward", forward)
     for only in (None, "ruleiq"):
-        with isolated.isolated(there, WANTED, told.append, only=only) as server:
+        with scratch.isolated(there, WANTED, told.append, only=only) as server:
             assert (server.host, server.folder, server.superuser.directory) == ("ops1", "/scratch/7", Path("/local"))
             assert not said.exists()
         assert said.read_text() == "gone\n"
@@ -246,7 +248,7 @@ def test_a_server_beside_the_cluster_lives_as_long_as_it_is_used(
 def test_a_server_that_does_not_come_leaves_its_last_words(there: Hosts) -> None:
     """PLAT-35: fifteen lines of them."""
     there.programs[paths.ISOLATED_SERVER] = "seq 20; echo 'readyish x'; exit 1"
-    with pytest.raises(RepositoryFailed) as failed, isolated.isolated(there, WANTED, nothing):
+    with pytest.raises(RepositoryFailed) as failed, scratch.isolated(there, WANTED, nothing):
         pytest.fail("there is no server")
     lines = [*map(str, range(7, 21)), "readyish x"]
     assert str(failed.value).splitlines() == ["ops1: no server was restored", *(f"    {line}" for line in lines)]
@@ -355,9 +357,9 @@ def cloned(locked: list[Any], monkeypatch: pytest.MonkeyPatch, failing: bool = F
     def noted(what: str) -> Callable[..., str]:
         return lambda _server, name, *_rest, **how: locked.append((what, name, *how.values())) or f"{name}_before"  # type: ignore[func-returns-value]
 
-    monkeypatch.setattr(extract, "bring", bring)
-    monkeypatch.setattr(extract, "forget", lambda _, names: locked.append(("forget", names)))
-    monkeypatch.setattr(extract, "take_place", noted("place"))
+    monkeypatch.setattr(partial_restore, "bring", bring)
+    monkeypatch.setattr(partial_restore, "forget", lambda _, names: locked.append(("forget", names)))
+    monkeypatch.setattr(partial_restore, "take_place", noted("place"))
     monkeypatch.setattr(restore, "archive_all", lambda _: locked.append("archived"))
     monkeypatch.setattr(masking, "mask", lambda _c, product, key, _r: locked.append(("mask", product.name, len(key))))
     monkeypatch.setattr(masking, "dump_options", lambda version: (f"options of {version}",))
@@ -406,4 +408,4 @@ def test_nobody_who_leads_is_an_error(tmp_path: Path) -> None:
     session = hosts(tmp_path)
     led_by(session, None)
     with pytest.raises(Unreachable, match="no primary"):
-        extract.product(session, "ruleiq", WANTED, nothing)
+        partial_restore.product(session, "ruleiq", WANTED, nothing)

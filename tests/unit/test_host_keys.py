@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from environment.derive import private_openssh, public_openssh
-from ops import lock
-from ops.converge import ConvergeFailed, converge
-from ops.session import Session, Unreachable, open_session
+from ops.converge.run import ConvergeFailed, converge
+from ops.hosts import lock
+from ops.hosts.session import Session, Unreachable, open_session
 from tests.unit.cli_fakes import environment
 from tests.unit.hosts import nothing
 from tests.unit.sshd import Server, serving

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from ops import lock, step
-from ops.session import Session, Unreachable
+from ops import step
+from ops.hosts import lock
+from ops.hosts.session import Session, Unreachable
 
 
 @pytest.fixture

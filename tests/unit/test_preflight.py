@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from environment.load import ROOT, read_stack_file, stack_file
-from ops.preflight import PortsTaken, main
+from ops.state.preflight import PortsTaken, main
 from tests.slots import reserve
 
 
@@ -59,7 +59,7 @@ def test_free_ports_pass(project: Path) -> None:
 def test_the_command_ends_with_one_sentence_and_no_traceback() -> None:
     """An unknown environment is told with those there are."""
     done = subprocess.run(
-        [sys.executable, "-m", "ops.preflight", "nowhere"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "ops.state.preflight", "nowhere"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
     assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr

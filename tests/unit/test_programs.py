@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from environment.load import PROJECT
-from ops import docker, image, preflight, recover, stack
-from ops.docker import DockerFailed
+from ops.hosts import docker
+from ops.hosts.docker import DockerFailed
+from ops.state import clear_killed, preflight, stack
+from ops.steps import image
 from tests.unit.cli_fakes import environment, program
 from tests.unit.hosts import nothing
 
@@ -241,8 +243,8 @@ def test_what_was_made_and_never_recorded_is_removed(
             removed.append(arguments)
         return {"ps": "c1\nc2", "network": "n1\n" + "n" * 20, "inspect": "/keel-dev-db2"}.get(arguments[0], "")
 
-    monkeypatch.setattr(recover, "docker", answer)
-    recover._remove_unrecorded("dev", [{"urn": "a", "id": "c1"}, {"urn": "b", "id": "n1"}], False)
+    monkeypatch.setattr(clear_killed, "docker", answer)
+    clear_killed._remove_unrecorded("dev", [{"urn": "a", "id": "c1"}, {"urn": "b", "id": "n1"}], False)
     assert removed == [("rm", "-f", "c2"), ("network", "rm", "n" * 20)]
     assert [line.split(" was made")[0] for line in capsys.readouterr().out.splitlines()] == [
         "dev: container keel-dev-db2", f"dev: network {'n' * 12}",
@@ -253,9 +255,9 @@ def test_a_machine_without_docker_has_nothing_unrecorded(monkeypatch: pytest.Mon
     def fail(*_: str) -> str:
         raise DockerFailed("docker ps: not found")
 
-    monkeypatch.setattr(recover, "docker", fail)
-    recover._remove_unrecorded("dev", [], False)
-    recover._notice_missing("dev", {"deployment": {"resources": [{"type": "step", "urn": "a"}]}})
+    monkeypatch.setattr(clear_killed, "docker", fail)
+    clear_killed._remove_unrecorded("dev", [], False)
+    clear_killed._notice_missing("dev", {"deployment": {"resources": [{"type": "step", "urn": "a"}]}})
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
@@ -270,9 +272,9 @@ def test_making_ready_goes_through_all_of_it(
     monkeypatch.setattr(stack, "take", lambda _: ["ann@here"])
     monkeypatch.setattr(stack, "read", lambda _: state)
     monkeypatch.setattr(stack, "write", lambda *_: asked.append("written"))
-    monkeypatch.setattr(recover, "_remove_unrecorded", lambda *rest: asked.append(rest))
-    monkeypatch.setattr(recover, "_notice_missing", lambda *rest: asked.append(rest))
-    recover.main("dev")
+    monkeypatch.setattr(clear_killed, "_remove_unrecorded", lambda *rest: asked.append(rest))
+    monkeypatch.setattr(clear_killed, "_notice_missing", lambda *rest: asked.append(rest))
+    clear_killed.main("dev")
     assert asked == [
         *(["written"] if interrupted else []),
         ("dev", ["r"], interrupted),
@@ -292,12 +294,12 @@ def test_what_is_all_there_is_left_as_it_is(
         asked.append(arguments)
         return listed.get(arguments[0], "")
 
-    monkeypatch.setattr(recover, "docker", answer)
+    monkeypatch.setattr(clear_killed, "docker", answer)
     monkeypatch.setattr(stack, "write", lambda *_: pytest.fail("nothing is gone"))
-    container, volume, network = recover.LISTINGS
+    container, volume, network = clear_killed.LISTINGS
     resources = [{"type": container, "id": name, "urn": f"a::{name}"} for name in ("c1", "c2", "c3")]
     resources += [{"type": volume, "id": "v1", "urn": "a::v1"}, {"type": network, "id": "n1", "urn": "a::n1"}]
-    recover._notice_missing("dev", {"deployment": {"resources": resources}})
+    clear_killed._notice_missing("dev", {"deployment": {"resources": resources}})
     assert asked == [
         ("ps", "-a", "--no-trunc", "--filter", "label=keel.environment=dev", "--format", "{{.ID}} {{.State}}"),
         ("volume", "ls", "--filter", "label=keel.environment=dev", "--format", "{{.Name}}"),

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from ops import converge, ready
-from ops.cluster import Member
-from ops.session import Unreachable
+from ops.cluster.patroni import Member
+from ops.converge import run
+from ops.hosts.session import Unreachable
+from ops.steps import ready
 from tests.unit.cli_fakes import CLOSED_PORT, LEADER, SYNC_STANDBY
 from tests.unit.hosts import ANY, Clock, Hosts, hosts, nothing
 
@@ -69,7 +70,7 @@ def docker(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 def converged(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """How hosts were converged."""
     done: list[Any] = []
-    monkeypatch.setattr(converge, "converge", lambda _s, stages, _r, **how: done.append((list(stages), how)))
+    monkeypatch.setattr(run, "converge", lambda _s, stages, _r, **how: done.append((list(stages), how)))
     return done
 
 
@@ -93,7 +94,7 @@ def test_a_replacement_gets_its_services_back(
     monkeypatch.setattr(ready, "_await_cluster", lambda *_: True)
     assert ready.apply(session, INPUTS, nothing) == {}
     assert docker == [("inspect", "-f", "{{.State.Running}}", "keel-dev-db2")]
-    assert converged == ([(list(converge.all_stages()), {"only": ["db2"], "settle": False})] if converges else [])
+    assert converged == ([(list(run.all_stages()), {"only": ["db2"], "settle": False})] if converges else [])
     assert session.asked("is-system-running") == [("db2", 30)]
 
 

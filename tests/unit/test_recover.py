@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from environment.load import ROOT
-from ops import recover, stack
+from ops.state import clear_killed, stack
 
 
 class Pulumi:
@@ -30,8 +30,8 @@ class Pulumi:
 @pytest.fixture
 def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}")
-    monkeypatch.setattr(recover, "_remove_unrecorded", lambda *_: None)
-    monkeypatch.setattr(recover, "_notice_missing", lambda *_: None)
+    monkeypatch.setattr(clear_killed, "_remove_unrecorded", lambda *_: None)
+    monkeypatch.setattr(clear_killed, "_notice_missing", lambda *_: None)
     return tmp_path
 
 
@@ -52,7 +52,7 @@ def test_a_dead_lock_is_removed(backend: Path, monkeypatch: pytest.MonkeyPatch) 
     pulumi = Pulumi({"deployment": {}})
     monkeypatch.setattr(stack, "pulumi", pulumi)
     lock(backend, dead_process(), socket.gethostname())
-    recover.main("dev")
+    clear_killed.main("dev")
     assert ("cancel", "--yes", "-s", "dev") in pulumi.calls
 
 
@@ -60,14 +60,14 @@ def test_a_lock_of_another_machine_is_respected(backend: Path, monkeypatch: pyte
     monkeypatch.setattr(stack, "pulumi", Pulumi({"deployment": {}}))
     lock(backend, dead_process(), "elsewhere")
     with pytest.raises(stack.Busy, match=r"ann@elsewhere .*Nothing was changed"):
-        recover.main("dev")
+        clear_killed.main("dev")
 
 
 def test_a_process_number_used_again_by_another_program_is_dead(backend: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pulumi = Pulumi({"deployment": {}})
     monkeypatch.setattr(stack, "pulumi", pulumi)
     lock(backend, os.getpid(), socket.gethostname())
-    recover.main("dev")
+    clear_killed.main("dev")
     assert ("cancel", "--yes", "-s", "dev") in pulumi.calls
 
 
@@ -75,14 +75,14 @@ def test_pending_operations_are_dropped_and_nothing_else(backend: Path, monkeypa
     resources = [{"urn": "a", "id": "1"}]
     pulumi = Pulumi({"deployment": {"resources": resources, "pending_operations": [{"type": "creating"}]}})
     monkeypatch.setattr(stack, "pulumi", pulumi)
-    recover.main("dev")
+    clear_killed.main("dev")
     assert json.loads(pulumi.imported) == {"deployment": {"resources": resources}}
 
 
 def test_a_clean_state_is_not_imported(backend: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pulumi = Pulumi({"deployment": {"resources": []}})
     monkeypatch.setattr(stack, "pulumi", pulumi)
-    recover.main("dev")
+    clear_killed.main("dev")
     assert pulumi.imported == ""
 
 
@@ -99,15 +99,17 @@ def test_containers_of_a_lost_state_are_left_alone(monkeypatch: pytest.MonkeyPat
             removed.append(arguments)
         return ""
 
-    monkeypatch.setattr(recover, "docker", docker)
+    monkeypatch.setattr(clear_killed, "docker", docker)
     network = {"urn": "network", "id": "n"}
     for resources, interrupted in (([], False), ([], True), ([network], False)):
-        with pytest.raises(recover.Unrecorded, match=r"knows none of them\. Nothing was changed.*keel --env dev adopt"):
-            recover._remove_unrecorded("dev", resources, interrupted)
+        with pytest.raises(
+            clear_killed.Unrecorded, match=r"knows none of them\. Nothing was changed.*keel --env dev adopt"
+        ):
+            clear_killed._remove_unrecorded("dev", resources, interrupted)
     assert removed == []
-    recover._remove_unrecorded("dev", [network, {"urn": "db1", "id": "abc"}], False)
+    clear_killed._remove_unrecorded("dev", [network, {"urn": "db1", "id": "abc"}], False)
     assert removed == [("network", "rm", "unrecorded")]
-    recover._remove_unrecorded("dev", [network], True)
+    clear_killed._remove_unrecorded("dev", [network], True)
     assert removed[1:] == [("rm", "-f", "abc"), ("network", "rm", "unrecorded")]
 
 
@@ -121,7 +123,7 @@ def test_stopped_containers_are_started_and_what_is_lost_is_forgotten(monkeypatc
         return {"ps": "a running\nb exited", "volume": "kept", "network": ""}.get(arguments[0], "")
 
     pulumi = Pulumi({})
-    monkeypatch.setattr(recover, "docker", docker)
+    monkeypatch.setattr(clear_killed, "docker", docker)
     monkeypatch.setattr(stack, "pulumi", pulumi)
     container, volume, network = (
         f"docker:index/{kind}" for kind in ("container:Container", "volume:Volume", "network:Network")
@@ -133,7 +135,7 @@ def test_stopped_containers_are_started_and_what_is_lost_is_forgotten(monkeypatc
         *({"type": container, "id": i, "urn": f"urn::{i}", "dependencies": ["urn::kept", "urn::lost"]} for i in "abc"),
         {"type": "step", "urn": "urn::ready", "propertyDependencies": {"container": ["urn::c"], "image": None}},
     ]
-    recover._notice_missing("dev", {"version": 3, "deployment": {"resources": resources}})
+    clear_killed._notice_missing("dev", {"version": 3, "deployment": {"resources": resources}})
     assert started == [("start", "b")]
     left = json.loads(pulumi.imported)["deployment"]["resources"]
     assert [resource["urn"] for resource in left] == ["urn::kept", "urn::a", "urn::b", "urn::ready"]
@@ -165,8 +167,8 @@ def there(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
         done.append(arguments)
         return ""
 
-    monkeypatch.setattr(recover, "docker", docker)
-    monkeypatch.setattr(recover, "_remove_unrecorded", lambda *_: None)
+    monkeypatch.setattr(clear_killed, "docker", docker)
+    monkeypatch.setattr(clear_killed, "_remove_unrecorded", lambda *_: None)
     monkeypatch.setattr(stack, "take", lambda _: [])
     return done
 
@@ -177,7 +179,7 @@ def test_what_is_thrown_away_is_removed_at_once_and_forgotten(
     """One command for all containers, so that Docker removes them side by side; volumes and network when nothing uses them."""
     pulumi = Pulumi({"deployment": {"resources": DISCARDED}})
     monkeypatch.setattr(stack, "pulumi", pulumi)
-    recover.main("dev", discard=True)
+    clear_killed.main("dev", discard=True)
     assert there == [("rm", "-fv", "a", "b"), ("volume", "rm", "data"), ("network", "rm", "n")]
     ready = {**DISCARDED[-1], "dependencies": []}
     assert json.loads(pulumi.imported)["deployment"]["resources"] == [ready]
@@ -186,7 +188,7 @@ def test_what_is_thrown_away_is_removed_at_once_and_forgotten(
 def test_before_an_up_nothing_is_thrown_away(there: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
     """What `make up` calls starts what stopped, and the data stays where it is."""
     monkeypatch.setattr(stack, "pulumi", Pulumi({"deployment": {"resources": DISCARDED}}))
-    recover.main("dev")
+    clear_killed.main("dev")
     assert there == [("start", "b")]
 
 
@@ -197,7 +199,7 @@ def test_an_environment_that_keeps_something_is_never_discarded(
     """Pulumi's state tells, whatever the stack is called and its file says now."""
     kept = [{**resource, option: resource["urn"] == "urn::data"} for resource in DISCARDED]
     monkeypatch.setattr(stack, "pulumi", Pulumi({"deployment": {"resources": kept}}))
-    recover.main("dev", discard=True)
+    clear_killed.main("dev", discard=True)
     assert there == [("start", "b")]
 
 
@@ -215,5 +217,5 @@ def test_only_a_destroy_without_a_question_discards(like: str, flags: str | None
     )
     first, second = (line.split() for line in done.stdout.splitlines())
     assert ("--discard" in first) == (like in ("dev", "ci") and "--yes" in second)
-    assert first[1:5] == ["python", "-m", "ops.recover", like]
+    assert first[1:5] == ["python", "-m", "ops.state.clear_killed", like]
     assert second[2:6] == ["pulumi", "destroy", "-s", like]

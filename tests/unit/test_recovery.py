@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from environment.recovery import target
-from ops import backup, recovery, repository
-from ops.session import Unreachable
+from ops.backup import jobs, repository
+from ops.hosts.session import Unreachable
+from ops.steps import bootstrap_gate
 from roles import paths
 from tests.unit.hosts import ANY, Hosts, hosts, nothing
 from tests.unit.test_drain import ILL
@@ -26,8 +27,8 @@ SILENT = {"repo": [{"key": 1, "status": {"code": 99, "message": "no answer"}}]}
 def chosen(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Between which backup and which end the archive was looked at."""
     done: list[Any] = []
-    monkeypatch.setattr(backup, "begin_with", lambda _s, held, _end: held.backups[-1])
-    monkeypatch.setattr(backup, "check_whole", lambda _s, _h, begin, end: done.append((begin.label, end)))
+    monkeypatch.setattr(jobs, "begin_with", lambda _s, held, _end: held.backups[-1])
+    monkeypatch.setattr(jobs, "check_whole", lambda _s, _h, begin, end: done.append((begin.label, end)))
     return done
 
 
@@ -37,7 +38,7 @@ def lost(folder: Path, monkeypatch: pytest.MonkeyPatch, patch: dict[str, Any], *
     session.says.update({(ANY, "global/pg_control"): "\n", ("ops1", f"test -e {paths.RECOVERIES}/"): ""})
     monkeypatch.setattr(repository, "stanza", lambda _: repository.Stanza.model_validate({**STANZA, **told}))
     monkeypatch.setattr(
-        recovery,
+        bootstrap_gate,
         "order",
         lambda _s, token, end, more: session.ran.append((token, end.value, more)),  # type: ignore[arg-type]
     )
@@ -51,8 +52,8 @@ def test_where_a_member_holds_data_nothing_is_asked_of_the_repository(
     session = hosts(tmp_path)
     session.says.update({("db1", "pg_control"): "", ("db2", "pg_control"): "yes\n"})
     monkeypatch.setattr(repository, "stanza", pytest.fail)
-    assert recovery.apply(session, {}, pytest.fail) == {}
-    assert recovery.observe(session, {}) == []
+    assert bootstrap_gate.apply(session, {}, pytest.fail) == {}
+    assert bootstrap_gate.observe(session, {}) == []
 
 
 def test_a_member_that_cannot_be_asked_is_not_taken_for_empty(tmp_path: Path) -> None:
@@ -60,14 +61,14 @@ def test_a_member_that_cannot_be_asked_is_not_taken_for_empty(tmp_path: Path) ->
     session = hosts(tmp_path)
     session.says.update({("db1", "pg_control"): "", ("db2", "pg_control"): Unreachable("db2")})
     with pytest.raises(Unreachable, match="db2"):
-        recovery.apply(session, {}, pytest.fail)
+        bootstrap_gate.apply(session, {}, pytest.fail)
 
 
 def test_a_new_cluster_is_made_where_the_repository_holds_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = lost(tmp_path, monkeypatch, ORDERED, status={"code": 1, "message": "missing stanza path"}, backup=[])
-    assert recovery.apply(session, {}, pytest.fail) == {}
+    assert bootstrap_gate.apply(session, {}, pytest.fail) == {}
 
 
 @pytest.mark.parametrize(
@@ -98,15 +99,15 @@ def test_an_empty_cluster_is_not_made_over_a_lost_one(
     session = lost(tmp_path, monkeypatch, patch, **told)
     session.says["ops1", f"test -e {paths.RECOVERIES}/first "] = used
     session.says["ops1", f"test -e {paths.RECOVERIES}/"] = used
-    with pytest.raises(recovery.Refused, match=f"(?s){words}"):
-        recovery.apply(session, {}, pytest.fail)
+    with pytest.raises(bootstrap_gate.Refused, match=f"(?s){words}"):
+        bootstrap_gate.apply(session, {}, pytest.fail)
 
 
 @pytest.mark.parametrize("to", ["latest", "2026-11-22T11:30:00Z"])
 def test_an_order_brings_it_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: list[Any], to: str) -> None:
     """PLAT-36: as much as there is, or a moment of which nothing is missing."""
     session = lost(tmp_path, monkeypatch, {"recovery": {"token": "first", "to": to}})
-    assert recovery.apply(session, {}, nothing) == {}
+    assert bootstrap_gate.apply(session, {}, nothing) == {}
     assert tuple(session.ran[-1]) == ("first", target(to).value, ("--repo=1", "--set=C"))
     assert chosen == ([] if to == "latest" else [("C", target(to))])
 
@@ -116,9 +117,9 @@ def test_the_order_lies_on_every_member_once_nothing_runs(tmp_path: Path, take_o
     """PLAT-36: what a member holds is laid aside where the caller says so, and otherwise where it is no server's."""
     session = hosts(tmp_path)
     session.says.update({(ANY, "systemctl"): "", (ANY, paths.RECOVERY_ORDER): "", (ANY, "etcdctl"): ""})
-    recovery.order(session, "first", target("latest"), ("--repo=1",), take_over)
+    bootstrap_gate.order(session, "first", target("latest"), ("--repo=1",), take_over)
     stopped, ordered = session.ran[:2], session.ran[2:4]
-    assert sorted(stopped) == [(host, recovery.STOP, 900) for host in ("db1", "db2")]
+    assert sorted(stopped) == [(host, bootstrap_gate.STOP, 900) for host in ("db1", "db2")]
     assert sorted((host, timeout) for host, _, timeout in ordered) == [("db1", 3600), ("db2", 3600)]
     content = shlex.quote(json.dumps({"token": "first", "options": ["--type=default", "--repo=1"]}))
     for _, command, _ in ordered:
@@ -131,7 +132,7 @@ def test_a_running_server_is_given_no_order(tmp_path: Path) -> None:
     session = hosts(tmp_path)
     session.says[ANY, "systemctl"] = subprocess.CalledProcessError(1, "ssh")
     with pytest.raises(subprocess.CalledProcessError):
-        recovery.order(session, "first", target("latest"), ())
+        bootstrap_gate.order(session, "first", target("latest"), ())
     assert not session.asked(paths.RECOVERY_ORDER)
 
 
@@ -144,7 +145,7 @@ def test_a_store_that_is_well_forgets_the_cluster(tmp_path: Path, etcd: tuple[bo
     session.says[ANY, "del --prefix"] = ""
     for host, well in zip(("db1", "db2", "edge1"), etcd, strict=True):
         session.says[host, "endpoint health"] = "" if well else ILL
-    recovery.forget_cluster(session)
+    bootstrap_gate.forget_cluster(session)
     assert session.asked("del --prefix") == [(asked, 60)]
     places = ",".join(f"https://10.88.0.{last}:2379" for last in (11, 12, 21))
     assert f"--endpoints={places} " in session.ran[-1].command
@@ -153,7 +154,7 @@ def test_a_store_that_is_well_forgets_the_cluster(tmp_path: Path, etcd: tuple[bo
 def test_all_hosts_are_asked_at_once_and_a_minute_is_enough(tmp_path: Path) -> None:
     session = hosts(tmp_path)
     session.says.update({("db1", "date"): " one\n", ("db2", "date"): "two"})
-    assert recovery.everywhere(session, ["db1", "db2"], "date") == ["one", "two"]
+    assert bootstrap_gate.everywhere(session, ["db1", "db2"], "date") == ["one", "two"]
     assert {timeout for _, _, timeout in session.ran} == {60}
 
 
@@ -161,4 +162,4 @@ def test_all_hosts_are_asked_at_once_and_a_minute_is_enough(tmp_path: Path) -> N
 def test_a_token_is_used_once_it_has_brought_something_back(tmp_path: Path, said: str, used: bool) -> None:
     session = hosts(tmp_path)
     session.says["ops1", f"test -e {paths.RECOVERIES}/first && echo yes || true"] = said
-    assert recovery.is_used(session, "first") is used
+    assert bootstrap_gate.is_used(session, "first") is used

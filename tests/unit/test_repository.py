@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from environment.recovery import target
-from ops import backup, drill, repository
-from ops.repository import Archive, Backup, RepositoryFailed, Stanza
+from ops.backup import drill, jobs, repository
+from ops.backup.repository import Archive, Backup, RepositoryFailed, Stanza
 from roles import paths
 from tests.unit.hosts import Database, Hosts, hosts, nothing
 from tests.unit.test_restore_plan import NOON, STANZA, made, two
@@ -130,15 +130,15 @@ def followed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("job", "jobs"),
+    ("job", "crons"),
     [("full", ["full", "full-second"]), ("incremental", ["incremental", "incremental-second"]), ("dumps", ["dumps"]),
      ("known", ["known"])],
 )  # fmt: skip
-def test_jobs_are_crons(tmp_path: Path, followed: list[tuple[str, str]], job: str, jobs: list[str]) -> None:
+def test_jobs_are_crons(tmp_path: Path, followed: list[tuple[str, str]], job: str, crons: list[str]) -> None:
     """PLAT-31: a backup in each repository that is written, dumps and known moments once."""
     (tmp_path / "session").mkdir()
-    backup.run_everywhere(two(tmp_path), backup.Job(job), nothing)
-    assert followed == [("ops1", f"{paths.JOB} --follow {name}") for name in jobs]
+    jobs.run_everywhere(two(tmp_path), jobs.Job(job), nothing)
+    assert followed == [("ops1", f"{paths.JOB} --follow {name}") for name in crons]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_what_holds_something_is_verified(
     monkeypatch.setattr(repository, "stanza", lambda _: Stanza.model_validate(STANZA | {"repo": holding}))
     told: list[str] = []
     session = two(tmp_path) if read == "12" else hosts(tmp_path)
-    account = backup.verify(session, told.append)
+    account = jobs.verify(session, told.append)
     assert account.count("repository ") == account.count("a line") == len(told) == len(read)
     assert [shell.partition("--repo=")[2][0] for _, shell in followed] == list(read)
 
@@ -161,8 +161,8 @@ def test_what_retention_would_remove_is_named(tmp_path: Path, followed: list[tup
     session = hosts(tmp_path)
     said = "P00   INFO: repo1: expire full backup set\nP00   INFO: repo1: remove expired backup 20261001-020000F\n"
     session.says["ops1", "--dry-run --log-level-console=info expire"] = said
-    assert backup.expirable(session) == ["20261001-020000F"]
-    backup.expire(session, nothing)
+    assert jobs.expirable(session) == ["20261001-020000F"]
+    jobs.expire(session, nothing)
     assert followed == [("ops1", paths.pgbackrest(session.manifest, "--log-level-console=info expire"))]
 
 
@@ -171,15 +171,15 @@ def test_dumps_and_restore_points_are_read_as_written(tmp_path: Path) -> None:
     session = hosts(tmp_path)
     session.says["ops1", f"find {paths.DUMPS} -name '*.json'"] = '{"database": "a"}\n{"database": "b"}\n'
     session.says["ops1", f"cat {paths.POINTS}"] = '{"name": "x", "lsn": "0/1"}\n'
-    assert [found["database"] for found in backup.dumps(session)] == ["a", "b"]
-    assert backup.restore_points(session) == [{"name": "x", "lsn": "0/1"}]
+    assert [found["database"] for found in jobs.dumps(session)] == ["a", "b"]
+    assert jobs.restore_points(session) == [{"name": "x", "lsn": "0/1"}]
 
 
 def test_a_restore_points_name_is_a_word_to_the_shell(tmp_path: Path) -> None:
     """PLAT-34: whatever it is called, it is written down as it was given, and nothing is run."""
     name, session = "it's $(reboot) `now`", hosts(tmp_path, server=Database(rows={"restore_point": [("0/2500",)]}))
     session.says["ops1", paths.POINTS] = ""
-    assert backup.restore_point(session, "ruleiq", name) == "0/2500"
+    assert jobs.restore_point(session, "ruleiq", name) == "0/2500"
     assert session.server.executed == [("ruleiq", "select pg_create_restore_point(%s)::text", [name])]
     ((host, command, _),) = session.ran
     words = shlex.split(command.replace(";", " ; "))
@@ -205,13 +205,13 @@ def test_a_backup_ends_before_its_target(tmp_path: Path, monkeypatch: pytest.Mon
     """PLAT-34."""
     monkeypatch.setattr(repository, "newest_timeline", lambda *_: 1)
     held = Stanza.model_validate(STANZA)
-    assert backup.begin_with(hosts(tmp_path), held, target(to)).label == begins
+    assert jobs.begin_with(hosts(tmp_path), held, target(to)).label == begins
 
 
 def test_without_backups_none_is_named(tmp_path: Path) -> None:
     held = Stanza.model_validate({"name": "dev", "status": {"code": 0, "message": "ok"}})
-    with pytest.raises(backup.Refused, match=r"^no backup ended before .* timeline latest; there are none\."):
-        backup.begin_with(hosts(tmp_path), held, target("latest"))
+    with pytest.raises(jobs.Refused, match=r"^no backup ended before .* timeline latest; there are none\."):
+        jobs.begin_with(hosts(tmp_path), held, target("latest"))
 
 
 def reports(*began: str) -> str:

@@ -13,9 +13,9 @@ from typer.testing import CliRunner, Result
 
 from environment.products import catalogue
 from environment.settings import Repository
-from ops import backup, extract, holes, repository, restore
+from ops.backup import gaps, jobs, partial_restore, repository, restore
 from ops.cli.app import app
-from ops.session import Session
+from ops.hosts.session import Session
 from roles.jobs.continuity import COVERED, OPEN, Hole, lsn_of, position
 from tests.unit.cli_fakes import opened, session
 
@@ -48,8 +48,8 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ENV", "dev")
     opened(monkeypatch, session(tmp_path))
     monkeypatch.setattr(repository, "stanza", lambda _: repository.Stanza.model_validate(STANZA))
-    monkeypatch.setattr(backup, "restore_points", lambda _: POINTS)
-    monkeypatch.setattr(holes, "standing", lambda _: [])
+    monkeypatch.setattr(jobs, "restore_points", lambda _: POINTS)
+    monkeypatch.setattr(gaps, "standing", lambda _: [])
     monkeypatch.setattr(restore, "newest_commit", lambda _: NOON)
     monkeypatch.setattr(restore, "interrupted", lambda _: None)
     monkeypatch.setattr(restore, "_check_reached", lambda *_: None)
@@ -87,7 +87,7 @@ def test_it_begins_with_the_newest_backup_that_ended_before(environment: Path, t
     ],
 )
 def test_what_cannot_be_is_refused(environment: Path, to: str, options: dict[str, Any], words: str) -> None:
-    with pytest.raises(backup.Refused, match=words):
+    with pytest.raises(jobs.Refused, match=words):
         restore.plan(session(environment), to, **options)
 
 
@@ -151,9 +151,9 @@ LOST = hole("2026-11-22T09:30:00Z", "2026-11-22T11:00:00Z", "0/2400", "0/2600")
 @pytest.mark.parametrize("to", ["2026-11-22T09:30:01Z", "2026-11-22T10:59:59Z", "0/2500", "0/2FFF", POINTS[1]["name"]])
 def test_nothing_in_a_hole_is_restored(environment: Path, monkeypatch: pytest.MonkeyPatch, to: str) -> None:
     """PLAT-34: with the sentence that says which moments are lost."""
-    monkeypatch.setattr(holes, "standing", lambda _: [LOST])
+    monkeypatch.setattr(gaps, "standing", lambda _: [LOST])
     with pytest.raises(
-        backup.Refused,
+        jobs.Refused,
         match=r"between 2026-11-22T09:30:00Z and 2026-11-22T11:00:00Z can be restored: WAL .* Nothing was",
     ):
         restore.plan(session(environment), to)
@@ -162,7 +162,7 @@ def test_nothing_in_a_hole_is_restored(environment: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("to", ["2026-11-22T09:29:59Z", "2026-11-22T11:00:01Z", "0/2400", "0/3000", "latest"])
 def test_what_lies_beside_a_hole_is_restored(environment: Path, monkeypatch: pytest.MonkeyPatch, to: str) -> None:
     """PLAT-34: from the backup on its own side."""
-    monkeypatch.setattr(holes, "standing", lambda _: [LOST])
+    monkeypatch.setattr(gaps, "standing", lambda _: [LOST])
     assert restore.plan(session(environment), to).label == ("B" if to in ("2026-11-22T09:29:59Z", "0/2400") else "C")
 
 
@@ -170,21 +170,21 @@ def test_a_backup_that_begins_where_the_hole_ends_needs_nothing_of_it(
     environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends_there = hole("2026-11-22T09:30:00Z", "2026-11-22T10:30:00Z", "0/2400", "0/2F00")
-    monkeypatch.setattr(holes, "standing", lambda _: [ends_there])
+    monkeypatch.setattr(gaps, "standing", lambda _: [ends_there])
     assert restore.plan(session(environment), "latest").label == "C"
 
 
 def test_no_older_backup_leads_over_a_hole(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(holes, "standing", lambda _: [LOST])
-    with pytest.raises(backup.Refused, match="cannot be reached: no moment between"):
+    monkeypatch.setattr(gaps, "standing", lambda _: [LOST])
+    with pytest.raises(jobs.Refused, match="cannot be reached: no moment between"):
         restore.plan(session(environment), "2026-11-22T11:30:00Z", label="A")
 
 
 def test_the_newest_moment_waits_for_a_backup_after_the_hole(
     environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(holes, "standing", lambda _: [hole("2026-11-22T11:10:00Z", "", "0/3500", "0/3600")])
-    with pytest.raises(backup.Refused, match="nothing that was committed after 2026-11-22T11:10:00Z can be restored"):
+    monkeypatch.setattr(gaps, "standing", lambda _: [hole("2026-11-22T11:10:00Z", "", "0/3500", "0/3600")])
+    with pytest.raises(jobs.Refused, match="nothing that was committed after 2026-11-22T11:10:00Z can be restored"):
         restore.plan(session(environment), "latest")
     assert restore.plan(session(environment), "2026-11-22T11:09:00Z").label == "C"
 
@@ -193,9 +193,9 @@ def test_a_hole_on_an_abandoned_timeline_is_in_nobodys_way(environment: Path, mo
     """It lies after the fork; whoever asks for that timeline meets it."""
     monkeypatch.setattr(repository, "newest_timeline", lambda *_: 2)
     monkeypatch.setattr(repository, "forks", lambda _s, _h, timeline: {1: "0/2000"} if timeline == 2 else {})
-    monkeypatch.setattr(holes, "standing", lambda _: [LOST])
+    monkeypatch.setattr(gaps, "standing", lambda _: [LOST])
     assert restore.plan(session(environment), "2026-11-22T10:00:00Z").label == "B"
-    with pytest.raises(backup.Refused, match="between"):
+    with pytest.raises(jobs.Refused, match="between"):
         restore.plan(session(environment), "2026-11-22T10:00:00Z", timeline="1")
 
 
@@ -252,10 +252,10 @@ def test_a_backup_is_made_in_both_whatever_becomes_of_one(environment: Path, mon
 
     monkeypatch.setattr(repository, "follow", follow)
     with pytest.raises(repository.RepositoryFailed, match=r"^repository 2 \(S3\): connection refused$"):
-        backup.run_everywhere(two(environment), backup.Job.FULL, print)
+        jobs.run_everywhere(two(environment), jobs.Job.FULL, print)
     assert ran == ["full", "full-second"]
-    backup.run_everywhere(two(environment), backup.Job.DUMPS, print)
-    backup.run(two(environment), backup.Job.FULL, print)
+    jobs.run_everywhere(two(environment), jobs.Job.DUMPS, print)
+    jobs.run(two(environment), jobs.Job.FULL, print)
     assert ran[2:] == ["dumps", "full"]
 
 
@@ -271,7 +271,7 @@ def test_every_repository_is_verified(environment: Path, monkeypatch: pytest.Mon
     with pytest.raises(
         repository.RepositoryFailed, match=r"^repository 1 \(backup volume\): the repository is damaged"
     ):
-        backup.verify(two(environment), print)
+        jobs.verify(two(environment), print)
     assert asked == ["1", "2"]
 
 
@@ -303,7 +303,7 @@ def test_a_table_needs_its_product(environment: Path) -> None:
 
 
 def test_a_product_is_one_of_this_environment(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extract, "product", lambda *_: pytest.fail("nothing may happen"))
+    monkeypatch.setattr(partial_restore, "product", lambda *_: pytest.fail("nothing may happen"))
     refused = run("restore", "--to", "latest", "--product", "nothing", "--yes")
     assert refused.exit_code == 2 and "nothing" in refused.stderr
 
@@ -325,14 +325,14 @@ def test_rolling_back_to_the_point_restores_that_product(environment: Path, monk
         done.append((name, wanted.end.value))
         return f"{name}_before"
 
-    monkeypatch.setattr(extract, "product", product)
+    monkeypatch.setattr(partial_restore, "product", product)
     told = run("db", "rollback", "ruleiq", "--how", "restore")
     assert done == [("ruleiq", "ruleiq-007-008-20261122T100000Z")]
     assert told.exit_code == 0 and 'keel:products.ruleiq.revision "007_add_evidence_metadata"' in told.stdout
 
 
 def test_the_point_of_an_empty_database_is_no_way_back(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backup, "restore_points", lambda _: POINTS[:1])
+    monkeypatch.setattr(jobs, "restore_points", lambda _: POINTS[:1])
     assert "there is nothing to go back to" in run("db", "rollback", "ruleiq").stderr
 
 

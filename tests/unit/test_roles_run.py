@@ -11,8 +11,9 @@ import pytest
 from pyinfra.context import ctx_host
 
 from environment.types import Group
-from ops import converge, stage
-from ops.converge import ConvergeFailed, Outcome
+from ops.converge import run as roles_run
+from ops.converge.run import ConvergeFailed, Outcome
+from ops.steps import converge
 from roles.kit import engine, journal
 from roles.kit.declare import Target
 from roles.kit.journal import OperationFailed
@@ -40,7 +41,7 @@ POSTGRES, EDGE = Group.POSTGRES, Group.EDGE
 def roles(monkeypatch: pytest.MonkeyPatch) -> dict[str, Role]:
     """Two of one stage."""
     made = {"postgres": Role("postgres", POSTGRES), "haproxy": Role("haproxy", EDGE)}
-    monkeypatch.setattr(converge, "of_stage", lambda _: list(made.values()))
+    monkeypatch.setattr(roles_run, "of_stage", lambda _: list(made.values()))
     return made
 
 
@@ -66,7 +67,7 @@ def test_each_host_gets_its_own_roles_and_the_first_settles(
             announce(role.name)
 
     monkeypatch.setattr(engine, "converge", run)
-    converge._run_stage(hosts(tmp_path), "data", state("db2", "edge1", "ops1"), told.append, settle)
+    roles_run._run_stage(hosts(tmp_path), "data", state("db2", "edge1", "ops1"), told.append, settle)
     assert done == {"db2": ["postgres"], "edge1": ["haproxy"], "ops1": []}
     assert {name: role.settled for name, role in roles.items()} == (
         {"postgres": ["db2"], "haproxy": ["edge1"]} if settle else {"postgres": [], "haproxy": []}
@@ -79,7 +80,7 @@ def test_a_role_whose_hosts_are_away_settles_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, roles: dict[str, Role]
 ) -> None:
     monkeypatch.setattr(engine, "converge", lambda *_: None)
-    converge._run_stage(hosts(tmp_path), "data", state("ops1"), nothing, True)
+    roles_run._run_stage(hosts(tmp_path), "data", state("ops1"), nothing, True)
     assert [role.settled for role in roles.values()] == [[], []]
 
 
@@ -89,9 +90,9 @@ def test_every_hosts_failure_is_told() -> None:
     def fail(error: Exception) -> None:
         raise error
 
-    converge._in_parallel({"db1": (lambda: None,)})
+    roles_run._in_parallel({"db1": (lambda: None,)})
     with pytest.raises(ConvergeFailed) as failed:
-        converge._in_parallel({
+        roles_run._in_parallel({
             "db1": (fail, OperationFailed("db1: file /etc/hosts: read-only")), "db2": (lambda: None,),
             "ops1": (fail, ValueError("a number")),
         })  # fmt: skip
@@ -123,9 +124,9 @@ def test_an_outcome_holds_what_changed(tmp_path: Path, monkeypatch: pytest.Monke
             journal.entries.append(SimpleNamespace(changed=changed, __str__=lambda: "x"))  # type: ignore[arg-type]
 
     journal.entries.append(SimpleNamespace(changed=True))  # type: ignore[arg-type]
-    monkeypatch.setattr(converge, "_connected", connected)
-    monkeypatch.setattr(converge, "_run_stage", run)
-    outcome = converge.converge(session, ["base", "data"], nothing, only=only)
+    monkeypatch.setattr(roles_run, "_connected", connected)
+    monkeypatch.setattr(roles_run, "_run_stage", run)
+    outcome = roles_run.converge(session, ["base", "data"], nothing, only=only)
     assert asked == [(only or ["db1", "db2", "edge1", "ops1"], False), "base", "data"]
     assert (outcome.operations, len(outcome.changes)) == (4, 2)
     journal.entries.clear()
@@ -141,11 +142,11 @@ def test_a_stage_is_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dr
         told.append(f"dry: {dry}")
         return Outcome(["db2: b", "db1: a"], ["ops1"], 3, 17)
 
-    monkeypatch.setattr(stage, "converge", run)
+    monkeypatch.setattr(converge, "converge", run)
     inputs = {"stage": "edge"}
     if dry:
-        assert stage.observe(hosts(tmp_path), inputs) == ["db1: a", "db2: b", "ops1: unreachable"]
+        assert converge.observe(hosts(tmp_path), inputs) == ["db1: a", "db2: b", "ops1: unreachable"]
         assert told == ["dry: True"]
     else:
-        assert stage.apply(hosts(tmp_path), inputs, told.append) == {}
+        assert converge.apply(hosts(tmp_path), inputs, told.append) == {}
         assert told == ["dry: False", "edge: 2 of 17 operations changed something"]

@@ -19,8 +19,8 @@ from environment.derive import Roots
 from environment.manifest import HostEntry
 from environment.pki import ca_certificate
 from environment.types import Group
-from ops import session as module
-from ops.session import Session, Unreachable, adopt, export, open_session
+from ops.hosts import session as module
+from ops.hosts.session import Session, Unreachable, adopt, export, open_session
 from tests.unit.cli_fakes import CLOSED_PORT, environment, session
 from tests.unit.hosts import Clock, hosts
 

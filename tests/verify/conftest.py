@@ -1,8 +1,8 @@
 """The verification suite: takes the manifest of a running environment and nothing else (PLAT-49).
 
-`KEEL_CONTEXT` names the file that `ops.session.export` wrote; without it nothing here is collected. `KEEL_REPORT` names
-the file for `ops.verification`. A test takes `host`, `server`, `edge`, … and runs once for each; where the topology
-has none of them, the test does not exist (`ops.checks`). Whatever a test writes it rolls back.
+`KEEL_CONTEXT` names the file that `ops.hosts.session.export` wrote; without it nothing here is collected. `KEEL_REPORT` names
+the file for `ops.steps.verification`. A test takes `host`, `server`, `edge`, … and runs once for each; where the topology
+has none of them, the test does not exist (`ops.steps.checks`). Whatever a test writes it rolls back.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import pytest
 from environment.manifest import Endpoints, HostEntry, Manifest
 from environment.products import Product
 from environment.types import Group
-from ops.checks import EACH, ONLY_WITH, title
-from ops.session import Session, adopt
+from ops.hosts.session import Session, adopt
+from ops.steps.checks import EACH, ONLY_WITH, title
 from tests.verify.databases import Databases
 from tests.verify.look import Look
 from tests.verify.pooler import Pooler
@@ -34,7 +34,7 @@ SESSION = adopt(Path(CONTEXT)) if CONTEXT else None
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Write the report that `ops.verification` asked for."""
+    """Write the report that `ops.steps.verification` asked for."""
     if path := os.environ.get("KEEL_REPORT"):
         config.pluginmanager.register(Report(Path(path)), "keel-report")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from ops.session import Superuser
+from ops.hosts.session import Superuser
 
 
 class Databases:

@@ -12,7 +12,7 @@ from testinfra.host import Host
 
 from environment.manifest import HostEntry
 from environment.types import Model
-from ops.session import Session
+from ops.hosts.session import Session
 from roles.kit.declare import Role, Target
 from tests.verify.shell import Shell
 

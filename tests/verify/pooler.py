@@ -10,7 +10,7 @@ import psycopg
 
 from environment.manifest import HostEntry
 from environment.types import Group
-from ops.session import Session
+from ops.hosts.session import Session
 from tests.verify.tunnels import LOOPBACK, Tunnels
 
 

@@ -1,4 +1,4 @@
-"""Writes what `ops.verification` reads: the checks that ran, and the failures, each with its sentence and what was found."""
+"""Writes what `ops.steps.verification` reads: the checks that ran, and the failures, each with its sentence and what was found."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from testinfra.backend.base import BaseBackend, CommandResult
 
-from ops.session import Session, Unreachable
+from ops.hosts.session import Session, Unreachable
 
 
 class Shell(BaseBackend):  # type: ignore[misc] # testinfra has no types

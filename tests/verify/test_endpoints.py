@@ -9,7 +9,7 @@ import pytest
 
 from environment.manifest import Endpoints, Manifest, ProductEntry
 from environment.products import Product
-from ops.session import Session
+from ops.hosts.session import Session
 
 
 def test_primary_direct(session: Session, manifest: Manifest, product: ProductEntry) -> None:

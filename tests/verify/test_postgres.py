@@ -7,7 +7,7 @@ import shlex
 
 from environment.manifest import HostEntry, Manifest
 from environment.types import Group, Kind
-from ops.checks import Function
+from ops.steps.checks import Function
 from tests.verify import expect
 from tests.verify.databases import Databases
 from tests.verify.look import Look

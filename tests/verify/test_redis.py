@@ -15,7 +15,7 @@ from redis.retry import Retry
 
 from environment.manifest import HostEntry, Manifest
 from environment.urls import REDIS_ACCOUNT
-from ops.session import Session
+from ops.hosts.session import Session
 from tests.verify import expect
 from tests.verify.tunnels import LOOPBACK, Tunnels
 

@@ -11,8 +11,8 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from environment.manifest import HostEntry, Manifest, ProductEntry
 from environment.types import Group
-from ops import cluster
-from ops.session import Session
+from ops.cluster import patroni
+from ops.hosts.session import Session
 from roles.postgres.names import REPLICATION
 from tests.verify import expect
 from tests.verify.look import Look, ServerFacts
@@ -21,9 +21,9 @@ from tests.verify.tunnels import Tunnels
 
 
 @pytest.fixture(scope="module")
-def members(session: Session) -> list[cluster.Member]:
+def members(session: Session) -> list[patroni.Member]:
     """The servers as Patroni tells them."""
-    return cluster.members(session)
+    return patroni.members(session)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def primary(look: Look, manifest: Manifest) -> ServerFacts:
     return found[0]
 
 
-def test_members(members: list[cluster.Member], manifest: Manifest) -> None:
+def test_members(members: list[patroni.Member], manifest: Manifest) -> None:
     """X-23: Patroni runs every declared server, one of them leads, all on one timeline."""
     expect.exactly([m.name for m in members], [h.name for h in manifest.carrying(Group.POSTGRES)], "member")
     expect.nothing(f"{member.name} is {member.state}" for member in members if not member.well)
@@ -48,7 +48,7 @@ def test_members(members: list[cluster.Member], manifest: Manifest) -> None:
 def test_timing(look: Look, session: Session, manifest: Manifest) -> None:
     """PLAT-03: the configuration that Patroni follows, kept in etcd, is the manifest's."""
     host = manifest.carrying(Group.POSTGRES)[0]
-    found: dict[str, Any] = json.loads(cluster.patroni(session, host.name, "/config"))
+    found: dict[str, Any] = json.loads(patroni.patroni(session, host.name, "/config"))
     wanted = manifest.patroni.model_dump()
     wanted["synchronous_mode"] = manifest.postgres.synchronous and manifest.postgres.replicas > 0
     expect.same({"pause": False, **found}, {"pause": False, **wanted})
@@ -100,7 +100,7 @@ def test_delayed(delayed: HostEntry, look: Look, session: Session, manifest: Man
     """PLAT-37: a replica that is to stay behind does, and is neither promoted nor waited for nor read."""
     minutes = manifest.postgres.apply_delay[delayed.name]
     expect.same(look.server(delayed).numbers, {"recovery_min_apply_delay": str(minutes * 60_000)}, delayed.name)
-    answer = json.loads(cluster.patroni(session, delayed.name, "/patroni"))
+    answer = json.loads(patroni.patroni(session, delayed.name, "/patroni"))
     expect.same(answer.get("tags", {}), dict.fromkeys(("nofailover", "nosync", "noloadbalance"), True), delayed.name)
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from environment.manifest import ProductEntry
 from environment.products import Product
-from ops.checks import Access
-from ops.session import Session
+from ops.hosts.session import Session
+from ops.steps.checks import Access
 from tests.rls import matrix
 from tests.rls.rows import rows
 from tests.rls.tenants import Tenants, tenants

@@ -13,7 +13,7 @@ from db import migrate, scram
 from db.spec import ADMIN, BACKUP, MONITOR, PGBOUNCER
 from environment.manifest import Manifest, ProductEntry
 from environment.products import Product, catalogue
-from ops.session import Session
+from ops.hosts.session import Session
 from roles.postgres.names import REPLICATION, REWIND
 from tests.verify import expect
 from tests.verify.databases import Databases

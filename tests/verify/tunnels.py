@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from environment.manifest import HostEntry
-from ops.session import Session
+from ops.hosts.session import Session
 
 LOOPBACK = "127.0.0.1"
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"

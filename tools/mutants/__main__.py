@@ -20,7 +20,7 @@ import typer
 from cosmic_ray.work_item import MutationSpec
 
 from environment.load import ROOT
-from ops import image
+from ops.steps import image
 from tools import evidence
 from tools.mutants import mutations, report, scratch, trials
 from tools.mutants.selection import Selection

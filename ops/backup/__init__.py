@@ -1,0 +1,1 @@
+"""Backups, and every way back from one."""

@@ -1,0 +1,32 @@
+"""Drills: the newest backup restored beside the cluster and examined, by the same job that cron runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from ops.backup import repository
+from ops.hosts.session import Session
+from roles import paths
+
+
+def run(session: Session, report: Callable[[str], None]) -> dict[str, Any]:
+    """Carry out a drill and return its report. Raises RepositoryFailed when it ended without one."""
+    before = reports(session)[-1:]
+    try:
+        repository.follow(session, session.manifest.repository_host.name, f"{paths.JOB} --follow drill", report)
+    except repository.RepositoryFailed:
+        if reports(session)[-1:] == before:
+            raise
+    return reports(session)[-1]
+
+
+def reports(session: Session) -> list[dict[str, Any]]:
+    """What drills found, oldest first; `text` is the report for people."""
+    said = session.run(
+        session.manifest.repository_host.name,
+        f"cd {paths.DRILLS} && for one in *.json; do [ -e $one ] && "
+        "jq -c --rawfile text ${one%.json}.txt '. + {text: $text}' $one; done; true",
+    )
+    return [json.loads(line) for line in said.splitlines()]

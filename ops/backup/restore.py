@@ -1,0 +1,279 @@
+"""Take the whole cluster back to an earlier moment, in place: the primary from the repository, the replicas from it.
+
+Everything here can be run again after an interruption: what was ordered, and along which timeline, is written down in the
+repository before anything is stopped, and taken away at the very end.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
+
+from environment.recovery import Form, RecoveryTarget, target
+from environment.types import Group
+from ops.backup import jobs, repository
+from ops.backup.jobs import Refused
+from ops.cluster.patroni import etcd_health, members, patroni
+from ops.hosts import lock
+from ops.hosts.session import Session, Unreachable
+from ops.steps import databases
+from ops.steps.bootstrap_gate import everywhere, order
+from roles import paths
+
+Report = Callable[[str], None]
+INTENTION = f"{paths.REPOSITORY}/restore.json"
+"""What an interrupted restore was about."""
+
+
+class RestoreFailed(Exception):
+    """A restore did not come to its end: where it stopped; it can be run again."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a restore will do, for a person to decide on."""
+
+    end: RecoveryTarget
+    label: str
+    """The backup it begins with."""
+    repository: int
+    """The repository that holds it."""
+    bytes: int
+    """Size of the cluster in that backup."""
+    earliest: datetime
+    """No earlier moment can be reached."""
+    newest: datetime | None
+    """The last commit, None when no primary can be asked."""
+    lost: str
+    """What is gone from the databases afterwards, in words."""
+    timeline: str = "latest"
+
+    @property
+    def seconds(self) -> float:
+        """A guess from its size: 50 MiB/s to copy (measured on 2 cores), half a minute for starts and replicas."""
+        return 30 + self.bytes / (50 * 2**20)
+
+
+def plan(
+    session: Session, text: str, *, label: str | None = None, timeline: str = "latest", number: int | None = None
+) -> Plan:
+    """What a restore to ``text`` means now, from repository ``number`` or the nearest that can. Raises Refused or ValueError
+    before anything is changed."""
+    end = target(text)
+    held = repository.stanza(session)
+    if not held.backups:
+        raise Refused(f"the repository holds no backup of {held.name}: {held.status.message}")
+    newest = newest_commit(session)
+    earliest = held.backups[0].stopped
+    if end.moment and not earliest <= end.moment <= (newest or datetime.now(UTC)):
+        until = f"{newest:%F %T} UTC (the last commit)" if newest else "the end of the archive"
+        raise Refused(
+            f"{end.value} cannot be reached: what is kept goes from {earliest:%F %T} UTC to {until}. Nothing was changed"
+        )
+    if newest:
+        _check_reached(session, end)
+    elif timeline == "latest" and end.form is not Form.LATEST:
+        timeline = _interrupted_on(session)
+    begin = jobs.begin_with(session, held, end, label=label, timeline=timeline, number=number)
+    jobs.check_whole(session, held, begin, end, timeline=timeline)
+    return Plan(end, begin.label, begin.repository, begin.info.size, earliest, newest, _lost(end, newest), timeline)
+
+
+def newest_commit(session: Session) -> datetime | None:
+    """Now, by the primary's clock and with a commit of its own, so that every moment before it can be recovered to; None
+    when no primary answers."""
+    try:
+        with session.superuser() as superuser, superuser.connect("postgres") as connection:
+            row = connection.execute("select pg_current_xact_id(), clock_timestamp()").fetchone()
+            connection.commit()
+    except Unreachable:
+        return None
+    return row[1] if row else None
+
+
+def _check_reached(session: Session, end: RecoveryTarget) -> None:
+    """Raise Refused for a position or a transaction that the cluster has not come to yet."""
+    question = {
+        Form.LSN: "select pg_current_wal_flush_lsn() >= %s::pg_lsn, pg_current_wal_flush_lsn()::text",
+        Form.XID: "select pg_snapshot_xmax(pg_current_snapshot()) > %s::xid8, pg_snapshot_xmax(pg_current_snapshot())::text",
+    }.get(end.form)
+    if question is None:
+        return
+    with session.superuser() as superuser, superuser.connect("postgres") as connection:
+        row = connection.execute(question.encode(), [end.value]).fetchone()
+    if row and not row[0]:
+        raise Refused(f"{end} was not reached yet: the cluster is at {row[1]}. Nothing was changed")
+
+
+def _lost(end: RecoveryTarget, newest: datetime | None) -> str:
+    if newest is None:
+        return "no primary answers: what was not archived when it ended is lost in any case"
+    if end.form is Form.LATEST:
+        return "nothing that is committed now"
+    if end.moment:
+        gone = newest - end.moment
+        return f"everything committed after {end.moment:%F %T} UTC, the last {str(gone).split('.')[0]}"
+    return f"everything committed after {end}"
+
+
+def apply(session: Session, wanted: Plan, report: Report) -> None:
+    """Carry a plan out, with other controllers kept off. Raises RestoreFailed; run again, it goes on."""
+    hosts = [host.name for host in session.manifest.carrying(Group.POSTGRES)]
+    _check_hosts(session, hosts)
+    with lock.held(session, (*hosts, session.manifest.repository_host.name)):
+        _carry_out(session, hosts, wanted, report)
+
+
+def _carry_out(session: Session, hosts: list[str], wanted: Plan, report: Report) -> None:
+    # Patroni makes no cluster on a member that may not lead it.
+    leader = _leader(session) or next(host for host in hosts if host not in session.manifest.postgres.apply_delay)
+    if wanted.newest is not None:
+        report("what is not archived yet is archived")
+        archive_all(session)
+    started = _begin(session, wanted)
+    report(f"PostgreSQL is stopped on {', '.join(hosts)}")
+    more = (f"--repo={wanted.repository}", f"--set={wanted.label}", f"--target-timeline={wanted.timeline}")
+    since = session.run(leader, "date +%s").strip()
+    order(session, started, wanted.end, more, take_over=True)
+    data = paths.data_directory(session.manifest)
+    report(f"{leader}: restore from backup {wanted.label}")
+    session.run(leader, "systemctl reset-failed patroni.service; systemctl start patroni.service", timeout=180)
+    _follow(session, leader, wanted, since, report)
+    # It has acted: from here on no accident may carry it out again.
+    everywhere(session, hosts, f"rm -f {paths.RECOVERY_ORDER}")
+    _forget_recovery(session, leader)
+    archive_all(session)
+    replicas = [host for host in hosts if host != leader]
+    if replicas:
+        report(f"{', '.join(replicas)}: made anew from {leader}")
+        everywhere(
+            session,
+            replicas,
+            f"rm -rf {data} {data}.failed {data}{paths.RESTORING}; systemctl start patroni.service",
+            timeout=3600,
+        )
+        _await_replicas(session, len(hosts), report)
+    session.run(leader, f"rm -rf {data}.failed {data}{paths.RESTORING}", timeout=3600)
+    report("roles, grants and passwords")
+    databases.apply(session, {}, report)
+    report("full backup of the new timeline")
+    jobs.run(session, jobs.Job.FULL, report)
+    session.run(session.manifest.repository_host.name, f"rm -f {INTENTION}")
+
+
+def interrupted(session: Session) -> dict[str, str] | None:
+    """What a restore that did not come to its end was about: its target and when it began; None when there is none."""
+    said = session.recorded(session.manifest.repository_host.name, INTENTION)
+    return json.loads(said) if said else None
+
+
+def _interrupted_on(session: Session) -> str:
+    """The timeline along which a restore was interrupted. It may have come as far as a new one, on which nothing was
+    committed that is archived: a recovery along that would end before a target that the old one reaches."""
+    return (interrupted(session) or {}).get("timeline", "latest")
+
+
+def _begin(session: Session, wanted: Plan) -> str:
+    token = f"restore-{datetime.now(UTC):%Y%m%dt%H%M%Sz}"
+    timeline = wanted.timeline
+    if not timeline.isdecimal():
+        timeline = str(repository.newest_timeline(session, repository.stanza(session)))
+    content = {"end": str(wanted.end), "backup": wanted.label, "timeline": timeline, "token": token}
+    session.run(session.manifest.repository_host.name, f"echo {shlex.quote(json.dumps(content))} > {INTENTION}")
+    return token
+
+
+def _leader(session: Session) -> str | None:
+    try:
+        return session.leader().name
+    except Unreachable:
+        return None
+
+
+def _check_hosts(session: Session, hosts: list[str]) -> None:
+    """Raise before anything stops when a database host cannot be reached or etcd has no majority."""
+    everywhere(session, hosts, "pgbackrest version >/dev/null")
+    health = etcd_health(session)
+    unwell = [name for name, well in health.items() if not well]
+    if len(unwell) * 2 >= len(health):
+        raise Refused(
+            f"etcd has no majority: {', '.join(unwell)} do not answer. Nothing was changed; see `./keel status`"
+        )
+
+
+def archive_all(session: Session) -> None:
+    """Switch the WAL and wait until all of it is in the repository. Raises RestoreFailed after two minutes."""
+    with session.superuser() as superuser, superuser.connect("postgres") as connection:
+        connection.autocommit = True
+        # Where nothing was written since the last switch there is none, and the position is where a new segment begins.
+        row = connection.execute("select pg_walfile_name(pg_switch_wal() - 1::numeric)").fetchone()
+        last = row[0] if row else ""
+
+        @retry(retry=retry_if_result(lambda done: not done), stop=stop_after_delay(120), wait=wait_fixed(0.3),
+               retry_error_callback=lambda state: False)  # fmt: skip
+        def arrived() -> bool:
+            found = connection.execute("select last_archived_wal >= %s from pg_stat_archiver", [last]).fetchone()
+            return bool(found and found[0])
+
+        if not arrived():
+            raise RestoreFailed(
+                f"{last} was not archived within two minutes: `./keel status`, and pgBackRest's log on the primary, say why"
+            )
+
+
+def _follow(session: Session, host: str, wanted: Plan, since: str, report: Report) -> None:
+    """Wait until the host leads; tell how much is there, and give up when the bootstrap failed after ``since`` (seconds
+    since 1970, by the host's clock): then Patroni is stopped, or it would begin again and again."""
+    data = paths.data_directory(session.manifest)
+    log = f"journalctl -u patroni.service --since @{since} -o cat --no-pager"
+
+    @retry(retry=retry_if_result(lambda done: not done), wait=wait_fixed(1))  # a large cluster takes days
+    def leads() -> bool:
+        try:
+            answer = json.loads(patroni(session, host, "/patroni"))
+            size = session.run(host, f"du -sm {data} 2>/dev/null | cut -f1 || true")
+            failed = session.run(host, f"{log} | grep -F 'Failed to bootstrap' || true")
+        except (Unreachable, subprocess.SubprocessError, json.JSONDecodeError):
+            return False  # Patroni is on its way up, or the line is: asked again
+        if answer.get("state") == "running" and _leader(session) == host:
+            return True
+        report(f"{host}: {answer.get('state', 'starting')}, {size.strip() or 0} of {wanted.bytes // 2**20} MiB")
+        if failed:
+            said = session.run(host, f"{log} | tail -30")
+            session.run(host, f"systemctl stop patroni.service; rm -f {paths.RECOVERY_ORDER}", timeout=900)
+            raise RestoreFailed(f"{host}: the restore failed; run it again when the cause is gone.\n{said}")
+        return False
+
+    leads()
+
+
+def _forget_recovery(session: Session, host: str) -> None:
+    """Where the recovery ended stays among the settings until the server starts again without it."""
+    session.run(host, "psql -U postgres -d postgres -Xqc checkpoint", timeout=3600)
+    session.run(host, "psql -U postgres -d postgres -Xqc 'alter system reset all'")
+    patroni(session, host, "/restart", {})
+    if not _await_leader(session, host):
+        raise RestoreFailed(
+            f"{host} did not lead again within 300 s after a restart; `journalctl -u patroni` there says why"
+        )
+
+
+@retry(retry=retry_if_result(lambda done: not done), wait=wait_fixed(0.5), stop=stop_after_delay(300),
+       retry_error_callback=lambda state: False)  # fmt: skip
+def _await_leader(session: Session, host: str) -> bool:
+    return _leader(session) == host
+
+
+@retry(retry=retry_if_result(lambda done: not done), wait=wait_fixed(1))
+def _await_replicas(session: Session, number: int, report: Report) -> bool:
+    """Every member runs, the replicas streaming on the primary's timeline, to which a delayed one comes later."""
+    found = members(session)
+    report(", ".join(f"{member.name}: {member.state}" for member in found))
+    lines = {member.timeline for member in found if not member.delay}
+    return len(found) == number and len(lines) == 1 and all(member.well for member in found)

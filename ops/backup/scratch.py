@@ -1,0 +1,66 @@
+"""A server restored beside the cluster, on the backup host, from which one product or one table of an earlier moment is taken.
+
+The backup host's own program restores it and takes it away when this side stops listening, however that ends
+(roles/jobs/templates/isolated).
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ops.backup.repository import RepositoryFailed, plain
+from ops.backup.restore import Plan
+from ops.hosts.session import Session, Superuser
+from roles import paths
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Isolated:
+    """A restored server that runs."""
+
+    host: str
+    folder: str
+    superuser: Superuser
+    """Connections as postgres, brought here by SSH."""
+
+
+@contextmanager
+def isolated(session: Session, wanted: Plan, report: Report, *, only: str | None = None) -> Iterator[Isolated]:
+    """Carry out ``wanted`` beside the cluster (with ``only``: of the databases that one alone) and start a server on it.
+
+    Raises RepositoryFailed with what pgBackRest or the server said. Everything is removed at the end.
+    """
+    host = session.manifest.repository_host.name
+    options = [
+        f"--repo={wanted.repository}", f"--set={wanted.label}", f"--target-timeline={wanted.timeline}", *wanted.end.options,
+        *([f"--db-include={only}"] if only else []),
+    ]  # fmt: skip
+    program = f"runuser -u postgres -- {paths.ISOLATED_SERVER} {wanted.bytes} {shlex.join(options)}"
+    report(f"{host}: backup {wanted.label} is restored beside the cluster, to {wanted.end}")
+    process = subprocess.Popen(
+        session.ssh(host, f"{program} 2>&1"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        folder = _ready(process, host, report)
+        with session.forward(host, f"{folder}/.s.PGSQL.5432") as socket:
+            yield Isolated(host, folder, Superuser(socket))
+    finally:
+        process.communicate()  # its standard input ends, and it removes what it made
+
+
+def _ready(process: subprocess.Popen[str], host: str, report: Report) -> str:
+    """The server's folder once it takes connections. Raises RepositoryFailed with the last that was said."""
+    last: list[str] = []
+    for line in process.stdout or ():
+        word, _, folder = line.rstrip().partition(" ")
+        if word == "ready":
+            return folder
+        last = [*last[-14:], plain(line)]
+        report(last[-1])
+    raise RepositoryFailed(f"{host}: no server was restored\n" + "\n".join(f"    {text}" for text in last))

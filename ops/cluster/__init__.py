@@ -1,0 +1,1 @@
+"""What Patroni and etcd say of the cluster, and what they are told."""

@@ -1,0 +1,1 @@
+"""Carrying out the roles on the hosts."""

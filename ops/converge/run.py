@@ -1,0 +1,156 @@
+"""Run the roles of some stages against an environment's hosts, for real or dry, through pyinfra.
+
+This module is imported only by processes that gevent has patched (see ops/step.py and ops/cli): pyinfra's hosts
+work in parallel as greenlets.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import gevent
+from pyinfra.api import Config, Inventory, State
+from pyinfra.api.connect import connect_all, disconnect_all
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.host import Host
+from pyinfra.api.state import StateStage
+from pyinfra.context import ctx_host, ctx_state
+
+from environment.manifest import HostEntry, Manifest
+from environment.roles import sections, stages
+from ops.hosts import lock
+from ops.hosts.connection import connection
+from ops.hosts.session import Session
+from roles.kit import engine, journal
+from roles.kit.declare import Role, Target
+from roles.kit.journal import OperationFailed
+from roles.order import of_stage
+
+Report = Callable[[str], None]
+
+
+class ConvergeFailed(Exception):
+    """One or more hosts could not be brought to what the roles declare: host, operation, output."""
+
+
+@dataclass
+class Outcome:
+    """What a run did, or would do when dry."""
+
+    changes: list[str] = field(default_factory=list)
+    """`host: operation`, in order."""
+    unreachable: list[str] = field(default_factory=list)
+    hosts: int = 0
+    operations: int = 0
+
+
+def converge(
+    session: Session,
+    stages: Sequence[str],
+    report: Report,
+    *,
+    dry: bool = False,
+    only: Iterable[str] | None = None,
+    settle: bool = True,
+) -> Outcome:
+    """Carry out ``stages`` in order on the hosts (or on ``only`` some of them), with the roles' work on the cluster
+    as a whole unless ``settle`` is False.
+
+    Dry runs change nothing and list unreachable hosts in the outcome; real ones raise :class:`ConvergeFailed` when
+    a host cannot be reached, before anything is changed, or when an operation fails.
+    """
+    outcome = Outcome()
+    wanted = set(only) if only is not None else {host.name for host in session.manifest.hosts}
+    hosts = [host for host in session.manifest.hosts if host.name in wanted]
+    journal.entries.clear()
+    with _connected(session, hosts, outcome, dry) as state, ctx_state.use(state):
+        if outcome.unreachable and not dry:
+            listed = ", ".join(outcome.unreachable)
+            raise ConvergeFailed(
+                f"unreachable: {listed}. Nothing was changed. Start them (`pulumi up`), then run again."
+            )
+        for stage in stages:
+            _run_stage(session, stage, state, report, settle)
+    outcome.operations = len(journal.entries)
+    outcome.changes = [str(entry) for entry in journal.entries if entry.changed]
+    return outcome
+
+
+@contextmanager
+def _connected(session: Session, hosts: list[HostEntry], outcome: Outcome, dry: bool) -> Iterator[State]:
+    logging.getLogger("pyinfra").addHandler(logging.NullHandler())
+    inventory = Inventory(([(host.name, connection(session, host)) for host in hosts], {}))
+    state = State(inventory, Config(CONNECT_TIMEOUT=5, FAIL_PERCENT=100), check_for_changes=dry)
+    state.set_stage(StateStage.Connect)
+    with suppress(PyinfraError):  # every host failed; told below
+        connect_all(state)
+    outcome.unreachable = [host.name for host in hosts if not inventory.get_host(host.name).connected]
+    outcome.hosts = len(hosts) - len(outcome.unreachable)
+    try:
+        if not dry:
+            for host in inventory.get_active_hosts():
+                _lock(host)
+        state.set_stage(StateStage.Prepare if dry else StateStage.Execute)
+        state.is_executing = not dry
+        yield state
+    finally:
+        disconnect_all(state)
+
+
+def _lock(host: Host) -> None:
+    """Keep other controllers off the host while this connection lives: the lock ends with it, however it ends."""
+    channel = host.connector.client.get_transport().open_session()  # type: ignore[attr-defined]
+    channel.exec_command(lock.command())
+    answer = channel.makefile().readline().strip()
+    if answer != lock.HELD:
+        raise ConvergeFailed(lock.refusal(host.name, answer))
+    host.data.keel_lock = channel
+
+
+def _run_stage(session: Session, stage: str, state: State, report: Report, settle: bool) -> None:
+    manifest = Manifest.from_slice(session.manifest.slice(sections(stage)))
+    connected = {host.name for host in state.activated_hosts}
+    active = [host for host in session.manifest.hosts if host.name in connected]
+    targets = {host.name: Target(manifest, host, session.roots) for host in active}
+    done: list[str] = []
+
+    def work(name: str) -> None:
+        roles = [role for role in of_stage(stage) if role.runs_on(targets[name].host)]
+        with ctx_host.use(state.inventory.get_host(name)):
+            engine.converge(roles, targets[name], lambda role: report(f"{stage}: {name}: {role}"))
+        done.append(name)
+        report(f"{stage}: {name} done ({len(done)} of {len(targets)})")
+
+    _in_parallel({name: (work, name) for name in targets})
+    for role in of_stage(stage) if settle else ():
+        first = next((name for name, target in targets.items() if role.runs_on(target.host)), None)
+        if first is not None:
+            _in_parallel({first: (_settle, role, targets[first], state)})
+
+
+def _settle(role: Role, target: Target, state: State) -> None:
+    with ctx_host.use(state.inventory.get_host(target.host.name)):
+        role.settle(target)
+
+
+def _in_parallel(work: dict[str, tuple[Any, ...]]) -> None:
+    greenlets = {name: gevent.spawn(*call) for name, call in work.items()}
+    gevent.joinall(list(greenlets.values()))
+    failures = [
+        str(greenlet.exception)
+        if isinstance(greenlet.exception, OperationFailed)
+        else f"{name}: {type(greenlet.exception).__name__}: {greenlet.exception}"
+        for name, greenlet in greenlets.items()
+        if greenlet.exception
+    ]
+    if failures:
+        raise ConvergeFailed("\n".join([*failures, "What ran before stays; correct the cause and run again."]))
+
+
+def all_stages() -> list[str]:
+    """Every stage, in order."""
+    return list(stages())

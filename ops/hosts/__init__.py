@@ -1,0 +1,1 @@
+"""Reaching an environment's hosts: sessions over SSH, tunnels, the lock, Docker."""

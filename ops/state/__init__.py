@@ -1,0 +1,1 @@
+"""Pulumi's state: what blocks it, what was lost of it."""

@@ -1,0 +1,142 @@
+"""What `make up` does before `pulumi up`: clear away what a killed run left, and nothing else.
+
+    python -m ops.state.clear_killed ENVIRONMENT [--discard]
+
+A dead run's lock is recognised by its process; its pending operations are dropped (every step can be carried out again);
+containers and networks that carry the environment's label but are not in the state were made and never recorded, and are
+removed: data lies on volumes, which Docker hands out again under their names.
+
+With --discard, `make down` of dev and ci also removes what is recorded, at once. Pulumi takes host after host: the backup host
+goes first, and PostgreSQL's shutdown then waits for an archive that is gone until the container is killed after 60 s; the
+last members wait for etcd's majority; and the provider waits 2 s for each volume. For data that is thrown away nothing of
+that is worth its time.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from ops.hosts.docker import DockerFailed, docker
+from ops.state import stack
+
+LABEL = "keel.environment"
+
+
+class Unrecorded(Exception):
+    """Containers of this environment run, and the state knows none of them: another backend, or a lost state."""
+
+
+def main(environment: str, *, discard: bool = False) -> None:
+    """Make the stack ready for `pulumi up`, or with ``discard`` for the end of a `pulumi destroy`. Raises Busy when a living
+    process holds its lock."""
+    for owner in stack.take(environment):
+        print(f"{environment}: the run of {owner} was killed; its lock is removed", flush=True)
+    state = stack.read(environment)
+    interrupted = (state.get("deployment") or {}).pop("pending_operations", None)
+    if interrupted:
+        print(f"{environment}: operations that were interrupted are carried out again", flush=True)
+        stack.write(environment, state)
+    _remove_unrecorded(environment, stack.resources(state), bool(interrupted))
+    if discard and not any(r.get("retainOnDelete") or r.get("protect") for r in stack.resources(state)):
+        _discard(environment, state)
+    else:
+        _notice_missing(environment, state)
+
+
+def _remove_unrecorded(environment: str, resources: list[dict[str, Any]], interrupted: bool) -> None:
+    """Raise Unrecorded where the state knows no container and no run was killed on its way to one (an `up` with a lost
+    state records the rest before it fails)."""
+    recorded = {resource.get("id") for resource in resources}
+    try:
+        containers = docker("ps", "-aq", "--no-trunc", "--filter", f"label={LABEL}={environment}").split()
+        networks = docker("network", "ls", "-q", "--no-trunc", "--filter", f"label={LABEL}={environment}").split()
+    except DockerFailed:
+        return  # no engine: no containers
+    if containers and not recorded & set(containers) and not (resources and interrupted):
+        raise Unrecorded(
+            f"{environment} has {len(containers)} container(s) here, and Pulumi's state knows none of them. Nothing was "
+            "changed. Where the state is elsewhere, name its backend (Pulumi.yaml or PULUMI_BACKEND_URL). Where it is lost, "
+            f"`./keel --env {environment} adopt` records what runs; then run again. Where they need not run on, remove them "
+            f"and run again (data stays on the volumes): docker rm -f $(docker ps -aq --filter label={LABEL}={environment})"
+        )
+    for container in [c for c in containers if c not in recorded]:
+        name = docker("inspect", "-f", "{{.Name}}", container).lstrip("/")
+        print(
+            f"{environment}: container {name} was made and not recorded; it is made again (its data stays)", flush=True
+        )
+        docker("rm", "-f", container)
+    for network in [n for n in networks if n not in recorded]:
+        print(f"{environment}: network {network[:12]} was made and not recorded; it is made again", flush=True)
+        docker("network", "rm", network)
+
+
+def _notice_missing(environment: str, state: dict[str, Any]) -> None:
+    """Start recorded containers that were stopped, and let the state forget what is gone, so that `up` makes it anew.
+
+    A refresh would do that too, but it fails where a volume has vanished: after a disaster.
+    """
+    resources = stack.resources(state)
+    recorded = _recorded(resources)
+    if not recorded:
+        return
+    states = {item: state for kind in LISTINGS for item, state in _there(environment, kind).items()}
+    for container in [c for c in recorded if states.get(c) in ("created", "exited")]:
+        print(f"{environment}: a stopped container is started: {_name(recorded[container])}", flush=True)
+        docker("start", container)
+    gone = [resource for found, resource in recorded.items() if found not in states]
+    if gone:
+        names = ", ".join(map(_name, gone))
+        print(f"{environment}: what is gone is made again (data is on volumes): {names}", flush=True)
+        stack.forget(resources, {resource["urn"] for resource in gone})
+        stack.write(environment, state)
+
+
+def _discard(environment: str, state: dict[str, Any]) -> None:
+    """Remove containers, volumes and networks that the state records, without a stop, and let the state forget them."""
+    resources = stack.resources(state)
+    recorded = _recorded(resources)
+    if not recorded:
+        return
+    for kind, removal in REMOVALS.items():
+        if there := [item for item in _there(environment, kind) if item in recorded]:
+            docker(*removal, *there)
+    stack.forget(resources, {resource["urn"] for resource in recorded.values()})
+    stack.write(environment, state)
+
+
+def _recorded(resources: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Docker's id → resource, of what the state records."""
+    return {r["id"]: r for r in resources if r["type"] in LISTINGS and "id" in r}
+
+
+def _there(environment: str, kind: str) -> dict[str, str]:
+    """Docker's id → state, of what there is of one type."""
+    listing = LISTINGS[kind]
+    listed = docker(*listing[:-1], "--filter", f"label={LABEL}={environment}", "--format", listing[-1])
+    return {line.split()[0]: line.split()[-1] for line in listed.splitlines()}
+
+
+LISTINGS = {
+    "docker:index/container:Container": ("ps", "-a", "--no-trunc", "{{.ID}} {{.State}}"),
+    "docker:index/volume:Volume": ("volume", "ls", "{{.Name}}"),
+    "docker:index/network:Network": ("network", "ls", "--no-trunc", "{{.ID}}"),
+}
+"""Type in the state → docker's arguments that list what there is, the format last."""
+REMOVALS = {
+    "docker:index/container:Container": ("rm", "-fv"),
+    "docker:index/volume:Volume": ("volume", "rm"),
+    "docker:index/network:Network": ("network", "rm"),
+}
+"""Type in the state → docker's arguments that remove it, in an order in which nothing is in use any more."""
+
+
+def _name(resource: dict[str, Any]) -> str:
+    return str(resource["urn"]).rpartition("::")[2]
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1], discard="--discard" in sys.argv)
+    except (stack.Busy, stack.PulumiFailed, Unrecorded, DockerFailed) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,84 @@
+"""What `make up` checks once the Python environment is there and before anything else is changed: the stack and its ports.
+
+python -m ops.state.preflight ENVIRONMENT
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+
+from environment.load import InvalidStack, parse, read_stack_file, stack_file
+from environment.rules.placement import published_ports
+from environment.settings import Settings
+from environment.types import Provider
+
+
+class PortsTaken(Exception):
+    """Ports this environment publishes are held by something else."""
+
+
+def main(environment: str) -> None:
+    """Raise InvalidStack or PortsTaken with every finding at once."""
+    settings = parse(read_stack_file(stack_file(environment)), f"stacks/Pulumi.{environment}.yaml")
+    taken = taken_ports(environment, settings)
+    if taken:
+        raise PortsTaken(
+            "\n".join([*taken, "Nothing was changed. Free the port, or choose another in the stack file."])
+        )
+
+
+def taken_ports(environment: str, settings: Settings) -> list[str]:
+    """One sentence per published port that something other than this environment holds."""
+    if settings.environment.provider is not Provider.DOCKER:
+        return []
+    own = _own_ports(environment)
+    return [
+        f"port {port} on 127.0.0.1 (keel:{path}) is taken by {_holder(port)}"
+        for path, port in published_ports(settings.network, settings.hosts)
+        if port not in own and not _free(port)
+    ]
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _own_ports(environment: str) -> set[int]:
+    listed = _output("docker", "ps", "--filter", f"label=keel.environment={environment}", "--format", "{{.Ports}}")
+    return {
+        int(part.rpartition("->")[0].rpartition(":")[2])
+        for part in listed.replace("\n", ", ").split(", ")
+        if "->" in part
+    }
+
+
+def _holder(port: int) -> str:
+    container = _output("docker", "ps", "--filter", f"publish={port}", "--format", "{{.Names}}").strip()
+    if container:
+        return f"container {container}"
+    for line in _output("ss", "-Hltnp", f"sport = :{port}").splitlines():
+        if 'users:(("' in line:
+            return f"process {line.split('users:((')[1].split(')')[0]}"
+    return "another process"
+
+
+def _output(*command: str) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout
+    except FileNotFoundError:
+        return ""
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1])
+    except (InvalidStack, PortsTaken) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,1 @@
+"""What an environment is like, as facts and as a judgement."""

@@ -1,0 +1,110 @@
+"""The judgement of `./keel status`, as a function of what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from environment.types import Model
+from ops.status.facts import Facts
+
+WAITING_COMMITS = frozenset({"on", "remote_apply", "remote_write"})
+"""Values of synchronous_commit with which a commit waits for the standby."""
+SYNCHRONOUS = frozenset({"sync", "quorum"})
+UNWATCHED = 300
+"""Seconds without a look at the archive that mean that nobody looks: it is done each minute."""
+
+
+class Verdict(Model):
+    """What the facts amount to."""
+
+    protected: bool
+    """No commit acknowledged now is lost with the primary (design, "Durability, precisely")."""
+    reason: str
+    """Which standby confirms commits, or why none does."""
+    problems: tuple[str, ...]
+    well: bool
+    """No problem, and protected where the environment has replicas."""
+
+    @property
+    def exit_status(self) -> int:
+        """0 well, 1 degraded or unprotected."""
+        return 0 if self.well else 1
+
+
+def judge(facts: Facts) -> Verdict:
+    """Protection and every problem, each as one sentence."""
+    protected, reason = protection(facts)
+    problems = tuple(_problems(facts))
+    return Verdict(
+        protected=protected, reason=reason, problems=problems, well=not problems and (protected or not facts.replicas)
+    )
+
+
+def protection(facts: Facts) -> tuple[bool, str]:
+    """Whether every acknowledged commit is on a second server that a failover would choose, and why (not).
+
+    Both sides must agree: PostgreSQL waits only for standbys it calls sync or quorum, Patroni promotes only members it
+    calls sync_standby or quorum_standby.
+    """
+    if len(facts.writable) != 1:
+        names = ", ".join(server.host for server in facts.writable)
+        return False, f"several servers accept writes: {names}" if names else "no server accepts writes"
+    primary = facts.writable[0]
+    if not facts.replicas:
+        return False, "this environment has no replica"
+    if not facts.synchronous_mode:
+        return False, "Patroni's synchronous mode is off"
+    if primary.synchronous_commit not in WAITING_COMMITS:
+        return False, f"synchronous_commit is {primary.synchronous_commit} on {primary.host}: commits do not wait"
+    waited_for = {s.name for s in primary.standbys if s.state == "streaming" and s.sync_state in SYNCHRONOUS}
+    promotable = {m.name for m in facts.members if m.role in ("sync_standby", "quorum_standby")}
+    both = sorted(waited_for & promotable)
+    if not both:
+        return False, f"no synchronous standby streams from {primary.host}"
+    return True, f"{' and '.join(both)} confirm{'s' if len(both) == 1 else ''} every commit of {primary.host}"
+
+
+def _problems(facts: Facts) -> Iterator[str]:
+    for host in facts.hosts:
+        if host.fault:
+            yield f"{host.name}: {host.fault}"
+        if host.failed_units:
+            yield f"{host.name}: failed units: {', '.join(host.failed_units)}"
+    yield from _cluster(facts)
+    for name, answers in facts.etcd.items():
+        if not answers:
+            yield f"{name}: etcd does not answer"
+    for name in facts.silent_poolers:
+        yield f"{name}: PgBouncer does not answer"
+    if facts.watch:
+        if facts.watch.seconds_ago > UNWATCHED:
+            yield f"the backup host has not looked at the archive since {facts.watch.looked}"
+        yield from (alert.text for alert in facts.watch.alerts if alert.severity == "critical")
+    for redis in facts.redis:
+        if redis.fault:
+            yield f"{redis.host}: Redis: {redis.fault}"
+    for head in facts.heads:
+        if head.current != head.head:
+            yield f"{head.product}: at revision {head.current or 'none'}, this checkout has {head.head}"
+
+
+def _cluster(facts: Facts) -> Iterator[str]:
+    found = {member.name for member in facts.members}
+    for name in facts.expected_members:
+        if name not in found:
+            yield f"{name}: is no member of the PostgreSQL cluster"
+    for member in facts.members:
+        if not member.well:
+            yield f"{member.name}: PostgreSQL is {member.state}"
+        if member.pending_restart:
+            yield f"{member.name}: PostgreSQL waits for a restart"
+    answering = {server.host for server in facts.servers}
+    for member in facts.members:
+        if member.well and member.name not in answering:
+            yield f"{member.name}: PostgreSQL does not answer on its own host"
+    if len({member.timeline for member in facts.members if member.well and not member.delay}) > 1:
+        yield "the members are on different timelines"
+    if len(facts.writable) != 1:
+        yield protection(facts)[1]
+    if facts.paused:
+        yield "Patroni is paused: no failover happens"

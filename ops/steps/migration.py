@@ -1,0 +1,87 @@
+"""The step `migration`: one product at its revision, then its application is admitted (PLAT-26, -28)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+
+from db import check, migrate, provision, release
+from db.difference import Difference
+from db.url import conninfo
+from environment.manifest import ProductEntry
+from environment.products import Product, short
+from ops.backup import jobs
+from ops.hosts.session import Session
+
+
+def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, Any]:
+    """Upgrade to head, or to where the stack holds it; at head the product's programs may log in.
+
+    A restore point is set before the first revision runs, and an error names it. Where data is guarded a backup comes
+    before it (JEEX-24), and the release gate before admission.
+    """
+    entry = session.manifest.products[inputs["product"]]
+    product, guarded = entry.product, session.manifest.identity.kind.guarded
+    with migrator(session, product) as url:
+        target = _upgrade(session, entry, url, report)
+        if guarded:
+            with psycopg.connect(conninfo(url)) as connection:
+                release.admit(product, connection)
+        if target != migrate.head(product):
+            return {}
+        migrate.seed(product, url, "reference", production=guarded)
+    with session.superuser() as superuser:
+        provision.admit(superuser.connect, product)
+    return {}
+
+
+def observe(session: Session, inputs: dict[str, Any]) -> list[str]:
+    """Where the database differs, one line each, with the SQL that would undo it."""
+    return [str(difference) for difference in differences(session, inputs["product"])]
+
+
+def differences(session: Session, name: str) -> list[Difference]:
+    """Where the product's database differs from this checkout's revision, models and repeatable SQL."""
+    entry = session.manifest.products[name]
+    with migrator(session, entry.product) as url:
+        found = check.drift(entry.product, url, entry.limits.revision)
+    return sorted(Difference(f"{name}: {finding.sentence}", finding.undo) for finding in found)
+
+
+@contextmanager
+def migrator(session: Session, product: Product) -> Iterator[str]:
+    """The migrator's URL, direct to the primary (PLAT-21)."""
+    with session.direct() as (address, port):
+        yield session.url(product.migrator_role, product.name, address, port)
+
+
+def _upgrade(session: Session, entry: ProductEntry, url: str, report: Any) -> str:
+    """Bring the database to its revision and return that."""
+    product = entry.product
+    at, target = migrate.current(product, url), migrate.resolve(product, entry.limits.revision)
+    report(f"{product.name}: {at} → {target}")
+    if at == target:
+        migrate.upgrade(product, url, target=target)  # functions, policies and grants
+        return target
+    if session.manifest.databases.backup_before_migration:
+        report(f"{product.name}: a backup comes first")
+        jobs.run(session, jobs.Job.INCREMENTAL, report)
+    point = _restore_point(session, product, at, target)
+    report(f"{product.name}: restore point {point}")
+    try:
+        migrate.upgrade(product, url, target=target)
+    except migrate.MigrationError as error:
+        raise migrate.MigrationError(f"{error}\nRestore point before this migration: {point}") from error
+    return target
+
+
+def _restore_point(session: Session, product: Product, at: str | None, target: str) -> str:
+    """Name this moment in the WAL, for a recovery that ends just before the migration; at most 63 bytes."""
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    name = f"{product.name}-{short(at) if at else 'empty'}-{short(target)}-{moment}"
+    jobs.restore_point(session, product.name, name)
+    return name

@@ -1,0 +1,100 @@
+"""The step `ready`: the gate after a container came, before the next one may go."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from tenacity import retry, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
+
+from environment.types import Group
+from ops.cluster.patroni import etcd_health, members
+from ops.hosts.docker import docker
+from ops.hosts.session import Session, Unreachable
+
+
+class NotReady(Exception):
+    """The host, or the cluster with it, did not become healthy in time."""
+
+
+def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, Any]:
+    """Wait for SSH. Where the platform ran before, put the host's services back and wait until they are well."""
+    host = session.manifest.host(inputs["host"])
+    if docker("inspect", "-f", "{{.State.Running}}", inputs["container_name"]) != "true":
+        report(f"{host.name}: starting its container")
+        docker("start", inputs["container_name"])
+    report(f"{host.name}: waiting for SSH")
+    _await_ssh(session, host.name)
+    if not _ran_before(session, host.name):
+        return {}
+    from ops.converge.run import all_stages, converge  # slow to import, and rarely needed
+
+    converge(session, all_stages(), report, only=[host.name], settle=False)
+    report(f"{host.name}: waiting for its services")
+    if not _await_cluster(session, host.name):
+        raise NotReady(
+            f"{host.name} came back, but the cluster with it did not become healthy within 120 s; the next host was "
+            "left alone. Look at `./keel status` and at the journal of patroni and etcd there."
+        )
+    return {}
+
+
+def observe(session: Session, inputs: dict[str, Any]) -> list[str]:
+    """Drift when sshd of the host does not answer."""
+    try:
+        _greeting(session, inputs["host"])
+    except (Unreachable, OSError):
+        return [f"{inputs['host']}: unreachable"]
+    return []
+
+
+@retry(
+    retry=retry_if_exception_type((Unreachable, OSError)), stop=stop_after_delay(60), wait=wait_fixed(0.2), reraise=True
+)
+def _await_ssh(session: Session, host: str) -> None:
+    _greeting(session, host)
+    session.run(host, "systemctl is-system-running --wait >/dev/null || true", timeout=30)
+
+
+def _greeting(session: Session, host: str) -> None:
+    """Docker's proxy accepts before sshd listens: only its greeting tells that it does."""
+    endpoint = session.manifest.host(host).ssh
+    with socket.create_connection((endpoint.hostname, endpoint.port), timeout=2) as connection:
+        connection.settimeout(2)
+        if connection.recv(4) != b"SSH-":
+            raise Unreachable(f"{host}: no SSH greeting on {endpoint.hostname}:{endpoint.port}")
+
+
+DATA = "/var/lib/etcd/member /var/lib/postgresql/*/main/PG_VERSION"
+"""What a member leaves on its volumes once it has run."""
+
+
+def _ran_before(session: Session, host: str) -> bool:
+    """True if this host, or the first database host, holds data: the container is a replacement."""
+    first = session.manifest.carrying(Group.POSTGRES)[0].name
+    for name in dict.fromkeys((host, first)):
+        try:
+            if session.run(name, f"ls -d {DATA} 2>/dev/null || true").strip():
+                return True
+        except Unreachable:
+            continue
+    return False
+
+
+@retry(retry=retry_if_result(lambda well: not well), stop=stop_after_delay(120), wait=wait_fixed(1),
+       retry_error_callback=lambda state: False)  # fmt: skip
+def _await_cluster(session: Session, host: str) -> bool:
+    entry = session.manifest.host(host)
+    if entry.carries(Group.ETCD):
+        health = etcd_health(session)
+        majority = sum(health.values()) > len(health) // 2
+        # With the majority away (several hosts lost at once) the others must come back first.
+        if majority and not health[host]:
+            return False
+        if not majority:
+            return True
+    if entry.carries(Group.POSTGRES):
+        found = members(session)
+        well = [member for member in found if member.well]
+        return any(member.name == host for member in well) and any(member.leads for member in well)
+    return True
