@@ -7,10 +7,10 @@ names of its roles come from; it imports neither Pulumi nor pyinfra nor a databa
 import re
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from environment.types import Model, ProductName
 
@@ -59,6 +59,13 @@ class Table(Model):
         return ("SELECT", "INSERT", "UPDATE") if self.shared == "keep" else ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
+class Dumps(Model):
+    """Forms of a product's logical dumps, beside pg_dump's own format of the whole database (PLAT-31)."""
+
+    plain: bool = Field(default=False, description="Also the whole database as SQL text, gzipped (BAC-34).")
+    selected: tuple[Name, ...] = Field(default=(), description="Also a dump of these tables alone (CF-28).")
+
+
 class Product(Model):
     """What the platform has to know of a product before its database exists."""
 
@@ -82,10 +89,17 @@ class Product(Model):
     revision_ids: Literal["number", "timestamp"] = Field(
         default="number", description="What a new revision's id begins with: 004, or 20260131_0930 (BAC-30)."
     )
+    dumps: Dumps = Field(default_factory=Dumps, description="Forms of its logical dumps.")
     renamed: dict[Name, dict[Name, Name]] = Field(
         default_factory=dict,
         description="Table → truncated column → its name. No release while one exists (RIQ-26, PLAT-13).",
     )
+
+    @model_validator(mode="after")
+    def _dumps_its_own_tables(self) -> Self:
+        if unknown := sorted(set(self.dumps.selected) - set(self.tables)):
+            raise ValueError(f"dumps.selected names {', '.join(unknown)}, which `tables` does not list")
+        return self
 
     @property
     def owner_role(self) -> str:

@@ -59,7 +59,7 @@ class Jobs(Role):
             "known_moment": KNOWN_MOMENT, "drill": DRILL, "known": paths.KNOWN, "drills": paths.DRILLS,
             "points": paths.POINTS, "folder": paths.REPOSITORY, "isolated": paths.ISOLATED, "fetch": paths.FETCH_WAL, "schema": SCHEMA,
             "stanza": manifest.stanza, "server": _server(target), "role": paths.BACKUP_ROLE,
-            "written": written(manifest.repository), "products": sorted(manifest.products), "facts": _facts(target), "password": target.roots.password(paths.BACKUP_ROLE),
+            "written": written(manifest.repository), "products": sorted(manifest.products), **_forms(target), "facts": _facts(target), "password": target.roots.password(paths.BACKUP_ROLE),
         }  # fmt: skip
         return (
             File(paths.JOB, self.render("job", target, **values), mode="755"),
@@ -110,6 +110,15 @@ def _server(target: Target) -> str:
         f"host={names} port={target.manifest.ports.postgres} user={paths.BACKUP_ROLE} passfile={PASSFILE} "
         f"target_session_attrs=read-write connect_timeout=10 sslmode=verify-full sslrootcert={paths.CA}"
     )
+
+
+def _forms(target: Target) -> dict[str, Any]:
+    """What is dumped of a product beside the whole database in pg_dump's own format: see its `product.yaml`."""
+    dumps = {name: entry.product.dumps for name, entry in sorted(target.manifest.products.items())}
+    return {
+        "plain": [name for name, forms in dumps.items() if forms.plain],
+        "selected": {name: forms.selected for name, forms in dumps.items() if forms.selected},
+    }
 
 
 def _facts(target: Target) -> dict[str, dict[str, Any]]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from environment import roles
-from environment.products import Product, Table
+from environment.products import Dumps, Product, Table, catalogue
 from environment.recovery import Form, target
 from environment.repositories import repositories
 from environment.settings import Repository
@@ -50,6 +51,18 @@ def test_a_products_roles_follow_from_its_facts() -> None:
     more = Product.model_validate({**FACTS, "auth_path": True, "worker_role": "shop_worker", "identity_type": None})
     assert (more.auth_role, more.client_roles) == ("shop_auth", ("shop_app", "shop_worker"))
     assert more.tenant_tables == ()
+
+
+def test_a_product_is_dumped_whole_unless_its_facts_say_more() -> None:
+    """BAC-34, CF-28: SQL text for one product, some tables alone for another, and neither for the others."""
+    assert Product.model_validate(FACTS).dumps == Dumps(plain=False, selected=())
+    said = {name: product.dumps for name, product in catalogue().items() if product.dumps != Dumps()}
+    assert said == {"bacopilot": Dumps(plain=True), "componentforge": Dumps(selected=("users", "conversations"))}
+
+
+def test_a_dump_of_tables_that_a_product_does_not_have_is_refused() -> None:
+    with pytest.raises(ValidationError, match="dumps.selected names carts, which `tables` does not list"):
+        Product.model_validate({**FACTS, "dumps": {"selected": ["orders", "carts"]}})
 
 
 @pytest.mark.parametrize(("release", "major"), [("bookworm", 15), ("trixie", 17), ("forky", 18)])
