@@ -61,7 +61,7 @@ def test_a_product_is_dumped_whole_unless_its_facts_say_more() -> None:
 
 
 def test_a_dump_of_tables_that_a_product_does_not_have_is_refused() -> None:
-    with pytest.raises(ValidationError, match="dumps.selected names carts, which `tables` does not list"):
+    with pytest.raises(ValidationError, match=r"dumps\.selected names carts, which `tables` does not list"):
         Product.model_validate({**FACTS, "dumps": {"selected": ["orders", "carts"]}})
 
 
