@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -46,10 +50,15 @@ def test_every_table_and_revision_is_described(product: str) -> None:
     assert f"../db/{product}/README.md" in (ROOT / DATABASES).read_text()
 
 
-@pytest.mark.parametrize("page", ["README.md", DATABASES, *(f"db/{name}/README.md" for name in catalogue())])
-def test_links_lead_somewhere(page: str) -> None:
+PAGES = [
+    *(path for path in ROOT.glob("*.md")),
+    *(path for folder in ("docs", "db", "roles", "tools") for path in (ROOT / folder).rglob("*.md")),
+]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
     """BAC-52, PLAT-51: no page points at a file that is gone."""
-    path = ROOT / page
     linked = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text())
     assert [link for link in linked if not (path.parent / link).exists()] == []
 
@@ -78,6 +87,67 @@ def test_every_contradiction_is_resolved_on_a_page() -> None:
     pages.remove(PAGE)
     found = {name for path in pages for name in re.findall(r"(?<![A-Z])X-\d\d\b", path.read_text())}
     assert [name for name in (f"X-{number:02d}" for number in range(1, 53)) if name not in found] == []
+
+
+RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
+MESSAGE = re.compile(r"^\| *message *\|")
+ROW = re.compile(r"^\|([^|]+)\|")
+SPOKEN = ("ops", "environment", "db", "roles", "keel_host", "components")
+"""Folders of the code whose texts a person reads."""
+
+
+def quoted(page: str) -> Iterator[str]:
+    """What a table `| message | what to do |` quotes of Keel, in pieces: an ellipsis replaces what varies."""
+    in_table = False
+    for line in page.splitlines():
+        in_table = bool(MESSAGE.match(line)) or (in_table and line.startswith("|"))
+        if in_table and (row := ROW.match(line)):
+            for text in re.findall(r"(?<!PostgreSQL: )`([^`]+)`", row[1]):
+                yield from (piece.strip() for piece in re.split("…|: ", text) if len(piece.strip()) > 4)
+
+
+@cache
+def spoken() -> str:
+    """Every text of the code, each string as one, `…` where a value is filled in."""
+    texts = []
+    for path in (path for folder in SPOKEN for path in (ROOT / folder).rglob("*") if path.is_file()):
+        if path.suffix == ".py":
+            texts += [text for node in ast.walk(ast.parse(path.read_text())) if (text := literal(node))]
+        elif path.parent.name == "templates" or path.suffix == ".sql":
+            texts.append(path.read_text())
+    return "\n".join(texts)
+
+
+def literal(node: ast.AST) -> str | None:
+    """The text of a string in the source."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+@pytest.mark.parametrize("page", ["README.md", DATABASES, *(f"docs/runbooks/{path.name}" for path in RUNBOOKS)])
+def test_a_message_in_a_page_is_one_that_keel_prints(page: str) -> None:
+    """Whoever searches the pages for the words on the screen finds them."""
+    assert [piece for piece in quoted((ROOT / page).read_text()) if piece not in spoken()] == []
+
+
+def test_a_changed_message_would_be_noticed() -> None:
+    """A row whose words no code says is found."""
+    row = "| message | what to do |\n|---|---|\n| `… ended before …`, `this is said nowhere` | … |\n"
+    assert [piece for piece in quoted(row) if piece not in spoken()] == ["this is said nowhere"]
+
+
+def test_the_glossary_has_each_word_once_and_is_linked() -> None:
+    """What a newcomer has to look up; "role" is told apart in a table of its own."""
+    page = (ROOT / "docs" / "glossary.md").read_text()
+    words = [word for names in re.findall(r"^- \*\*(.+?)\*\*", page, re.M) for word in names.split(", ")]
+    assert sorted(words) == sorted(set(words))
+    wanted = (
+        "primary replica stanza repository timeline switchover failover lag drift manifest slice step stage lane drill"
+    )
+    assert set(wanted.split()) - set(words) == set()
+    assert "glossary.md" in (ROOT / "README.md").read_text()
+    assert "glossary.md" in (ROOT / "docs" / "architecture.md").read_text()
 
 
 def test_a_baseline_is_recorded() -> None:
