@@ -3,7 +3,8 @@
     make shell
     ENV=dev pyinfra ops/hosts/inventory.py roles/deploy.py --dry
 
-The session behind it lives as long as pyinfra does.
+The session behind it lives as long as pyinfra does. Facts and commands may be asked for as of any inventory; the
+roles are only shown, by a dry run (see roles/deploy.py).
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import atexit
 import os
 from contextlib import ExitStack
+
+import click
 
 from environment.manifest import Manifest
 from environment.roles import sections, stages
@@ -21,6 +24,10 @@ from roles.kit.declare import Target
 _stack = ExitStack()
 atexit.register(_stack.close)
 _session = _stack.enter_context(open_environment(os.environ.get("ENV", "dev")))
+
+# pyinfra tells deploy code neither its options nor that it only prepares; its command line is click's.
+_command_line = click.get_current_context(silent=True)
+_dry = bool(_command_line and _command_line.params.get("dry"))
 
 
 def _targets(host: str) -> dict[str, Target]:
@@ -33,5 +40,6 @@ def _targets(host: str) -> dict[str, Target]:
 
 
 hosts = [
-    (host.name, {**connection(_session, host), "keel_targets": _targets(host.name)}) for host in _session.manifest.hosts
+    (host.name, {**connection(_session, host), "keel_targets": _targets(host.name), "keel_dry": _dry})
+    for host in _session.manifest.hosts
 ]
