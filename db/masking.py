@@ -15,8 +15,8 @@ from psycopg import sql
 
 from db import catalogue
 from environment.products import Product
+from environment.report import Report
 
-Report = Callable[[str], None]
 _FUNCTIONS = Path(__file__).with_suffix(".sql").read_bytes()
 _UNLIMITED = 1_000_000_000
 """Letters; PostgreSQL holds no longer text."""

@@ -17,6 +17,7 @@ from db import migrate
 from db.queries import queries, samples
 from db.url import conninfo
 from environment.products import Product
+from environment.report import Report
 from ops.hosts.session import Session
 from tools.bench_queries import Given, quick
 
@@ -25,7 +26,6 @@ ROUNDS = 3
 STAY = 0.9
 """Share of the rows below which it is no longer the same database that is measured."""
 
-Report = Callable[[str], None]
 
 _TABLES = b"select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'"
 

@@ -7,7 +7,7 @@ host, and masked there; then each database goes to the target as a dump and take
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -15,17 +15,17 @@ from psycopg import sql
 from db import masking, migrate
 from environment.manifest import Manifest
 from environment.products import Product
+from environment.report import Report
 from environment.types import Kind
 from ops.backup import partial_restore, restore
-from ops.backup.jobs import Refused
+from ops.backup.choice import Refused
 from ops.backup.repository import check_space
 from ops.backup.scratch import isolated
 from ops.hosts import lock
 from ops.hosts.session import Session, Superuser
-from ops.steps import databases
+from ops.products import databases
 from roles import paths
 
-Report = Callable[[str], None]
 GUARD = {Kind.DEV: 0, Kind.CI: 0, Kind.STAGING: 1, Kind.PRODUCTION: 2}
 """How well an environment of a kind guards what is in it."""
 
@@ -140,7 +140,7 @@ def apply(source: Session, target: Session, clone: Clone, report: Report) -> dic
             raise
         kept = {name: partial_restore.take_place(superuser, name, report, keep=clone.keep) for name in clone.products}
         report("roles, grants and passwords")
-        databases.apply(target, {}, report)
+        databases.provide(target, report)
     return kept
 
 

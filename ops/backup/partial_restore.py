@@ -6,19 +6,19 @@ The other products are not touched. What was there is kept: a database under ano
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import psycopg
 from psycopg import sql
 
+from environment.report import Report
 from ops.backup.restore import Plan, RestoreFailed
 from ops.backup.scratch import Isolated, isolated
 from ops.hosts import lock
 from ops.hosts.session import Session, Superuser
-from ops.steps import databases
+from ops.products import databases
 
-Report = Callable[[str], None]
 SCHEMA = "restored"
 """Where a single table comes to lie: nobody but superusers may read it."""
 
@@ -33,7 +33,7 @@ def product(session: Session, name: str, wanted: Plan, report: Report) -> str | 
     ):
         bring(session, source, session, superuser, name, report)
         kept = take_place(superuser, name, report)
-        databases.apply(session, {}, report)
+        databases.provide(session, report)
     return kept
 
 

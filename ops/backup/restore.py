@@ -9,24 +9,23 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from environment.recovery import Form, RecoveryTarget, target
+from environment.report import Report
 from environment.types import Group
-from ops.backup import jobs, repository
-from ops.backup.jobs import Refused
+from ops.backup import choice, jobs, repository
+from ops.backup.choice import Refused
+from ops.backup.recovery_order import everywhere, order
 from ops.cluster.patroni import etcd_health, members, patroni
 from ops.hosts import lock
 from ops.hosts.session import Session, Unreachable
-from ops.steps import databases
-from ops.steps.bootstrap_gate import everywhere, order
+from ops.products import databases
 from roles import paths
 
-Report = Callable[[str], None]
 INTENTION = f"{paths.REPOSITORY}/restore.json"
 """What an interrupted restore was about."""
 
@@ -80,8 +79,8 @@ def plan(
         _check_reached(session, end)
     elif timeline == "latest" and end.form is not Form.LATEST:
         timeline = _interrupted_on(session)
-    begin = jobs.begin_with(session, held, end, label=label, timeline=timeline, number=number)
-    jobs.check_whole(session, held, begin, end, timeline=timeline)
+    begin = choice.begin_with(session, held, end, label=label, timeline=timeline, number=number)
+    choice.check_whole(session, held, begin, end, timeline=timeline)
     return Plan(end, begin.label, begin.repository, begin.info.size, earliest, newest, _lost(end, newest), timeline)
 
 
@@ -161,7 +160,7 @@ def _carry_out(session: Session, hosts: list[str], wanted: Plan, report: Report)
         _await_replicas(session, len(hosts), report)
     session.run(leader, f"rm -rf {data}.failed {data}{paths.RESTORING}", timeout=3600)
     report("roles, grants and passwords")
-    databases.apply(session, {}, report)
+    databases.provide(session, report)
     report("full backup of the new timeline")
     jobs.run(session, jobs.Job.FULL, report)
     session.run(session.manifest.repository_host.name, f"rm -f {INTENTION}")

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from environment.report import Report
 from ops.backup.repository import RepositoryFailed, plain
 from ops.backup.restore import Plan
 from ops.hosts.session import Session, Superuser
 from roles import paths
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)

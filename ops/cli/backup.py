@@ -47,11 +47,11 @@ def run(
 @app.command("list")
 def list_(environment: Environment = "dev", as_json: AsJson = False) -> None:
     """Backups, logical dumps and restore points, and what can be restored (PLAT-33)."""
-    from ops.backup import gaps, jobs, repository
+    from ops.backup import gaps, jobs, repository, restore_points
     from ops.hosts.environment import open_environment
 
     with open_environment(environment) as session:
-        held, dumps, points = repository.stanza(session), jobs.dumps(session), jobs.restore_points(session)
+        held, dumps, points = repository.stanza(session), jobs.dumps(session), restore_points.recorded(session)
         lost = gaps.standing(session)
     if as_json:
         document = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -12,6 +12,8 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+from environment.report import Report
 
 UNREADABLE = 2
 """Exit status: the environment is not up, or what was asked for cannot be told."""
@@ -21,8 +23,6 @@ OWN = frozenset({"environment", "ops", "db", "roles", "tools"})
 
 Environment = Annotated[str, typer.Option("--env", "-e", envvar="ENV", help="environment (stack file)")]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
-
-Report = Callable[[str], None]
 
 
 def stdout() -> Console:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ops.cli.console import UNREADABLE, AsJson, Environment, Report, explained, progress, stdout
+from environment.report import Report
+from ops.cli.console import UNREADABLE, AsJson, Environment, explained, progress, stdout
 
 if TYPE_CHECKING:
     from db.difference import Difference
@@ -76,7 +77,8 @@ def look(session: Session, report: Report) -> Drift:
 
 
 def _databases(session: Session) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
-    from ops.steps import databases, migration
+    from ops.products import databases
+    from ops.steps import migration
 
     products = session.manifest.products
     looks = [

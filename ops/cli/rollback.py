@@ -79,9 +79,9 @@ def rollback(
 
 def _last_point(session: Session, product: Product) -> dict[str, str]:
     """The restore point of the last migration. Raises NoWayBack."""
-    from ops.backup import jobs
+    from ops.backup import restore_points
 
-    points = [point for point in jobs.restore_points(session) if point["name"].startswith(f"{product.name}-")]
+    points = [point for point in restore_points.recorded(session) if point["name"].startswith(f"{product.name}-")]
     if not points or points[-1]["name"].split("-")[1] == "empty":
         raise NoWayBack(f"{product.name}: no migration since the database was made; there is nothing to go back to")
     return points[-1]

@@ -11,9 +11,9 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from environment.load import ROOT
+from environment.report import Report
 from environment.roles import stages as all_stages
 from environment.types import Model
-from ops.cli.console import Report
 from ops.hosts.session import Session, export
 
 

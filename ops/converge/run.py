@@ -7,7 +7,7 @@ work in parallel as greenlets.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +21,7 @@ from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_host, ctx_state
 
 from environment.manifest import HostEntry, Manifest
+from environment.report import Report
 from environment.roles import sections, stages
 from ops.hosts import lock
 from ops.hosts.connection import connection
@@ -29,8 +30,6 @@ from roles.kit import engine, journal
 from roles.kit.declare import Role, Target
 from roles.kit.journal import OperationFailed
 from roles.order import of_stage
-
-Report = Callable[[str], None]
 
 
 class ConvergeFailed(Exception):

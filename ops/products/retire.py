@@ -24,13 +24,13 @@ from db import provision, undeclared
 from db.found import Cluster, read_cluster
 from db.spec import MAINTENANCE_DATABASE, Migrated, product_roles
 from environment.products import Product, catalogue
+from environment.report import Report
 from environment.types import Model
 from ops.hosts import lock
 
 if TYPE_CHECKING:
     import psycopg
 
-    from ops.cli.console import Report
     from ops.hosts.session import Session, Superuser
 
 

@@ -8,10 +8,11 @@ in a folder beside the real backend, where the next `up` is tried too; only a wh
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from environment.report import Report
 from ops.hosts.docker import docker, image_id, inspect
 from ops.hosts.session import Session
 from ops.state import stack
@@ -19,7 +20,6 @@ from ops.state.clear_killed import LABEL
 from ops.state.docker_diff import CONTAINER, NETWORK, VOLUME, differences
 from ops.state.from_plan import DOCKER, HOST_IMAGE, UNKNOWN, Adoption, Found, Planned, inputs, of_type
 
-Report = Callable[[str], None]
 COMMAND = {CONTAINER: "container", VOLUME: "volume", NETWORK: "network"}
 """Type → docker's command for it."""
 

@@ -7,28 +7,12 @@ before. The order is put on the hosts, where Patroni's bootstrap method finds it
 
 from __future__ import annotations
 
-import json
-import shlex
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from environment.recovery import Form, RecoveryTarget, target
-from environment.types import Group
-from ops.backup import jobs, repository
-from ops.cluster.patroni import etcd_health
+from environment.recovery import Form, target
+from ops.backup import choice, repository
+from ops.backup.recovery_order import any_data, is_used, order
 from ops.hosts.session import Session
-from roles import paths
-
-CONTROL = "global/pg_control"
-"""The last file that a restore writes: a data directory without it is no server's."""
-
-
-STOP = (
-    "systemctl cat patroni.service >/dev/null 2>&1 && systemctl stop patroni.service; "
-    "if pgrep -x postgres -u postgres >/dev/null || pgrep -u postgres -f 'pgbackrest.* restore' >/dev/null; "
-    "then echo 'PostgreSQL or a restore still runs' >&2; exit 1; fi"
-)
-"""Shell: no server and no restore runs afterwards, or it fails."""
 
 
 class Refused(Exception):
@@ -64,9 +48,9 @@ def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, An
         raise Refused(f"the repository holds {held.name}, but no backup of it: there is nothing to recover from")
     report(f"recovery {wanted.token}: to {target(wanted.to)}")
     end = target(wanted.to)
-    begin = jobs.begin_with(session, held, end)
+    begin = choice.begin_with(session, held, end)
     if end.form is not Form.LATEST:  # after a disaster as much as there is must be within reach
-        jobs.check_whole(session, held, begin, end)
+        choice.check_whole(session, held, begin, end)
     order(session, wanted.token, end, (f"--repo={begin.repository}", f"--set={begin.label}"))
     return {}
 
@@ -81,69 +65,4 @@ def command(name: str, used: str | None) -> str:
     return (
         f"pulumi config set --path keel:recovery.token {'a-new-token' if used else 'first-rebuild'} -s {name} "
         f"&& make up ENV={name}"
-    )
-
-
-def order(session: Session, token: str, end: RecoveryTarget, more: tuple[str, ...], take_over: bool = False) -> None:
-    """Put the order on every database host, where the first that takes part in the bootstrap carries it out.
-
-    Patroni is stopped before, and what its store knows of a former cluster is forgotten; the caller starts it again. With
-    ``take_over`` what every member holds is laid aside first: one that came up in between would go on with it.
-    """
-    members = [host.name for host in session.manifest.carrying(Group.POSTGRES)]
-    everywhere(session, members, STOP, timeout=900)
-    text = shlex.quote(json.dumps({"token": token, "options": [*end.options, *more]}))
-    data = paths.data_directory(session.manifest)
-    taken = f"{data}{paths.RESTORING}"
-    # What a recovery that was interrupted left is taken over, and would keep Patroni from its bootstrap.
-    condition = "[ -e $left ]" if take_over else f"[ -e $left ] && [ ! -e $left/{CONTROL} ]"
-    leftovers = (
-        f"for left in {data}.failed {data}; do if {condition}; then rm -rf {taken}; mv $left {taken}; fi; done; "
-        f"rm -f {taken}/postmaster.pid"
-    )
-    given = f"install -d -o postgres -g postgres -m 2775 /run/postgresql && echo {text} > {paths.RECOVERY_ORDER}"
-    everywhere(
-        session, members, f"{given} && chown postgres: {paths.RECOVERY_ORDER} && {{ {leftovers}; }}", timeout=3600
-    )
-    forget_cluster(session)
-
-
-def forget_cluster(session: Session) -> None:
-    """Remove Patroni's keys of this cluster from etcd; its configuration comes again with the bootstrap."""
-    stores = session.manifest.carrying(Group.ETCD)
-    well = etcd_health(session)
-    store = next((host for host in stores if well[host.name]), stores[0])
-    endpoints = ",".join(f"https://{host.address}:{session.manifest.ports.etcd_client}" for host in stores)
-    tls = "/etc/keel/tls/etcd"
-    session.run(
-        store.name,
-        f"etcdctl --endpoints={endpoints} --command-timeout=30s --cacert=/etc/keel/ca.crt "
-        f"--cert={tls}/cert.pem --key={tls}/key.pem del --prefix /keel/{session.manifest.identity.name}/",
-    )
-
-
-def any_data(session: Session) -> bool:
-    """True if a member holds a server's data, wholly recovered. Raises Unreachable when a member cannot be asked."""
-    data = paths.data_directory(session.manifest)
-    members = [host.name for host in session.manifest.carrying(Group.POSTGRES)]
-    return any(
-        everywhere(
-            session, members, f"test -e {data}/{CONTROL} && ! test -e {data}/recovery.signal && echo yes || true"
-        )
-    )
-
-
-def everywhere(session: Session, hosts: list[str], shell: str, timeout: float = 60) -> list[str]:
-    """Standard output of a command on each host, all at the same time. Raises the first error."""
-    with ThreadPoolExecutor(len(hosts)) as pool:
-        return [out.strip() for out in pool.map(lambda host: session.run(host, shell, timeout=timeout), hosts)]
-
-
-def is_used(session: Session, token: str) -> bool:
-    """True if a recovery with this token has succeeded."""
-    return (
-        session.run(
-            session.manifest.repository_host.name, f"test -e {paths.RECOVERIES}/{token} && echo yes || true"
-        ).strip()
-        != ""
     )

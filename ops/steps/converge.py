@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ops.converge.run import Report, converge
+from environment.report import Report
+from ops.converge.run import converge
 from ops.hosts.session import Session
 
 

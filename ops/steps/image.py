@@ -5,16 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from environment import image, roles
 from environment.load import ROOT, parse, read_stack_file, stack_file
+from environment.report import Report
 from ops.hosts.docker import DockerFailed, build, image_id
 from ops.hosts.session import Session
-
-Report = Callable[[str], None]
 
 
 def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str, Any]:

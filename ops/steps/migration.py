@@ -14,7 +14,7 @@ from db.difference import Difference
 from db.url import conninfo
 from environment.manifest import ProductEntry
 from environment.products import Product, short
-from ops.backup import jobs
+from ops.backup import jobs, restore_points
 from ops.hosts.session import Session
 
 
@@ -83,5 +83,5 @@ def _restore_point(session: Session, product: Product, at: str | None, target: s
     """Name this moment in the WAL, for a recovery that ends just before the migration; at most 63 bytes."""
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     name = f"{product.name}-{short(at) if at else 'empty'}-{short(target)}-{moment}"
-    jobs.restore_point(session, product.name, name)
+    restore_points.create(session, product.name, name)
     return name

@@ -9,7 +9,7 @@ import pytest
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from environment.load import ROOT
-from ops.backup import jobs
+from ops.backup import restore_points
 from ops.backup.restore import archive_all
 from ops.hosts.session import Session
 from roles import paths
@@ -70,7 +70,7 @@ def test_a_restore_point_by_its_name(ci: Ephemeral) -> None:
     """PLAT-34: on a single server too."""
     with ci.session() as session:
         mark(session, "kept")
-        jobs.restore_point(session, "jeex_idea", "before-the-mistake")
+        restore_points.create(session, "jeex_idea", "before-the-mistake")
         mark(session, "after")
         ci.keel("restore", "--to", "before-the-mistake", "--yes")
         assert marked(session) == ["kept"]
@@ -81,7 +81,7 @@ def test_a_position_in_the_wal_then_the_newest_moment(ci: Ephemeral) -> None:
     """PLAT-34: an LSN; then `latest` brings exactly what was there, in every table of every product."""
     with ci.session() as session:
         mark(session, "kept")
-        lsn = jobs.restore_point(session, "jeex_idea", "here")
+        lsn = restore_points.create(session, "jeex_idea", "here")
         mark(session, "after")
         ci.keel("restore", "--to", lsn, "--yes")
         assert marked(session) == ["kept"]
@@ -95,7 +95,7 @@ def test_one_product_goes_back_alone(ci: Ephemeral) -> None:
     """PLAT-34: the other four are not touched, and what was there is kept under another name."""
     with ci.session() as session:
         mark(session, "kept")
-        jobs.restore_point(session, "jeex_idea", "product-point")
+        restore_points.create(session, "jeex_idea", "product-point")
         mark(session, "after")
         others = {name: value for name, value in fingerprint(session).items() if not name.startswith("jeex_idea:")}
         told = ci.keel("restore", "--to", "product-point", "--product", "jeex_idea", "--yes").stdout
@@ -119,7 +119,7 @@ def test_one_table_comes_back_beside_the_present_one(ci: Ephemeral) -> None:
     """CF-29: into the schema `restored`, which applications cannot read."""
     with ci.session() as session:
         mark(session, "deleted-by-mistake")
-        jobs.restore_point(session, "jeex_idea", "table-point")
+        restore_points.create(session, "jeex_idea", "table-point")
         forget_markers(session)
         told = ci.keel("restore", "--to", "table-point", "--product", "jeex_idea", "--table", "users", "--yes").stdout
         assert taken_from_restored(session, told) == ["deleted-by-mistake"]

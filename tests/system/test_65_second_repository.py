@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
-from ops.backup import jobs, repository
+from ops.backup import repository, restore_points
 from ops.backup.restore import archive_all
 from ops.cluster.patroni import members, patroni
 from ops.hosts.session import Session
@@ -125,7 +125,7 @@ def test_a_table_comes_from_the_second(ci: Ephemeral, store: S3) -> None:
     """PLAT-34, CF-29: where it is asked for; the cluster lives."""
     with ci.session() as session:
         mark(session, "deleted-by-mistake")
-        jobs.restore_point(session, "jeex_idea", "second-point")
+        restore_points.create(session, "jeex_idea", "second-point")
         forget_markers(session)
         only = ("--product", "jeex_idea", "--table", "users", "--repository", "2")
         told = ci.keel("restore", "--to", "second-point", *only, "--yes").stdout

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ops.backup import jobs
+from ops.backup import restore_points
 from roles import paths
 from tests.system.environments import Ephemeral
 from tests.system.markers import forget_markers, mark, marked
@@ -16,7 +16,7 @@ def test_a_new_key_begins_a_new_repository_and_both_are_readable(ci: Ephemeral) 
     before = {made["label"] for made in ci.backups()["stanza"]["backup"]}
     with ci.session() as session:
         mark(session, "under-the-old-key")
-        jobs.restore_point(session, "jeex_idea", "old-key")
+        restore_points.create(session, "jeex_idea", "old-key")
         mark(session, "later")
         old = f"{paths.REPOSITORY}/generation-1"
         backups = f"cd {old}/backup && find . -type f ! -name 'backup.info*' -print0 | sort -z | xargs -0 sha256sum | sha256sum"
@@ -30,7 +30,7 @@ def test_a_new_key_begins_a_new_repository_and_both_are_readable(ci: Ephemeral) 
     with ci.session() as session:
         assert marked(session) == ["later", "under-the-old-key"]
         mark(session, "under-the-new-key")
-        jobs.restore_point(session, "jeex_idea", "new-key")
+        restore_points.create(session, "jeex_idea", "new-key")
         forget_markers(session)
         told = ci.keel("restore", "--to", "new-key", "--yes").stdout
         assert new[0]["label"] in told

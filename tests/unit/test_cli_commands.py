@@ -256,7 +256,7 @@ def test_drift_tells_none_some_or_unknown(
         return database
 
     monkeypatch.setattr("ops.converge.client.run", lambda *_, **__: outcome)
-    monkeypatch.setattr("ops.steps.databases.differences", lambda *_: [])
+    monkeypatch.setattr("ops.products.databases.differences", lambda *_: [])
     monkeypatch.setattr("ops.steps.migration.differences", differences)
     result = keel("drift", "--json")
     assert result.exit_code == status
@@ -272,7 +272,7 @@ def test_a_mistake_in_keel_is_not_told_as_drift(monkeypatch: pytest.MonkeyPatch)
         raise ZeroDivisionError
 
     monkeypatch.setattr("ops.converge.client.run", lambda *_, **__: _outcome())
-    monkeypatch.setattr("ops.steps.databases.differences", broken)
+    monkeypatch.setattr("ops.products.databases.differences", broken)
     assert isinstance(keel("drift").exception, ZeroDivisionError)
 
 
@@ -280,7 +280,7 @@ def test_a_mistake_in_keel_is_not_told_as_drift(monkeypatch: pytest.MonkeyPatch)
 def test_drift_tells_the_sql_that_would_undo_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line for people, in one piece also in a pipe."""
     monkeypatch.setattr("ops.converge.client.run", lambda *_, **__: _outcome())
-    monkeypatch.setattr("ops.steps.databases.differences", lambda *_: [])
+    monkeypatch.setattr("ops.products.databases.differences", lambda *_: [])
     monkeypatch.setattr("ops.steps.migration.differences", lambda _, name: [GRANT] if name == "jeex_idea" else [])
     lines = keel("drift").stdout.splitlines()
     assert lines == [f"drift: {GRANT.what}", f"  undone by: {GRANT.undo}", "dev: 0 on hosts, 1 in databases"]

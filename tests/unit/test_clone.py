@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from environment.manifest import Manifest
 from environment.recovery import target
 from ops.backup import clone, restore
-from ops.backup.jobs import Refused
+from ops.backup.choice import Refused
 from ops.cli.app import app
 from tests.unit.cli_fakes import environment, session
 from tests.unit.stacks import REMOVED

@@ -18,7 +18,9 @@ from db.spec import Migrated
 from environment.products import catalogue
 from ops import step
 from ops.hosts import lock
-from ops.steps import databases, migration
+from ops.products import databases
+from ops.steps import databases as step_databases
+from ops.steps import migration
 from tests.unit.hosts import Database, hosts
 
 
@@ -49,11 +51,11 @@ def test_what_is_undeclared_goes_where_the_stack_says_so(
 
     monkeypatch.setattr(provision, "apply", apply)
     session = hosts(tmp_path, {"databases.undeclared": undeclared})
-    assert databases.apply(session, {}, told.append) == {}
+    assert step_databases.apply(session, {}, told.append) == {}
     assert told == [
         f"prune: {prune}", "databases: change 1", "databases: change 2", f"databases: left as it is: {planned[0].difference}",
     ]  # fmt: skip
-    assert databases.observe(session, {}) == [str(Difference(f"d{number}", "undo")) for number in (1, 2, 3)]
+    assert step_databases.observe(session, {}) == [str(Difference(f"d{number}", "undo")) for number in (1, 2, 3)]
 
 
 @pytest.mark.parametrize(("number", "lines"), [(25, 25), (26, 2)])

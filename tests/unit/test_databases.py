@@ -9,7 +9,7 @@ import pytest
 
 from db.spec import Migrated
 from environment.types import Kind
-from ops.steps import databases
+from ops.products import databases
 from tests.unit.cli_fakes import session
 
 

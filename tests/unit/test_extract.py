@@ -18,13 +18,13 @@ from environment.manifest import Manifest
 from environment.recovery import target
 from environment.types import Kind
 from ops.backup import clone, partial_restore, restore, scratch
-from ops.backup.jobs import Refused
+from ops.backup.choice import Refused
 from ops.backup.repository import RepositoryFailed
 from ops.backup.restore import Plan
 from ops.backup.scratch import Isolated
 from ops.hosts import lock
 from ops.hosts.session import Unreachable
-from ops.steps import databases
+from ops.products import databases
 from roles import paths
 from tests.unit.cli_fakes import environment
 from tests.unit.hosts import Database, Hosts, hosts, led_by, nothing
@@ -115,7 +115,7 @@ def locked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     for module in (partial_restore, clone):
         monkeypatch.setattr(module, "isolated", restored)
     monkeypatch.setattr(
-        databases, "apply", lambda session, *_: done.append(("databases", session.manifest.identity.name))
+        databases, "provide", lambda session, *_: done.append(("databases", session.manifest.identity.name))
     )
     return done
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from environment.recovery import target
-from ops.backup import jobs, repository
+from ops.backup import choice, recovery_order, repository
 from ops.hosts.session import Unreachable
 from ops.steps import bootstrap_gate
 from roles import paths
@@ -27,8 +27,8 @@ SILENT = {"repo": [{"key": 1, "status": {"code": 99, "message": "no answer"}}]}
 def chosen(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Between which backup and which end the archive was looked at."""
     done: list[Any] = []
-    monkeypatch.setattr(jobs, "begin_with", lambda _s, held, _end: held.backups[-1])
-    monkeypatch.setattr(jobs, "check_whole", lambda _s, _h, begin, end: done.append((begin.label, end)))
+    monkeypatch.setattr(choice, "begin_with", lambda _s, held, _end: held.backups[-1])
+    monkeypatch.setattr(choice, "check_whole", lambda _s, _h, begin, end: done.append((begin.label, end)))
     return done
 
 
@@ -117,9 +117,9 @@ def test_the_order_lies_on_every_member_once_nothing_runs(tmp_path: Path, take_o
     """PLAT-36: what a member holds is laid aside where the caller says so, and otherwise where it is no server's."""
     session = hosts(tmp_path)
     session.says.update({(ANY, "systemctl"): "", (ANY, paths.RECOVERY_ORDER): "", (ANY, "etcdctl"): ""})
-    bootstrap_gate.order(session, "first", target("latest"), ("--repo=1",), take_over)
+    recovery_order.order(session, "first", target("latest"), ("--repo=1",), take_over)
     stopped, ordered = session.ran[:2], session.ran[2:4]
-    assert sorted(stopped) == [(host, bootstrap_gate.STOP, 900) for host in ("db1", "db2")]
+    assert sorted(stopped) == [(host, recovery_order.STOP, 900) for host in ("db1", "db2")]
     assert sorted((host, timeout) for host, _, timeout in ordered) == [("db1", 3600), ("db2", 3600)]
     content = shlex.quote(json.dumps({"token": "first", "options": ["--type=default", "--repo=1"]}))
     for _, command, _ in ordered:
@@ -132,7 +132,7 @@ def test_a_running_server_is_given_no_order(tmp_path: Path) -> None:
     session = hosts(tmp_path)
     session.says[ANY, "systemctl"] = subprocess.CalledProcessError(1, "ssh")
     with pytest.raises(subprocess.CalledProcessError):
-        bootstrap_gate.order(session, "first", target("latest"), ())
+        recovery_order.order(session, "first", target("latest"), ())
     assert not session.asked(paths.RECOVERY_ORDER)
 
 
@@ -145,7 +145,7 @@ def test_a_store_that_is_well_forgets_the_cluster(tmp_path: Path, etcd: tuple[bo
     session.says[ANY, "del --prefix"] = ""
     for host, well in zip(("db1", "db2", "edge1"), etcd, strict=True):
         session.says[host, "endpoint health"] = "" if well else ILL
-    bootstrap_gate.forget_cluster(session)
+    recovery_order.forget_cluster(session)
     assert session.asked("del --prefix") == [(asked, 60)]
     places = ",".join(f"https://10.88.0.{last}:2379" for last in (11, 12, 21))
     assert f"--endpoints={places} " in session.ran[-1].command
@@ -154,7 +154,7 @@ def test_a_store_that_is_well_forgets_the_cluster(tmp_path: Path, etcd: tuple[bo
 def test_all_hosts_are_asked_at_once_and_a_minute_is_enough(tmp_path: Path) -> None:
     session = hosts(tmp_path)
     session.says.update({("db1", "date"): " one\n", ("db2", "date"): "two"})
-    assert bootstrap_gate.everywhere(session, ["db1", "db2"], "date") == ["one", "two"]
+    assert recovery_order.everywhere(session, ["db1", "db2"], "date") == ["one", "two"]
     assert {timeout for _, _, timeout in session.ran} == {60}
 
 
@@ -162,4 +162,4 @@ def test_all_hosts_are_asked_at_once_and_a_minute_is_enough(tmp_path: Path) -> N
 def test_a_token_is_used_once_it_has_brought_something_back(tmp_path: Path, said: str, used: bool) -> None:
     session = hosts(tmp_path)
     session.says["ops1", f"test -e {paths.RECOVERIES}/first && echo yes || true"] = said
-    assert bootstrap_gate.is_used(session, "first") is used
+    assert recovery_order.is_used(session, "first") is used

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from environment.recovery import target
-from ops.backup import drill, jobs, repository
+from ops.backup import choice, drill, jobs, repository, restore_points
 from ops.backup.repository import Archive, Backup, RepositoryFailed, Stanza
 from roles import paths
 from tests.unit.hosts import Database, Hosts, hosts, nothing
@@ -172,14 +172,14 @@ def test_dumps_and_restore_points_are_read_as_written(tmp_path: Path) -> None:
     session.says["ops1", f"find {paths.DUMPS} -name '*.json'"] = '{"database": "a"}\n{"database": "b"}\n'
     session.says["ops1", f"cat {paths.POINTS}"] = '{"name": "x", "lsn": "0/1"}\n'
     assert [found["database"] for found in jobs.dumps(session)] == ["a", "b"]
-    assert jobs.restore_points(session) == [{"name": "x", "lsn": "0/1"}]
+    assert restore_points.recorded(session) == [{"name": "x", "lsn": "0/1"}]
 
 
 def test_a_restore_points_name_is_a_word_to_the_shell(tmp_path: Path) -> None:
     """PLAT-34: whatever it is called, it is written down as it was given, and nothing is run."""
     name, session = "it's $(reboot) `now`", hosts(tmp_path, server=Database(rows={"restore_point": [("0/2500",)]}))
     session.says["ops1", paths.POINTS] = ""
-    assert jobs.restore_point(session, "ruleiq", name) == "0/2500"
+    assert restore_points.create(session, "ruleiq", name) == "0/2500"
     assert session.server.executed == [("ruleiq", "select pg_create_restore_point(%s)::text", [name])]
     ((host, command, _),) = session.ran
     words = shlex.split(command.replace(";", " ; "))
@@ -205,13 +205,13 @@ def test_a_backup_ends_before_its_target(tmp_path: Path, monkeypatch: pytest.Mon
     """PLAT-34."""
     monkeypatch.setattr(repository, "newest_timeline", lambda *_: 1)
     held = Stanza.model_validate(STANZA)
-    assert jobs.begin_with(hosts(tmp_path), held, target(to)).label == begins
+    assert choice.begin_with(hosts(tmp_path), held, target(to)).label == begins
 
 
 def test_without_backups_none_is_named(tmp_path: Path) -> None:
     held = Stanza.model_validate({"name": "dev", "status": {"code": 0, "message": "ok"}})
-    with pytest.raises(jobs.Refused, match=r"^no backup ended before .* timeline latest; there are none\."):
-        jobs.begin_with(hosts(tmp_path), held, target("latest"))
+    with pytest.raises(choice.Refused, match=r"^no backup ended before .* timeline latest; there are none\."):
+        choice.begin_with(hosts(tmp_path), held, target("latest"))
 
 
 def reports(*began: str) -> str:

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from environment.recovery import target
-from ops.backup import jobs, repository, restore
+from ops.backup import choice, jobs, repository, restore
 from ops.hosts import lock
 from ops.hosts.session import Unreachable
-from ops.steps import databases
+from ops.products import databases
 from roles import paths
 from tests.unit.cli_fakes import LEADER, SYNC_STANDBY
 from tests.unit.hosts import ANY, Clock, Database, Hosts, hosts, led_by, nothing
@@ -47,7 +47,7 @@ def test_without_a_majority_of_etcd_nothing_is_stopped(tmp_path: Path, etcd: tup
     if not refused:
         restore._check_hosts(session, ["db1", "db2"])
         return
-    with pytest.raises(jobs.Refused, match=f"^etcd has no majority: {refused} do not answer. Nothing was changed"):
+    with pytest.raises(choice.Refused, match=f"^etcd has no majority: {refused} do not answer. Nothing was changed"):
         restore.apply(session, WANTED, pytest.fail)
 
 
@@ -55,7 +55,7 @@ def test_a_half_of_etcd_is_no_majority(tmp_path: Path, monkeypatch: pytest.Monke
     session = hosts(tmp_path)
     session.says[ANY, "pgbackrest version"] = ""
     monkeypatch.setattr(restore, "etcd_health", lambda _: {"a": True, "b": True, "c": False, "d": False})
-    with pytest.raises(jobs.Refused, match="c, d do not answer"):
+    with pytest.raises(choice.Refused, match="c, d do not answer"):
         restore._check_hosts(session, ["db1", "db2"])
 
 
@@ -78,7 +78,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     for name in ("archive_all", "order", "everywhere", "_follow", "_forget_recovery", "_await_replicas"):
         monkeypatch.setattr(restore, name, noted(name))
-    monkeypatch.setattr(databases, "apply", noted("databases"))
+    monkeypatch.setattr(databases, "provide", noted("databases"))
     monkeypatch.setattr(jobs, "run", noted("backup"))
     monkeypatch.setattr(restore, "datetime", SimpleNamespace(now=lambda _zone: NOON))
     return done
@@ -128,7 +128,7 @@ def test_a_restore_is_carried_out_in_this_order(
         ("everywhere", [other], f"rm -rf {DATA} {left}; systemctl start patroni.service", 3600),
         ("_await_replicas", 2),
         (restored, f"rm -rf {left}", 3600),
-        ("databases", {}),
+        ("databases",),
         ("backup", jobs.Job.FULL),
         ("ops1", f"rm -f {restore.INTENTION}", 60),
     ]
@@ -228,7 +228,7 @@ def test_what_was_not_reached_yet_is_refused(tmp_path: Path, server: Database, t
     session = hosts(tmp_path, server=server)
     restore._check_reached(session, end)
     assert server.executed[0][2] == [to]
-    with pytest.raises(jobs.Refused, match=r"was not reached yet: the cluster is at 0/9. Nothing was changed"):
+    with pytest.raises(choice.Refused, match=r"was not reached yet: the cluster is at 0/9. Nothing was changed"):
         restore._check_reached(session, end)
     asked = len(server.executed)
     for other in ("latest", "2026-11-22T08:15:00Z", "a-name"):

@@ -1,0 +1,87 @@
+"""Roles, databases, extensions and grants on the primary (PLAT-07, -09, -10, -28)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+from pydantic import SecretStr
+
+from db import migrate, provision
+from db.change import Change
+from db.difference import Difference
+from db.spec import MAINTENANCE_DATABASE, ClusterSpec, Migrated, cluster_roles, product_roles
+from environment.products import catalogue
+from environment.report import Report
+from environment.types import Kind, Undeclared
+from ops.hosts.session import Session, Superuser
+from roles.postgres.names import REPLICATION, REWIND
+
+MANY = 25
+"""Changes; more are told by their number."""
+
+
+def provide(session: Session, report: Report) -> None:
+    """Make the cluster hold what the model declares."""
+    with session.superuser() as superuser:
+        changes = provision.plan(superuser.connect, spec(session, superuser))
+        prune = session.manifest.databases.undeclared is Undeclared.REMOVE
+        done = provision.apply(superuser.connect, changes, prune=prune)
+    for sentence in _told(done):
+        report(f"databases: {sentence}")
+    for change in changes:
+        if change not in done:
+            report(f"databases: left as it is: {change.difference}")
+
+
+def _told(done: list[Change]) -> Iterator[str]:
+    """Each change, or their numbers where a new environment would fill the screen with them."""
+    if len(done) <= MANY:
+        yield from (change.what for change in done)
+        return
+    for database, number in Counter(change.database for change in done).items():
+        what = (
+            "roles and databases" if database == MAINTENANCE_DATABASE else f"schemas, extensions, grants of {database}"
+        )
+        yield f"{what}: {number} changes"
+
+
+def differences(session: Session) -> list[Difference]:
+    """What `up` would change, remove where `keel:databases.undeclared` says so, or only tell."""
+    with session.superuser() as superuser:
+        changes = provision.plan(superuser.connect, spec(session, superuser))
+    return sorted(change.difference for change in changes)
+
+
+def spec(session: Session, superuser: Superuser) -> ClusterSpec:
+    """What the cluster should hold, with the derived passwords."""
+    products = tuple(entry.product for entry in session.manifest.products.values())
+    roles = [*cluster_roles(session.manifest.release.postgres)]
+    roles += [role for product in products for role in product_roles(product, Migrated.NEVER)]
+    return ClusterSpec(
+        products=products,
+        passwords={role.name: SecretStr(session.roots.password(role.name)) for role in roles if role.password},
+        locale=session.manifest.postgres.locale,
+        migrated={product.name: _migrated(superuser, product) for product in products},
+        development=session.manifest.identity.kind is Kind.DEV,
+        unlisted=tuple(product for name, product in catalogue().items() if name not in session.manifest.products),
+        kept_roles=(REPLICATION,),
+        maintenance_logins=(REWIND,),
+    )
+
+
+def _migrated(superuser: Superuser, product: Any) -> Migrated:
+    try:
+        with superuser.connect(product.name) as connection:
+            row = connection.execute("select version_num from alembic.alembic_version").fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        return Migrated.NEVER
+    except psycopg.OperationalError as error:
+        if "does not exist" in str(error):
+            return Migrated.NEVER
+        raise
+    if row is None:
+        return Migrated.NEVER
+    return Migrated.HEAD if row[0] == migrate.head(product) else Migrated.BEHIND
