@@ -24,7 +24,8 @@ check:  ## what stands in the way of a set-up on this machine; changes nothing
 up: check  ## the environment, from whatever is there, verified
 	@$(FAST) python -m ops.state.preflight $(ENV)
 	@$(RUN) python -m ops.state.clear_killed $(ENV)
-	@$(RUN) pulumi up -s $(ENV) $(UP_FLAGS)
+	@$(RUN) pulumi up -s $(ENV) --suppress-outputs $(UP_FLAGS)
+	@./keel --env $(ENV) summary
 
 preview:  ## what `make up` would change, drift on the hosts included
 	@$(RUN) pulumi preview -s $(ENV) --refresh

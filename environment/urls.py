@@ -15,7 +15,6 @@ REDIS_ACCOUNT = "keel_app"
 
 def product_urls(manifest: Manifest, roots: Roots, product: Product) -> dict[str, str]:
     """Purpose → URL: the application through the pooler, migrations direct (PLAT-21)."""
-    endpoints = manifest.endpoints
     kind = manifest.identity.kind
     # PLAT-39: outside dev TLS is required, where data is guarded the server is verified too (output `ca`).
     tls = "verify-full" if kind.guarded else "require" if kind.encrypted else "prefer"
@@ -24,8 +23,7 @@ def product_urls(manifest: Manifest, roots: Roots, product: Product) -> dict[str
         password = quote(roots.password(role), safe="")
         return f"{driver}://{role}:{password}@{address}:{port}/{database}?{option}"
 
-    pooled = _reach(manifest, endpoints.pgbouncer, Group.EDGE, manifest.ports.pgbouncer)
-    direct = _reach(manifest, endpoints.primary, Group.EDGE, manifest.ports.primary)
+    pooled, direct = reached(manifest, "pgbouncer"), reached(manifest, "primary")
     app, name = product.app_role, product.name
     found = {
         "application_asyncpg": url("postgresql+asyncpg", app, name, *pooled, f"ssl={tls}"),
@@ -41,13 +39,18 @@ def product_urls(manifest: Manifest, roots: Roots, product: Product) -> dict[str
 
 def redis_url(manifest: Manifest, roots: Roots) -> str:
     """The cache, over TLS with its account."""
-    address, port = _reach(manifest, manifest.endpoints.redis, Group.REDIS, manifest.ports.redis)
+    address, port = reached(manifest, "redis")
     password = quote(roots.password(f"redis/{REDIS_ACCOUNT}"), safe="")
     return f"rediss://{REDIS_ACCOUNT}:{password}@{address}:{port}/0"
 
 
-def _reach(manifest: Manifest, published: int | None, group: Group, inside: int) -> tuple[str, int]:
+GROUPS = {"pgbouncer": Group.EDGE, "primary": Group.EDGE, "redis": Group.REDIS}
+"""Service for clients → the hosts that offer it."""
+
+
+def reached(manifest: Manifest, service: str) -> tuple[str, int]:
     """Address and port of a service: where a container publishes it, else on the first host of its group."""
+    published = getattr(manifest.endpoints, service)
     if published and manifest.identity.provider is Provider.DOCKER:
         return manifest.endpoints.address, published
-    return str(manifest.carrying(group)[0].address), inside
+    return str(manifest.carrying(GROUPS[service])[0].address), getattr(manifest.ports, service)

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from ops.cli.console import UNREADABLE, explained, tell_error
 
 COMMANDS = (
-    "status", "restore", "clone", "drill", "doctor", "psql", "verify", "converge", "drift", "adopt", "env",
+    "summary", "status", "restore", "clone", "drill", "doctor", "psql", "verify", "converge", "drift", "adopt", "env",
     "backup", "db", "escrow",
 )  # fmt: skip
 """In the order in which the help lists them. Each is a module of this package that holds a function of its name, or a

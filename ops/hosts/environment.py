@@ -12,10 +12,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from environment.load import NAMESPACE, PROJECT, SECRET_KEYS, STACKS, parse, read_stack_file, stack_file
-from environment.manifest import HostEntry, Manifest
+from environment.manifest import HostEntry, Manifest, build
 from environment.program import Environment, load
 from environment.settings import Settings
 from ops.hosts.session import Session, open_session
+
+NO_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+"""The form of a public host key, which no host has: its 32 bytes are zero."""
 
 PROBE_TIMEOUT = 3.0
 """Seconds a host's SSH port may take to answer; all hosts are asked at the same time."""
@@ -48,6 +51,13 @@ def load_environment(name: str) -> Environment:
 def load_settings(name: str) -> Settings:
     """The settings alone, for which no secret is needed. Raises UnknownEnvironment or InvalidStack."""
     return parse(_config(name), f"stacks/Pulumi.{name}.yaml")
+
+
+def load_layout(name: str) -> Manifest:
+    """Hosts, services and products of ``name``; for this no secret is needed. Containers carry no host key here, for theirs
+    derives from a secret: it opens no session. Raises UnknownEnvironment or InvalidStack."""
+    settings = load_settings(name)
+    return build(name, settings, dict.fromkeys(settings.hosts, NO_KEY))
 
 
 @contextmanager
