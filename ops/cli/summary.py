@@ -33,8 +33,8 @@ def summary(environment: Environment = "dev") -> None:
             entry.product.title, name, _keel(environment, f"psql {name}"), _keel(environment, f"env {name} > .env")
         )
     following = table("Next", "command", "what it does")
-    for row in _next(environment, next(iter(manifest.products)), guarded=manifest.identity.kind.guarded):
-        following.add_row(*row)
+    for command in _next(environment, next(iter(manifest.products)), guarded=manifest.identity.kind.guarded):
+        following.add_row(*command)
     for each in (hosts, services, products, following):
         console.print(each)
 
