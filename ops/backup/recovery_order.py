@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from environment.recovery import RecoveryTarget
 from environment.types import Group
-from ops.cluster.patroni import etcd_health
+from ops.cluster import etcd
 from ops.hosts.session import Session
 from roles import paths
 
@@ -45,21 +45,7 @@ def order(session: Session, token: str, end: RecoveryTarget, more: tuple[str, ..
     everywhere(
         session, members, f"{given} && chown postgres: {paths.RECOVERY_ORDER} && {{ {leftovers}; }}", timeout=3600
     )
-    forget_cluster(session)
-
-
-def forget_cluster(session: Session) -> None:
-    """Remove Patroni's keys of this cluster from etcd; its configuration comes again with the bootstrap."""
-    stores = session.manifest.carrying(Group.ETCD)
-    well = etcd_health(session)
-    store = next((host for host in stores if well[host.name]), stores[0])
-    endpoints = ",".join(f"https://{host.address}:{session.manifest.ports.etcd_client}" for host in stores)
-    tls = "/etc/keel/tls/etcd"
-    session.run(
-        store.name,
-        f"etcdctl --endpoints={endpoints} --command-timeout=30s --cacert=/etc/keel/ca.crt "
-        f"--cert={tls}/cert.pem --key={tls}/key.pem del --prefix /keel/{session.manifest.identity.name}/",
-    )
+    etcd.forget_cluster(session)
 
 
 def any_data(session: Session) -> bool:

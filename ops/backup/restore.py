@@ -20,7 +20,8 @@ from environment.types import Group
 from ops.backup import choice, jobs, repository
 from ops.backup.choice import Refused
 from ops.backup.recovery_order import everywhere, order
-from ops.cluster.patroni import etcd_health, members, patroni
+from ops.cluster import etcd, patroni
+from ops.cluster.patroni import members
 from ops.hosts import lock
 from ops.hosts.session import Session, Unreachable
 from ops.products import databases
@@ -198,7 +199,7 @@ def _leader(session: Session) -> str | None:
 def _check_hosts(session: Session, hosts: list[str]) -> None:
     """Raise before anything stops when a database host cannot be reached or etcd has no majority."""
     everywhere(session, hosts, "pgbackrest version >/dev/null")
-    health = etcd_health(session)
+    health = etcd.health(session)
     unwell = [name for name, well in health.items() if not well]
     if len(unwell) * 2 >= len(health):
         raise Refused(
@@ -235,7 +236,7 @@ def _follow(session: Session, host: str, wanted: Plan, since: str, report: Repor
     @retry(retry=retry_if_result(lambda done: not done), wait=wait_fixed(1))  # a large cluster takes days
     def leads() -> bool:
         try:
-            answer = json.loads(patroni(session, host, "/patroni"))
+            answer = json.loads(patroni.ask(session, host, "/patroni"))
             size = session.run(host, f"du -sm {data} 2>/dev/null | cut -f1 || true")
             failed = session.run(host, f"{log} | grep -F 'Failed to bootstrap' || true")
         except (Unreachable, subprocess.SubprocessError, json.JSONDecodeError):
@@ -256,7 +257,7 @@ def _forget_recovery(session: Session, host: str) -> None:
     """Where the recovery ended stays among the settings until the server starts again without it."""
     session.run(host, "psql -U postgres -d postgres -Xqc checkpoint", timeout=3600)
     session.run(host, "psql -U postgres -d postgres -Xqc 'alter system reset all'")
-    patroni(session, host, "/restart", {})
+    patroni.ask(session, host, "/restart", {})
     if not _await_leader(session, host):
         raise RestoreFailed(
             f"{host} did not lead again within 300 s after a restart; `journalctl -u patroni` there says why"

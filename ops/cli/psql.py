@@ -150,7 +150,7 @@ def _pooled(product: Product, way: Route) -> str:
 def _on_a_host(session: Session, product: Product, role: Role, way: Route, arguments: Sequence[str]) -> int:
     """Where this machine has no psql: on a postgres host, with a private file that goes when psql ends."""
     from environment.types import Group
-    from ops.cluster.patroni import CA
+    from roles.paths import CA
 
     manifest = session.manifest
     host, edge = manifest.carrying(Group.POSTGRES)[0].name, manifest.carrying(Group.EDGE)[0]

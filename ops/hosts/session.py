@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from environment.derive import Roots, private_openssh
 from environment.manifest import HostEntry, Manifest
 from environment.pki import ca_certificate
 from environment.types import Group
+from roles.postgres.patroni import leads
 
 if TYPE_CHECKING:
     import psycopg
@@ -85,14 +86,10 @@ class Session:
     def leader(self) -> HostEntry:
         """The host that runs the primary. Raises Unreachable when no member answers that it is."""
         members = self.manifest.carrying(Group.POSTGRES)
-        port = self.manifest.ports.patroni
         for member in members:
-            command = f"curl -s -o /dev/null -w '%{{http_code}}' -k https://{member.address}:{port}/primary"
-            try:
-                if self.run(member.name, command, timeout=15).strip() == "200":
-                    return member
-            except (Unreachable, subprocess.SubprocessError):
-                continue
+            with suppress(Unreachable, subprocess.SubprocessError):
+                self.run(member.name, leads(self.manifest, member.name), timeout=15)
+                return member
         raise Unreachable(
             f"no primary in {self.manifest.identity.name}: none of {[m.name for m in members]} says that it leads. "
             f"Look at `./keel status` and at `journalctl -u patroni` on them."

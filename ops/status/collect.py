@@ -17,10 +17,11 @@ from environment.manifest import HostEntry, Manifest
 from environment.products import revisions
 from environment.types import Group
 from environment.urls import REDIS_ACCOUNT
-from ops.cluster.patroni import CA, Member, etcd_command, members_of, patroni_command
 from ops.hosts.session import Session, Unreachable
 from ops.status.facts import Facts, HeadFacts, HostFacts, PoolFacts, RedisFacts, ServerFacts, WatchFacts
 from roles import paths
+from roles.etcd import etcdctl
+from roles.postgres.patroni import Member, members_of, question
 
 SERVER_SQL = Path(__file__).with_name("server.sql").read_text()
 REVISION_SQL = "select version_num from alembic.alembic_version"
@@ -121,15 +122,15 @@ def _questions(manifest: Manifest, host: HostEntry) -> Iterator[tuple[str, str]]
     if host.carries(Group.POSTGRES):
         yield "server", psql("postgres", SERVER_SQL)
         yield from ((f"revision-{name}", psql(name, REVISION_SQL)) for name in manifest.products)
-        yield from ((path, patroni_command(manifest, host.name, f"/{path}")) for path in ("cluster", "config"))
+        yield from ((path, question(manifest, host.name, f"/{path}")) for path in ("cluster", "config"))
     if host.carries(Group.ETCD):
-        yield "etcd", etcd_command(manifest, host.name)
+        yield "etcd", etcdctl.healthy(manifest, host)
     if host.carries(Group.EDGE):
         port = manifest.ports.pgbouncer
         shown = "-U postgres -X --csv -c 'show pools' pgbouncer"
         yield "pools", f"runuser -u postgres -- psql -h /run/pgbouncer -p {port} {shown}"
     if host.carries(Group.REDIS):
-        yield "redis", f"redis-cli --tls --cacert {CA} -h 127.0.0.1 -p {manifest.ports.redis} <&3"
+        yield "redis", f"redis-cli --tls --cacert {paths.CA} -h 127.0.0.1 -p {manifest.ports.redis} <&3"
     if host == manifest.repository_host:
         # How long ago it looked, by its own clock.
         yield "watch", f"cat {paths.ALERTS} && echo $(( $(date +%s) - $(stat -c %Y {paths.ALERTS}) ))"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from environment.types import Kind, Model
-from ops.cluster.patroni import Member
+from roles.postgres.patroni import Member
 
 
 class HostFacts(Model):

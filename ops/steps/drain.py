@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
-
 from environment.types import Group
-from ops.cluster.patroni import etcd_health, members, patroni
+from ops.cluster import etcd
+from ops.cluster.patroni import PatroniRefused, asking, members
 from ops.hosts.session import Session, Unreachable
+from roles.postgres import patroni
 
 
 class Refused(Exception):
@@ -36,7 +37,7 @@ def _answers(session: Session, host: str) -> bool:
 
 
 def _check_etcd(session: Session, host: str) -> None:
-    health = etcd_health(session)
+    health = etcd.health(session)
     if not any(health.values()):
         return  # the store has never run here, or is down as a whole: nothing can get worse
     unwell = [name for name, well in health.items() if not well and name != host]
@@ -60,29 +61,21 @@ def _move_leader(session: Session, host: str, report: Any) -> None:
         )
     if not any(member.name == host and member.leads for member in found):
         return
-    able = [member.name for member in others if not member.delay]
-    if not able:
+    if all(member.delay for member in others):
         return  # nor has one whose replicas all stay behind
-    candidate = _await_candidate(session) if session.manifest.postgres.synchronous else able[0]
-    if not candidate:
+    look = partial(members, session)
+    try:
+        candidate = patroni.await_candidate(session.manifest, look)
+    except patroni.NotReached as error:
         raise Refused(
-            f"{host} is not taken away: it leads, and no replica became synchronous within 30 s. Nothing was changed. "
-            "Look at `./keel status`, then run again."
-        )
+            f"{host} is not taken away, for it leads: {error}. Nothing was changed. Look at `./keel status`, then run again."
+        ) from error
     report(f"switchover from {host} to {candidate}")
-    answer = patroni(session, host, "/switchover", {"leader": host, "candidate": candidate})
-    if not _await_leader(session, candidate):
-        raise Refused(f"the switchover from {host} to {candidate} did not succeed: {answer}. {host} was left running.")
-
-
-@retry(retry=retry_if_result(lambda name: not name), stop=stop_after_delay(30), wait=wait_fixed(0.5),
-       retry_error_callback=lambda state: "")  # fmt: skip
-def _await_candidate(session: Session) -> str:
-    """The synchronous standby; one that has just come back is synchronous again a loop later. "" when there is none."""
-    return next((member.name for member in members(session) if member.role == "sync_standby"), "")
-
-
-@retry(retry=retry_if_result(lambda done: not done), stop=stop_after_delay(60), wait=wait_fixed(0.5),
-       retry_error_callback=lambda state: False)  # fmt: skip
-def _await_leader(session: Session, name: str) -> bool:
-    return any(member.name == name and member.leads for member in members(session))
+    try:
+        answer = patroni.hand_over(asking(session), host, candidate)
+        what = f"{candidate} leading. Patroni said {answer!r}"
+        patroni.await_members(look, lambda now: any(m.leads and m.name == candidate for m in now), what, 60)
+    except (PatroniRefused, patroni.NotReached) as error:
+        raise Refused(
+            f"the switchover from {host} to {candidate} did not succeed: {error}. {host} was left running."
+        ) from error

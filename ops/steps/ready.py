@@ -8,7 +8,8 @@ from typing import Any
 from tenacity import retry, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
 from environment.types import Group
-from ops.cluster.patroni import etcd_health, members
+from ops.cluster import etcd
+from ops.cluster.patroni import members
 from ops.hosts.docker import docker
 from ops.hosts.session import Session, Unreachable
 
@@ -86,7 +87,7 @@ def _ran_before(session: Session, host: str) -> bool:
 def _await_cluster(session: Session, host: str) -> bool:
     entry = session.manifest.host(host)
     if entry.carries(Group.ETCD):
-        health = etcd_health(session)
+        health = etcd.health(session)
         majority = sum(health.values()) > len(health) // 2
         # With the majority away (several hosts lost at once) the others must come back first.
         if majority and not health[host]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from environment.types import Group
 from roles import paths
+from roles.etcd.etcdctl import TLS, healthy
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
 
 CONFIG = "/etc/default/etcd"
-TLS = f"{paths.TLS}/etcd"
 JOIN = f"{paths.LIBRARY}/etcd-join"
 DROPIN = paths.dropin("etcd.service")
 
@@ -37,8 +37,5 @@ class Etcd(Role):
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:
-        health = (
-            f"etcdctl --endpoints=https://{target.host.address}:{target.manifest.ports.etcd_client} "
-            f"--cacert={paths.CA} --cert={TLS}/cert.pem --key={TLS}/key.pem endpoint health >/dev/null 2>&1"
-        )
+        health = f"{healthy(target.manifest, target.host)} >/dev/null 2>&1"
         return (Unit("etcd.service", restart=(CONFIG, DROPIN, paths.CA), ready=health, serial=True),)

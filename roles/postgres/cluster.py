@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Generator, Iterable
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,16 +16,12 @@ from roles import paths
 from roles.kit.declare import Target
 from roles.kit.journal import call, perform
 from roles.kit.observe import Present
-from roles.postgres.parameters import TLS, dynamic_configuration
+from roles.postgres import patroni
+from roles.postgres.parameters import dynamic_configuration
+from roles.postgres.restarts import restart_all
 
-CURL = f"curl -sS --max-time 20 --cacert {paths.CA} --cert {TLS}/cert.pem --key {TLS}/key.pem"
-JQ = "jq -en"
-"""Shell: whether a filter of `input` is true. Without -n jq 1.6 (Debian 12) takes silence for true."""
 HBA_FILE = "psql -U postgres -d postgres -XAtc 'show hba_file'"
 """Shell: where the server reads pg_hba.conf."""
-ENDED = ("running", "streaming")
-BEHIND = "in archive recovery"
-"""Where a delayed replica is well too: after a restart it reads what it still has to wait for from the archive."""
 Commands = Generator[str | FunctionCommand, None, None]
 
 
@@ -34,59 +29,29 @@ class Refused(Exception):
     """A step that would endanger the cluster was not taken."""
 
 
-def url(target: Target, path: str, address: object | None = None) -> str:
-    """Patroni's REST URL on a member (this host's when no address is given)."""
-    return f"https://{address or target.host.address}:{target.manifest.ports.patroni}{path}"
-
-
-def member_is_ready(target: Target) -> str:
-    """Shell condition: this member leads (it runs as primary and holds the lease), or streams from the one that does. A
-    delayed one may read the archive instead, which is ahead of it."""
-    states = '.replication_state == "streaming"'
-    if target.host.name in target.manifest.postgres.apply_delay:
-        states = f'({states} or .replication_state == "in archive recovery")'
-    streams = f'input | .state == "running" and {states}'
-    return (
-        f"{{ {CURL} -f {url(target, '/primary')} >/dev/null 2>&1 || "
-        f"{CURL} -f {url(target, '/patroni')} 2>/dev/null | {JQ} {shlex.quote(streams)} >/dev/null 2>&1; }}"
-    )
-
-
-def member_is_being_made(target: Target) -> str:
-    """Shell condition: this member, or one that it waits for, is restored or copied, or replays what it has."""
-    own = 'input | (.state | test("bootstrap|creating|starting")) or .replication_state == "in archive recovery"'
-    other = 'input | .members[] | select((.state | test("bootstrap|creating|starting|archive recovery")) and .name != "NAME")'
-    other = other.replace("NAME", target.host.name)
-    return (
-        f"{{ {CURL} {url(target, '/patroni')} | {JQ} {shlex.quote(own)} >/dev/null 2>&1 || "
-        f"{CURL} {url(target, '/cluster')} | {JQ} {shlex.quote(other)} >/dev/null 2>&1; }}"
-    )
-
-
 class Configuration(FactBase[dict[str, Any]]):
     """Patroni's dynamic configuration as etcd holds it."""
 
     default = dict
 
-    def command(self, address: str) -> str:
-        return f"{CURL} -f {address} || true"
+    def command(self, question: str) -> str:
+        return f"{question} || true"
 
     def process(self, output: Iterable[str]) -> dict[str, Any]:
         text = "".join(output)
         return dict(json.loads(text)) if text else {}
 
 
-class Members(FactBase[list[dict[str, Any]]]):
-    """The members of the cluster as Patroni sees them."""
+class Members(FactBase[str]):
+    """The members of the cluster as Patroni sees them: its answer, "" where it is silent."""
 
-    default = list
+    default = str
 
-    def command(self, address: str) -> str:
-        return f"{CURL} -f {address} || true"
+    def command(self, question: str) -> str:
+        return f"{question} || true"
 
-    def process(self, output: Iterable[str]) -> list[dict[str, Any]]:
-        text = "".join(output)
-        return list(json.loads(text)["members"]) if text else []
+    def process(self, output: Iterable[str]) -> str:
+        return "".join(output)
 
 
 class HandMadeSettings(FactBase[list[str]]):
@@ -129,12 +94,10 @@ class AccessLines(FactBase[list[str]]):
 
 def converge_configuration(target: Target) -> None:
     """Make etcd's copy what the settings say; a parameter they do not name is removed."""
-    found = host.get_fact(Configuration, address=url(target, "/config"))
+    found = host.get_fact(Configuration, question=_question(target, "/config"))
     patch = difference(found, dynamic_configuration(target.manifest))
     names = ", ".join(sorted(_leaves(patch)))
-    perform(
-        f"postgres: cluster configuration ({names or 'current'})", _patch_configuration, patch, url(target, "/config")
-    )
+    perform(f"postgres: cluster configuration ({names or 'current'})", _patch_configuration, patch, target)
 
 
 def forget_hand_made_settings(target: Target) -> None:
@@ -163,8 +126,9 @@ def forget_order() -> None:
 
 def carry_out_restarts(target: Target) -> None:
     """Restart members whose settings wait for it: replicas first, the leader last and after a switchover."""
-    members = host.get_fact(Members, address=url(target, "/cluster"))
-    pending = [member["name"] for member in members if member.get("pending_restart")]
+    said = host.get_fact(Members, question=_question(target, "/cluster"))
+    members = patroni.members_of(target.manifest, said) if said else []
+    pending = [member.name for member in members if member.pending_restart]
     perform(f"postgres: pending restarts ({', '.join(pending) or 'none'})", _rolling_restart, target, pending)
 
 
@@ -192,12 +156,11 @@ def _leaves(patch: dict[str, Any]) -> list[str]:
 
 
 @operation()
-def _patch_configuration(patch: dict[str, Any], address: str) -> Commands:
+def _patch_configuration(patch: dict[str, Any], target: Target) -> Commands:
     if patch:
-        body = shlex.quote(json.dumps(patch, sort_keys=True))
-        yield f"{CURL} -f -X PATCH -d {body} {address} >/dev/null"
+        yield patroni.order(target.manifest, target.host.name, "/config", patch, method="PATCH")
         # Patroni tells which members must restart one loop after it has read the new configuration.
-        yield call(_await_new_configuration, address)
+        yield call(_await_new_configuration, target)
 
 
 @operation()
@@ -213,8 +176,9 @@ def _restart_here(target: Target | None) -> Commands:
     if target:
         # A checkpoint first, so that the restart itself is short; replicas that are being made begin anew.
         yield "psql -U postgres -d postgres -Xqc checkpoint"
-        yield f"{CURL} --max-time 600 -f -X POST -d '{{}}' {url(target, '/restart')} >/dev/null"
-        yield f"timeout 300 sh -c {shlex.quote(f'until {member_is_ready(target)}; do sleep 0.3; done')}"
+        yield patroni.order(target.manifest, target.host.name, "/restart", {}, seconds=600)
+        ready = patroni.ready(target.manifest, target.host.name)
+        yield f"timeout 300 sh -c {shlex.quote(f'until {ready}; do sleep 0.3; done')}"
 
 
 @operation()
@@ -233,118 +197,22 @@ def _remove(paths_: list[str]) -> Commands:
 @operation()
 def _rolling_restart(target: Target, pending: list[str]) -> Commands:
     if pending:
-        yield call(_restart_all, target)
+        ask = partial(_ask, target)
+        yield call(restart_all, target.manifest, ask, target.host.name, partial(_await_new_configuration, target))
 
 
-def _shell(command: str) -> str:
-    succeeded, output = host.run_shell_command(StringCommand(command))
+def _question(target: Target, path: str) -> str:
+    return patroni.question(target.manifest, target.host.name, path)
+
+
+def _ask(target: Target, member: str, path: str, data: Mapping[str, Any] | None = None) -> str:
+    """Ask Patroni on ``member`` from the current host. Raises Refused with what it said."""
+    succeeded, output = host.run_shell_command(StringCommand(patroni.command(target.manifest, member, path, data)))
     if not succeeded:
-        raise Refused(f"{host.name}: {command.partition(' -')[0]} failed: {output.stderr or output.stdout}")
+        raise Refused(f"Patroni on {member} refused {path}: {output.stdout or output.stderr}")
     return str(output.stdout)
 
 
-def _members(target: Target) -> list[dict[str, Any]]:
-    return list(json.loads(_shell(f"{CURL} -f {url(target, '/cluster')}"))["members"])
-
-
-def _await(target: Target, condition: Any, what: str, seconds: float = 60) -> list[dict[str, Any]]:
-    with gevent.Timeout(seconds, Refused(f"{what}: not reached within {seconds:.0f} s")):
-        while not condition(members := _members(target)):
-            gevent.sleep(0.3)
-    return members
-
-
-def _await_new_configuration(address: str) -> None:
-    loop_wait = float(json.loads(_shell(f"{CURL} -f {address}"))["loop_wait"])
+def _await_new_configuration(target: Target) -> None:
+    loop_wait = float(json.loads(_ask(target, target.host.name, "/config"))["loop_wait"])
     gevent.sleep(loop_wait + 1)
-
-
-def _healthy(target: Target, members: list[dict[str, Any]]) -> bool:
-    delayed = target.manifest.postgres.apply_delay
-    runs = all(m["state"] in ENDED or (m["state"] == BEHIND and m["name"] in delayed) for m in members)
-    return runs and any(m["role"] == "leader" for m in members)
-
-
-def _restart_all(target: Target) -> None:
-    """Replicas one by one, then switchover and the old leader; to lower a value, the leader first, in its place.
-
-    Each round looks anew; raises Refused when members still wait after five.
-    """
-    for _ in range(5):
-        members = _await(target, partial(_healthy, target), "every member running before the restarts")
-        replicas = [m for m in members if m["role"] != "leader" and m.get("pending_restart")]
-        leader = next(m for m in members if m["role"] == "leader")
-        if not replicas and not leader.get("pending_restart"):
-            return
-        if _lowered(leader):
-            _restart(target, leader["name"], leader["host"])
-            # The replicas must have replayed the lower value, and told so, before they can start with it.
-            _await_new_configuration(url(target, "/config"))
-            continue
-        for member in replicas:
-            _restart(target, member["name"], member["host"])
-        if leader.get("pending_restart"):
-            candidate = _candidate(target)
-            if candidate:
-                _switchover(target, leader, candidate)
-            if any(m["name"] == leader["name"] and m.get("pending_restart") for m in _members(target)):
-                _restart(target, leader["name"], leader["host"])
-    waiting = [m["name"] for m in _members(target) if m.get("pending_restart")]
-    if waiting:
-        raise Refused(f"{', '.join(waiting)} still wait(s) for a restart after five rounds; look at `patronictl list`")
-
-
-LEADER_FIRST = frozenset(
-    {
-        "max_connections",
-        "max_worker_processes",
-        "max_wal_senders",
-        "max_prepared_transactions",
-        "max_locks_per_transaction",
-    }
-)
-"""A replica must not have less of these than its primary: to lower one, the primary restarts first, in its place."""
-
-
-def _lowered(leader: dict[str, Any]) -> bool:
-    """True if the leader waits to restart with less of something that its replicas must not have less of."""
-    reasons = leader.get("pending_restart_reason") or {}
-    return any(
-        name in LEADER_FIRST and int(reason["new_value"]) < int(reason["old_value"]) for name, reason in reasons.items()
-    )
-
-
-def _candidate(target: Target) -> str | None:
-    """The member to switch over to, awaited: a standby that has just restarted is synchronous again a loop later.
-
-    None where there is no replica but delayed ones; then the primary restarts in its place.
-    """
-    settings = target.manifest.postgres
-    if settings.replicas == len(settings.apply_delay):
-        return None
-    role = "sync_standby" if settings.synchronous else "replica"
-
-    def fit(members: list[dict[str, Any]]) -> list[str]:
-        able = [m for m in members if m["role"] == role and m["state"] == "streaming"]
-        return [m["name"] for m in able if m["name"] not in settings.apply_delay]
-
-    return fit(_await(target, lambda now: bool(fit(now)), f"a {role} to switch over to", 30))[0]
-
-
-def _switchover(target: Target, leader: dict[str, Any], candidate: str) -> None:
-    body = json.dumps({"leader": leader["name"], "candidate": candidate})
-    _shell(f"{CURL} -f -X POST -d {shlex.quote(body)} {url(target, '/switchover', leader['host'])}")
-    _await(
-        target,
-        lambda now: _healthy(target, now) and any(m["name"] == candidate and m["role"] == "leader" for m in now),
-        f"switchover from {leader['name']} to {candidate}",
-    )
-
-
-def _restart(target: Target, name: str, address: str) -> None:
-    """Restart one member and wait until it runs, for a while also until it no longer asks for a restart: a replica
-    that started before it had replayed its primary's lower value asks again, and the next round sees it."""
-    _shell(f"{CURL} -f -X POST -d '{{}}' {url(target, '/restart', address)}")
-    _await(target, partial(_healthy, target), f"{name} running after its restart")
-    with suppress(Refused):
-        _await(target, lambda now: not any(m["name"] == name and m.get("pending_restart") for m in now), name, 10)

@@ -10,7 +10,7 @@ from environment.repositories import FIRST
 from environment.types import Group
 from roles import paths
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
-from roles.postgres import cluster
+from roles.postgres import cluster, patroni
 from roles.postgres.names import REPLICATION, REWIND
 from roles.postgres.parameters import LOGS, TLS, dynamic_configuration
 
@@ -88,7 +88,8 @@ class Postgres(Role):
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:
-        ready, working = cluster.member_is_ready(target), cluster.member_is_being_made(target)
+        ready = patroni.ready(target.manifest, target.host.name)
+        working = patroni.being_made(target.manifest, target.host.name)
         reload = (CONFIG, TLS, paths.CA)
         return (Unit("patroni.service", (DROPIN,), reload, ready=ready, working=working, serial=True),)
 

@@ -35,13 +35,16 @@ class Host:
 
 
 class Clock:
-    """In gevent's place: time passes where it is waited, and a wait that is too long ends as it should."""
+    """In time's place, or gevent's: time passes where it is waited, and a wait that is too long ends as it should."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.deadlines: list[tuple[float, Exception]] = []
         self.each: Callable[[], None] = lambda: None
         """Called whenever time has passed."""
+
+    def monotonic(self) -> float:
+        return self.now
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds

@@ -12,13 +12,14 @@ import pytest
 from roles import paths
 from roles.kit.declare import Target
 from roles.order import ROLES
-from roles.postgres import cluster
+from roles.postgres import cluster, patroni
 from roles.postgres.parameters import dynamic_configuration
 from tests.roles.hosts import Clock, Host
 from tests.roles.programs import calls, stand_in
 from tests.roles.targets import manifest_of, target
 
-CURL = "curl -sS --max-time 20 --cacert /etc/keel/ca.crt --cert /etc/keel/tls/postgres/cert.pem --key /etc/keel/tls/postgres/key.pem"
+CURL = "curl -sS --cacert /etc/keel/ca.crt --cert /etc/keel/tls/postgres/cert.pem --key /etc/keel/tls/postgres/key.pem"
+ASK = f"{CURL} -f --retry 3 --retry-all-errors --retry-delay 1 --max-time 20"
 PSQL = "psql -U postgres -d postgres"
 DB1 = "https://10.88.0.11:8008"
 
@@ -51,10 +52,11 @@ def test_a_changed_setting_is_patched_into_the_store(on: Any, monkeypatch: pytes
     host.run_shell_command = lambda _: (True, type("Output", (), {"stdout": '{"loop_wait": 2}'}))
     cluster.converge_configuration(at())
     patch = '{"postgresql": {"parameters": {"jit": null}}, "ttl": 20}'
-    assert host.questions == [("Configuration", {"address": f"{DB1}/config"})]
+    assert host.questions == [("Configuration", {"question": f"{ASK} {DB1}/config"})]
     ((name, (command, _)),) = host.done.items()
     assert name == "postgres: cluster configuration (jit, ttl)"
-    assert command == f"{CURL} -f -X PATCH -d '{patch}' {DB1}/config >/dev/null"
+    body = patch.replace("'", "'\"'\"'")
+    assert command == f"{CURL} --fail-with-body --max-time 60 -X PATCH -d '{body}' {DB1}/config"
     assert clock.now == 3
 
 
@@ -80,7 +82,7 @@ def test_alter_system_is_undone(on: Any) -> None:
 
 def test_a_server_as_declared_is_left_alone(on: Any) -> None:
     lines = ["local all postgres peer map=keel"]
-    host = on(HandMadeSettings=[], RecoverySettings=[], AccessLines=lines, Present=False, Members=[{"name": "db1"}])
+    host = on(HandMadeSettings=[], RecoverySettings=[], AccessLines=lines, Present=False, Members=members(db1=False))
     cluster.forget_order()
     cluster.forget_hand_made_settings(at())
     cluster.forget_hand_made_access(lines)
@@ -103,7 +105,7 @@ def test_what_a_recovery_set_goes_with_a_restart(on: Any, facts: dict[str, list[
     cluster.forget_hand_made_settings(at())
     checkpoint, restart, wait = host.done["postgres: restart after a recovery"]
     assert checkpoint == f"{PSQL} -Xqc checkpoint"
-    assert restart == f"{CURL} --max-time 600 -f -X POST -d '{{}}' {DB1}/restart >/dev/null"
+    assert restart == f"{CURL} --fail-with-body --max-time 600 -X POST -d '{{}}' {DB1}/restart"
     assert wait.startswith("timeout 300 sh -c 'until {") and wait.endswith("; do sleep 0.3; done'")
 
 
@@ -140,15 +142,31 @@ def test_a_changed_order_counts_and_no_server_is_none(on: Any, found: list[str],
 
 
 def test_who_waits_for_a_restart_is_named(on: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    host = on(
-        Members=[{"name": "db1", "pending_restart": True}, {"name": "db2"}, {"name": "db3", "pending_restart": True}]
-    )
-    restarted: list[Target] = []
-    monkeypatch.setattr(cluster, "_restart_all", restarted.append)
+    host = on(Members=members(db1=True, db2=False, db3=True))
+    restarted: list[Any] = []
+    monkeypatch.setattr(cluster, "restart_all", lambda *how: restarted.append(how))
     here = at()
     cluster.carry_out_restarts(here)
-    assert list(host.done) == ["postgres: pending restarts (db1, db3)"] and restarted == [here]
-    assert host.questions == [("Members", {"address": f"{DB1}/cluster"})]
+    assert list(host.done) == ["postgres: pending restarts (db1, db3)"]
+    ((manifest, _, name, _),) = restarted
+    assert (manifest, name) == (here.manifest, "db1")
+    assert host.questions == [("Members", {"question": f"{ASK} {DB1}/cluster"})]
+
+
+def members(**waiting: bool) -> str:
+    """What Patroni says of members that wait for a restart or do not."""
+    common = {"role": "replica", "state": "streaming"}
+    return json.dumps(
+        {"members": [{"name": name, "pending_restart": waits, **common} for name, waits in waiting.items()]}
+    )
+
+
+def test_a_new_configuration_is_known_a_loop_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(cluster, "gevent", clock)
+    monkeypatch.setattr(cluster, "_ask", lambda _target, _host, path: {"/config": '{"loop_wait": 2}'}[path])
+    cluster._await_new_configuration(at())
+    assert clock.now == 3
 
 
 def test_a_member_is_put_right_after_its_services_and_the_cluster_after_all(
@@ -158,7 +176,7 @@ def test_a_member_is_put_right_after_its_services_and_the_cluster_after_all(
     lines = cluster_access()
     host = on(
         Present=False, HandMadeSettings=[], RecoverySettings=[], AccessLines=lines,
-        Configuration=dynamic_configuration(manifest_of("dev")), Members=[],
+        Configuration=dynamic_configuration(manifest_of("dev")), Members="",
     )  # fmt: skip
     ROLES["postgres"].activate(at(), frozenset())
     ROLES["postgres"].settle(at())
@@ -177,11 +195,8 @@ def cluster_access() -> list[str]:
 
 def test_questions_never_fail_a_host_that_has_no_server_yet(tmp_path: Path) -> None:
     """Its silence is an answer; an error of Patroni's is none."""
-    for fact, asked in (
-        (cluster.Configuration(), {"address": "https://a:1/config"}),
-        (cluster.Members(), {"address": "https://a:1/cluster"}),
-    ):
-        assert fact.command(**asked) == f"{CURL} -f {asked['address']} || true"
+    for fact in (cluster.Configuration(), cluster.Members()):
+        assert fact.command(question="curl it") == "curl it || true"
     stand_in(tmp_path, "psql", "exit 2")
     for local in (cluster.HandMadeSettings(), cluster.RecoverySettings(), cluster.AccessLines()):
         done = subprocess.run(
@@ -223,7 +238,7 @@ def holds(condition: str, environment: dict[str, str]) -> bool:
 )
 def test_a_member_is_ready_when_it_leads_or_streams(tmp_path: Path, said: dict[str, Any], ready: bool) -> None:
     """PLAT-37: a replica that follows nothing would be taken for one that protects."""
-    assert holds(cluster.member_is_ready(at()), answers(tmp_path, **said)) is ready
+    assert holds(patroni.ready(at().manifest, "db1"), answers(tmp_path, **said)) is ready
 
 
 @pytest.mark.parametrize("member", ["db2", "db1"])
@@ -237,7 +252,7 @@ def test_a_member_is_ready_when_it_leads_or_streams(tmp_path: Path, said: dict[s
 def test_a_member_waits_while_another_is_being_made(tmp_path: Path, member: str, state: str, at_work: bool) -> None:
     """PLAT-34: a restore takes as long as it takes; what the list says of oneself is older than one's own answer."""
     said = {"patroni": {"state": "stopped"}, "cluster": {"members": [{"name": member, "state": state}]}}
-    assert holds(cluster.member_is_being_made(at()), answers(tmp_path, **said)) is (at_work and member == "db2")
+    assert holds(patroni.being_made(at().manifest, "db1"), answers(tmp_path, **said)) is (at_work and member == "db2")
 
 
 @pytest.mark.parametrize(
@@ -250,11 +265,11 @@ def test_a_member_waits_while_another_is_being_made(tmp_path: Path, member: str,
 )  # fmt: skip
 def test_a_member_is_at_work_while_it_is_being_made(tmp_path: Path, own: dict[str, str], at_work: bool) -> None:
     said = {"patroni": own, "cluster": {"members": []}}
-    assert holds(cluster.member_is_being_made(at()), answers(tmp_path, **said)) is at_work
+    assert holds(patroni.being_made(at().manifest, "db1"), answers(tmp_path, **said)) is at_work
 
 
 def test_a_silent_patroni_is_neither_ready_nor_at_work(tmp_path: Path) -> None:
     """Debian 12's jq finds nothing to object to in an empty answer: the next host's turn would come at once, or never."""
     nothing = answers(tmp_path)
-    assert not holds(cluster.member_is_ready(at()), nothing)
-    assert not holds(cluster.member_is_being_made(at()), nothing)
+    assert not holds(patroni.ready(at().manifest, "db1"), nothing)
+    assert not holds(patroni.being_made(at().manifest, "db1"), nothing)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,13 +11,14 @@ import yaml
 
 from environment.manifest import Manifest
 from roles.order import ROLES
-from roles.postgres import cluster
+from roles.postgres import patroni, restarts
+from roles.postgres.patroni import Member
 from roles.postgres.role import CONFIG
 from tests.roles.targets import manifest_of, target
 
-LEADER = {"name": "db1", "role": "leader", "state": "running"}
-REPLICA = {"name": "db2", "role": "replica", "state": "streaming"}
-DELAYED = {"name": "db3", "role": "replica", "state": "in archive recovery"}
+LEADER = Member("db1", "leader", "running", 1, None, False)
+REPLICA = Member("db2", "replica", "streaming", 1, 0, False)
+DELAYED = Member("db3", "replica", "in archive recovery", 1, 0, False, delay=60)
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def manifest() -> Manifest:
     return found.model_copy(update={"postgres": settings})
 
 
-def patroni(manifest: Manifest, host: str) -> dict[str, Any]:
+def configuration(manifest: Manifest, host: str) -> dict[str, Any]:
     """Its configuration on a host."""
     role = ROLES["postgres"]
     content = next(file.content for file in role.files(target(role, host, manifest)) if file.path == CONFIG)
@@ -36,34 +39,37 @@ def patroni(manifest: Manifest, host: str) -> dict[str, Any]:
 
 def test_only_the_delayed_one_is_told(manifest: Manifest) -> None:
     """It applies late, and is neither promoted nor waited for nor read."""
-    delayed = patroni(manifest, "db3")
+    delayed = configuration(manifest, "db3")
     assert delayed["postgresql"]["recovery_conf"]["recovery_min_apply_delay"] == "60min"
     assert delayed["tags"] == {"nofailover": True, "nosync": True, "noloadbalance": True}
-    other = patroni(manifest, "db2")
+    other = configuration(manifest, "db2")
     assert "tags" not in other and "recovery_min_apply_delay" not in other["postgresql"]["recovery_conf"]
 
 
 def test_it_may_read_the_archive(manifest: Manifest) -> None:
     """After a restart it does so for as long as it is behind; another replica that does is not ready."""
-    role = ROLES["postgres"]
-    assert cluster.BEHIND in cluster.member_is_ready(target(role, "db3", manifest))
-    assert cluster.BEHIND not in cluster.member_is_ready(target(role, "db2", manifest))
-    seen = target(role, "db1", manifest)
-    assert cluster._healthy(seen, [LEADER, REPLICA, DELAYED])
-    assert not cluster._healthy(seen, [LEADER, {**REPLICA, "state": cluster.BEHIND}, DELAYED])
+    assert patroni.BEHIND in patroni.ready(manifest, "db3")
+    assert patroni.BEHIND not in patroni.ready(manifest, "db2")
+    assert patroni.healthy([LEADER, REPLICA, DELAYED])
+    assert not patroni.healthy([LEADER, replace(REPLICA, state=patroni.BEHIND), DELAYED])
 
 
-def test_it_is_no_candidate(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also while it streams; where all replicas are delayed, the primary restarts in its place."""
-    found = [LEADER, {**DELAYED, "state": "streaming"}, REPLICA]
+def test_it_is_no_candidate(manifest: Manifest) -> None:
+    """Also while it streams."""
+    found = [LEADER, replace(DELAYED, state="streaming"), REPLICA]
+    assert patroni.candidates(manifest, found) == ["db2"]
 
-    def once(_target: object, condition: Any, *_: object) -> list[dict[str, str]]:
-        assert condition(found)
-        return found
 
-    monkeypatch.setattr(cluster, "_await", once)
-    role = ROLES["postgres"]
-    assert cluster._candidate(target(role, "db1", manifest)) == "db2"
-    all_late = manifest.postgres.model_copy(update={"apply_delay": {"db2": 60, "db3": 60}})
-    late = manifest.model_copy(update={"postgres": all_late})
-    assert cluster._candidate(target(role, "db1", late)) is None
+def test_where_all_replicas_are_delayed_the_primary_restarts_in_its_place(manifest: Manifest) -> None:
+    settings = manifest.postgres.model_copy(update={"apply_delay": {"db2": 60, "db3": 60}})
+    waiting, asked = replace(LEADER, pending_restart=True), list[tuple[str, str]]()
+
+    def ask(host: str, path: str, data: Mapping[str, Any] | None = None) -> str:
+        asked.append((host, path))
+        return ""
+
+    def look() -> list[Member]:
+        return [LEADER if asked else waiting, replace(REPLICA, delay=60), DELAYED]
+
+    restarts._restart_leader(manifest.model_copy(update={"postgres": settings}), ask, look, "db1")
+    assert asked == [("db1", "/restart")]

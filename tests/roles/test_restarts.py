@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import shlex
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from pyinfra.api import StringCommand
 
 from environment.manifest import Manifest
-from roles.kit.declare import Target
 from roles.order import ROLES
-from roles.postgres import cluster
-from roles.postgres.cluster import Refused
+from roles.postgres import cluster, patroni, restarts
+from roles.postgres.patroni import LEADER_FIRST, Member, NotReached
 from tests.roles.hosts import Clock
 from tests.roles.targets import manifest_of, target
 
@@ -29,8 +27,6 @@ class Cluster:
     A replica that runs with less than its primary of what it must not have less of is an error, and so is a client's question
     that finds no leader.
     """
-
-    name = "db1"
 
     def __init__(
         self,
@@ -55,7 +51,7 @@ class Cluster:
         synchronous = next((name for name in self.value if name != self.leader and self.runs(name)), "")
         return [
             {
-                "name": name, "host": f"of-{name}",
+                "name": name,
                 "role": "leader" if name == self.leader else "sync_standby" if name == synchronous else "replica",
                 "state": ("running" if name == self.leader else "streaming") if self.runs(name) else "starting",
                 **self.waits(name),
@@ -73,7 +69,7 @@ class Cluster:
         return self.clock.now >= self.ready[name]
 
     def check(self) -> None:
-        if self.setting in cluster.LEADER_FIRST and self.runs(self.leader):
+        if self.setting in LEADER_FIRST and self.runs(self.leader):
             less = [name for name in self.value if self.runs(name) and self.value[name] < self.value[self.leader]]
             assert not less, f"{less} has less {self.setting} than its primary"
 
@@ -85,7 +81,7 @@ class Cluster:
             self.lowered_at = self.clock.now
         # A replica starts with the lower value once it has replayed that its primary has it.
         early = name != self.leader and self.new < self.old and self.clock.now < self.lowered_at + STARTS + LOOP
-        if name not in self.asks_again and not (early and self.setting in cluster.LEADER_FIRST):
+        if name not in self.asks_again and not (early and self.setting in LEADER_FIRST):
             self.value[name], self.pending[name] = self.new, False
 
     def switchover(self, leader: str, candidate: str) -> None:
@@ -96,63 +92,63 @@ class Cluster:
         if self.restarted_by_switchover:
             self.value[leader], self.pending[leader] = self.new, False
 
-    def run_shell_command(self, command: StringCommand) -> tuple[bool, Any]:
-        """What curl gets from Patroni's REST API."""
-        words = shlex.split(str(command))
-        assert "-f" in words and words[0] == "curl", "an error of Patroni's must not pass for an answer"
-        host, _, path = words[-1].removeprefix("https://").partition(":8008")
-        answer: Any = {}
-        if path == "/cluster":
-            answer = {"members": self.members()}
-        elif path == "/config":
-            answer = {"loop_wait": LOOP}
-        elif path == "/restart":
-            self.restart(host.removeprefix("of-"))
-        elif path == "/switchover":
-            body = json.loads(words[words.index("-d") + 1])
-            assert host == f"of-{body['leader']}"
-            self.switchover(body["leader"], body["candidate"])
-        return True, type("Output", (), {"stdout": json.dumps(answer), "stderr": ""})
+    def ask(self, host: str, path: str, data: Mapping[str, Any] | None = None) -> str:
+        """Patroni's REST API."""
+        if data is None:
+            assert (host, path) == (next(iter(self.value)), "/cluster")
+            return json.dumps({"members": self.members()})
+        if path == "/restart":
+            self.restart(host)
+        else:
+            assert (path, host) == ("/switchover", data["leader"])
+            self.switchover(data["leader"], data["candidate"])
+        return ""
+
+    def look(self) -> list[Member]:
+        return patroni.members_of(PRODUCTION, self.ask("db1", "/cluster"))
+
+    def restart_all(self, manifest: Manifest | None = None) -> None:
+        restarts.restart_all(
+            manifest or PRODUCTION, self.ask, next(iter(self.value)), lambda: self.clock.sleep(LOOP + 1)
+        )
 
 
-def seen(manifest: Manifest | None = None) -> Target:
-    """The first member of production, whose replicas are two, one of them synchronous."""
-    return target(ROLES["postgres"], "db1", manifest or manifest_of("production"))
+PRODUCTION = manifest_of("production")
+"""Two replicas, one of them synchronous."""
 
 
 @pytest.fixture
 def patch(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Put a cluster in the host's place."""
+    """Let the cluster's time pass."""
 
     def put(found: Cluster) -> Cluster:
-        monkeypatch.setattr(cluster, "host", found)
-        monkeypatch.setattr(cluster, "gevent", found.clock)
+        monkeypatch.setattr(patroni, "time", found.clock)
         return found
 
     return put
 
 
 REPLICAS_FIRST = ["restart db2", "restart db3", "switchover db1 to db2"]
-LEADER_FIRST = ["restart db1", "restart db2", "restart db3"]
+PRIMARY_FIRST = ["restart db1", "restart db2", "restart db3"]
 
 
-@pytest.mark.parametrize("setting", sorted(cluster.LEADER_FIRST))
+@pytest.mark.parametrize("setting", sorted(LEADER_FIRST))
 @pytest.mark.parametrize(
-    ("old", "new", "order"), [(100, 200, REPLICAS_FIRST), (200, 100, LEADER_FIRST)], ids=["raised", "lowered"]
+    ("old", "new", "order"), [(100, 200, REPLICAS_FIRST), (200, 100, PRIMARY_FIRST)], ids=["raised", "lowered"]
 )
 def test_no_replica_ever_has_less_than_its_primary(
     patch: Any, setting: str, old: int, new: int, order: list[str]
 ) -> None:
     """It would stop. To raise such a value replicas restart first, to lower it the primary does, in its place."""
     found = patch(Cluster(setting, old, new))
-    cluster._restart_all(seen())
+    found.restart_all()
     assert found.order == order
     assert not any(found.pending.values())
 
 
 def test_these_are_postgresqls_own() -> None:
     """PostgreSQL's manual, "Hot Standby", administrator's overview."""
-    assert sorted(cluster.LEADER_FIRST) == [
+    assert sorted(LEADER_FIRST) == [
         "max_connections", "max_locks_per_transaction", "max_prepared_transactions", "max_wal_senders", "max_worker_processes",
     ]  # fmt: skip
 
@@ -161,7 +157,7 @@ def test_these_are_postgresqls_own() -> None:
 def test_for_any_other_setting_the_leader_comes_last_and_hands_over(patch: Any, old: int, new: int) -> None:
     """Writes stop for a switchover, not for a restart."""
     found = patch(Cluster("shared_buffers", old, new))
-    cluster._restart_all(seen())
+    found.restart_all()
     assert found.order == REPLICAS_FIRST
 
 
@@ -181,15 +177,17 @@ def test_for_any_other_setting_the_leader_comes_last_and_hands_over(patch: Any, 
 def test_lowered_and_raised_differ_by_number(reasons: dict[str, tuple[int, int]] | None, lowered: bool) -> None:
     """Not by text, in which 9 is more than 10."""
     reported = {name: {"old_value": str(old), "new_value": str(new)} for name, (old, new) in (reasons or {}).items()}
-    leader = {"pending_restart_reason": reported if reasons is not None else None}
-    assert cluster._lowered(leader) is lowered
-    assert cluster._lowered({}) is False
+    leader = {"name": "db1", "role": "leader", "state": "running"}
+    told = json.dumps(
+        {"members": [leader | {"pending_restart_reason": reported if reasons is not None else None}, leader]}
+    )
+    assert [member.lowers for member in patroni.members_of(PRODUCTION, told)] == [lowered, False]
 
 
 def test_a_leader_that_a_switchover_did_not_restart_is_restarted(patch: Any) -> None:
     found = patch(Cluster())
     found.restarted_by_switchover = False
-    cluster._restart_all(seen())
+    found.restart_all()
     assert found.order == [*REPLICAS_FIRST, "restart db1"]
 
 
@@ -197,15 +195,15 @@ def test_who_does_not_wait_is_not_restarted(patch: Any) -> None:
     """A replica alone; then none at all."""
     found = patch(Cluster())
     found.pending |= {"db1": False, "db2": False}
-    cluster._restart_all(seen())
+    found.restart_all()
     assert found.order == ["restart db3"]
-    cluster._restart_all(seen())
+    found.restart_all()
     assert found.order == ["restart db3"]
 
 
 def test_a_server_without_replicas_restarts_in_its_place(patch: Any) -> None:
     found = patch(Cluster(names=("db1",)))
-    cluster._restart_all(target(ROLES["postgres"], "all1", manifest_of("ci")))
+    found.restart_all(manifest_of("ci"))
     assert found.order == ["restart db1"]
 
 
@@ -213,8 +211,8 @@ def test_a_replica_that_asks_again_is_given_five_rounds(patch: Any) -> None:
     """Then the refusal names it; the others are done."""
     found = patch(Cluster())
     found.asks_again = {"db3"}
-    with pytest.raises(Refused, match=r"^db3 still wait\(s\) for a restart after five rounds"):
-        cluster._restart_all(seen())
+    with pytest.raises(restarts.StillWaiting, match=r"^db3 still wait\(s\) for a restart after five rounds"):
+        found.restart_all()
     assert found.order.count("restart db3") == 5
     assert found.order.count("restart db2") == 1 and found.order.count("switchover db1 to db2") == 1
 
@@ -230,7 +228,7 @@ def test_one_that_is_done_in_the_fifth_round_is_well(patch: Any) -> None:
         restart(name)
 
     found.restart = learn
-    cluster._restart_all(seen())
+    found.restart_all()
     assert found.order.count("restart db3") == 5
 
 
@@ -238,12 +236,14 @@ def test_nothing_restarts_while_a_member_is_away(patch: Any) -> None:
     """Two would be."""
     found = patch(Cluster())
     found.ready["db3"] = 59.0
-    cluster._restart_all(seen())
+    found.restart_all()
     assert found.order == REPLICAS_FIRST
     found = patch(Cluster())
     found.ready["db3"] = 61.0
-    with pytest.raises(Refused, match="every member running before the restarts: not reached within 60 s"):
-        cluster._restart_all(seen())
+    with pytest.raises(
+        NotReached, match=r"every member running before the restarts: .* 60 s; .*db3 \(replica, starting\)"
+    ):
+        found.restart_all()
     assert found.order == []
 
 
@@ -256,8 +256,8 @@ def test_a_restart_that_does_not_come_back_names_its_member(patch: Any) -> None:
         found.ready[name] = float("inf")
 
     found.restart = die
-    with pytest.raises(Refused, match="db2 running after its restart: not reached within 60 s"):
-        cluster._restart_all(seen())
+    with pytest.raises(NotReached, match="db2 running after its restart: not reached within 60 s"):
+        found.restart_all()
     assert found.order == ["restart db2"]
 
 
@@ -268,59 +268,52 @@ def test_a_candidate_is_awaited_for_half_a_minute(patch: Any) -> None:
     found.members = lambda: [
         m | {"role": "replica"} if m["role"] == "sync_standby" and found.clock.now < 29 else m for m in real()
     ]
-    assert cluster._candidate(seen()) == "db2"
+    assert patroni.await_candidate(PRODUCTION, found.look) == "db2"
     found.clock.now = 0.0
     found.members = lambda: [m | {"role": "replica"} if m["role"] == "sync_standby" else m for m in real()]
-    with pytest.raises(Refused, match="a sync_standby to switch over to: not reached within 30 s"):
-        cluster._candidate(seen())
+    with pytest.raises(NotReached, match="a synchronous replica to switch over to: not reached within 30 s"):
+        patroni.await_candidate(PRODUCTION, found.look)
     assert 29 < found.clock.now < 31
 
 
 def test_a_candidate_streams(patch: Any) -> None:
     """One that reads the archive is behind; without synchronous mode any replica will do."""
-    manifest = manifest_of("production")
-    relaxed = manifest.model_copy(update={"postgres": manifest.postgres.model_copy(update={"synchronous": False})})
+    settings = PRODUCTION.postgres.model_copy(update={"synchronous": False})
+    relaxed = PRODUCTION.model_copy(update={"postgres": settings})
     found = patch(Cluster())
     found.members = lambda: [
         {"name": "db1", "role": "leader", "state": "running"},
         {"name": "db2", "role": "replica", "state": "running"},
         {"name": "db3", "role": "replica", "state": "streaming"},
     ]
-    assert cluster._candidate(seen(relaxed)) == "db3"
+    assert patroni.await_candidate(relaxed, found.look) == "db3"
     found.members = lambda: [{"name": name, "role": "replica", "state": "streaming"} for name in ("db2", "db3")]
-    assert cluster._candidate(seen(relaxed)) == "db2", "the first of two"
+    assert patroni.await_candidate(relaxed, found.look) == "db2", "the first of two"
 
 
 def test_a_switchover_is_over_when_the_candidate_leads(patch: Any) -> None:
     found = patch(Cluster())
-    leader = found.members()[0]
-    cluster._switchover(seen(), leader, "db3")
-    assert found.leader == "db3" and found.clock.now >= STARTS, "the old leader runs again"
+    restarts._restart_leader(PRODUCTION, found.ask, found.look, "db1")
+    assert found.leader == "db2" and found.clock.now >= STARTS, "the old leader runs again"
     found = patch(Cluster())
     found.switchover = lambda *_: None
-    with pytest.raises(Refused, match="switchover from db1 to db3: not reached within 60 s"):
-        cluster._switchover(seen(), leader, "db3")
+    with pytest.raises(NotReached, match="switchover from db1 to db2: not reached within 60 s"):
+        restarts._restart_leader(PRODUCTION, found.ask, found.look, "db1")
 
 
 def test_a_member_that_still_waits_is_watched_for_ten_seconds_only(patch: Any) -> None:
     """The next round sees it; that is no failure of the restart."""
     found = patch(Cluster())
     found.asks_again = {"db2"}
-    cluster._restart(seen(), "db2", "of-db2")
+    restarts._restart(found.ask, found.look, "db2")
     assert STARTS + 10 <= found.clock.now < STARTS + 11
 
 
 def test_a_member_that_is_done_is_waited_for_no_longer(patch: Any) -> None:
     """The others may still ask for theirs."""
     found = patch(Cluster())
-    cluster._restart(seen(), "db2", "of-db2")
+    restarts._restart(found.ask, found.look, "db2")
     assert STARTS <= found.clock.now < STARTS + 1
-
-
-def test_a_new_configuration_is_known_a_loop_later(patch: Any) -> None:
-    found = patch(Cluster())
-    cluster._await_new_configuration("https://of-db1:8008/config")
-    assert found.clock.now == LOOP + 1
 
 
 STATES = [
@@ -337,25 +330,24 @@ STATES = [
 def test_a_cluster_is_healthy_when_all_run_and_one_leads(states: list[str], well: bool) -> None:
     roles = ("leader", "sync_standby", "replica")
     members = [
-        {"name": f"db{n}", "role": role, "state": state}
-        for n, (role, state) in enumerate(zip(roles, states, strict=True), 1)
+        Member(f"db{n}", role, state, 1, 0, False) for n, (role, state) in enumerate(zip(roles, states, strict=True), 1)
     ]
-    assert cluster._healthy(seen(), members) is well
-    assert not cluster._healthy(seen(), members[1:]), "none leads"
+    assert patroni.healthy(members) is well
+    assert not patroni.healthy(members[1:]), "none leads"
 
 
 def test_what_patroni_refuses_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which host, which command without its options, and Patroni's words."""
+    """What was asked, and Patroni's words, or else curl's."""
 
     class Refusing:
-        name, said = "db2", ""
+        said = ""
 
         def run_shell_command(self, _: object) -> tuple[bool, Any]:
-            return False, type("Output", (), {"stdout": "out", "stderr": self.said})
+            return False, type("Output", (), {"stdout": self.said, "stderr": "curl: (7)"})
 
     refusing = Refusing()
     monkeypatch.setattr(cluster, "host", refusing)
-    for said, words in (("503", "db2: curl failed: 503"), ("", "db2: curl failed: out")):
+    for said, words in (("no good candidate", "no good candidate"), ("", r"curl: \(7\)")):
         refusing.said = said
-        with pytest.raises(Refused, match=words):
-            cluster._members(seen())
+        with pytest.raises(cluster.Refused, match=f"^Patroni on db2 refused /cluster: {words}"):
+            cluster._ask(target(ROLES["postgres"], "db1", PRODUCTION), "db2", "/cluster")

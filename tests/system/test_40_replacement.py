@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from ops.cluster.patroni import etcd_health
+from ops.cluster import etcd
 from ops.hosts.docker import docker
 from ops.hosts.session import Session
 from tests.system.background import Background
@@ -24,7 +24,7 @@ class Majority(Background):
 
     def _work(self) -> None:
         while not self._stop.wait(0.2):
-            health = etcd_health(self._session)
+            health = etcd.health(self._session)
             self.looks += 1
             if sum(health.values()) <= len(health) // 2:
                 self.lost.append(health)
@@ -40,13 +40,13 @@ def test_hosts_are_replaced_one_at_a_time(dev: Ephemeral) -> None:
     hosts = dev.environment.manifest.hosts
     before = {host.name: docker("inspect", "-f", "{{.Id}}", dev.container(host.name)) for host in hosts}
     with dev.session() as session:
-        with Majority(session) as etcd, Writer(session.manifest, session.roots) as writer:
+        with Majority(session) as majority, Writer(session.manifest, session.roots) as writer:
             dev.up()
             writer.await_rows(20, since=datetime.now(UTC), limit=30)
         after = {host: docker("inspect", "-f", "{{.Id}} {{.Created}}", dev.container(host)) for host in before}
         assert not [host for host in before if after[host].startswith(before[host])]
-        assert etcd.looks > 20
-        assert etcd.lost == []
+        assert majority.looks > 20
+        assert majority.lost == []
         found = written(session)
         forget_writes(session)
     made = sorted(datetime.fromisoformat(created.split()[1]) for created in after.values())

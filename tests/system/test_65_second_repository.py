@@ -13,7 +13,7 @@ from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from ops.backup import repository, restore_points
 from ops.backup.restore import archive_all
-from ops.cluster.patroni import members, patroni
+from ops.cluster.patroni import ask, members
 from ops.hosts.session import Session
 from roles import paths
 from tests.system.disaster import lose_everything
@@ -166,7 +166,7 @@ def test_a_replica_is_made_from_the_repository(trio: Ephemeral) -> None:
         since = session.run(replica, "date +%s").strip()
         session.run(replica, f"cp -p {program} {program}.kept && sed -i 's/^ABOVE = .*/ABOVE = 0/' {program}")
         try:
-            patroni(session, replica, "/reinitialize", {"force": True})
+            ask(session, replica, "/reinitialize", {"force": True})
             log = f"journalctl -u patroni.service --since @{since} -o cat --no-pager"
             assert replaced(session, replica, log)
             assert "replica from backup" in session.run(replica, log)

@@ -13,9 +13,9 @@ import yaml
 from environment.load import ROOT
 from environment.program import Environment, load
 from environment.types import Kind
-from ops.cluster.patroni import Member
 from ops.hosts.session import Session
 from ops.status.facts import Facts, HeadFacts, HostFacts, PoolFacts, RedisFacts, ServerFacts, Standby
+from roles.postgres.patroni import Member
 from tests.unit.stacks import ROOTS, config
 
 CLOSED_PORT = 1

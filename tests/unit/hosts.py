@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +22,10 @@ from tests.unit import cli_fakes
 Answer = str | BaseException | Callable[[str], str] | list[Any]
 """What comes of a command: its output, an error, what a function makes of it, or one of these after the other."""
 ANY = "any host"
+
+
+NO_PRIMARY = subprocess.CalledProcessError(22, "curl")
+"""What comes of asking a member that does not lead whether it does."""
 
 
 class Ran(NamedTuple):
@@ -148,7 +153,7 @@ def hosts(folder: Path, patch: Mapping[str, Any] | None = None, stack: str = "de
 def led_by(session: Hosts, leader: str | None) -> None:
     """Patroni's members say who leads."""
     for member in session.manifest.carrying(Group.POSTGRES):
-        session.says[member.name, "/primary"] = "200" if member.name == leader else "503"
+        session.says[member.name, "/primary"] = "" if member.name == leader else NO_PRIMARY
 
 
 class Clock:
@@ -159,6 +164,9 @@ class Clock:
         self.waits: list[float] = []
         monkeypatch.setattr("tenacity.time", SimpleNamespace(monotonic=lambda: self.now, sleep=time.sleep))
         monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=self._sleep))
+        monkeypatch.setattr(
+            "roles.postgres.patroni.time", SimpleNamespace(monotonic=lambda: self.now, sleep=self._sleep)
+        )
 
     def _sleep(self, seconds: float) -> None:
         assert seconds > 0

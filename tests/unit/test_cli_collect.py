@@ -14,10 +14,10 @@ import pytest
 
 from environment.products import catalogue, revisions
 from environment.urls import REDIS_ACCOUNT
-from ops.cluster.patroni import Member
 from ops.hosts.session import Session, Unreachable
 from ops.status import collect
 from ops.status.facts import AlertFacts, Facts, PoolFacts, RedisFacts, WatchFacts
+from roles.postgres.patroni import Member
 from tests.unit.cli_fakes import PRIMARY, REPLICA, environment, program, session
 
 Answers = dict[str, dict[str, str]]

@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from ops.cli.status import show
-from ops.cluster.patroni import Member
 from ops.status.facts import AlertFacts, Facts, HeadFacts, HostFacts, RedisFacts, WatchFacts
 from ops.status.judge import judge
+from roles.postgres.patroni import Member
 from tests.unit.cli_fakes import LEADER, SYNC_STANDBY, facts
 
 LINES = """\

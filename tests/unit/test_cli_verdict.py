@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from ops.cluster.patroni import Member
 from ops.status.facts import AlertFacts, HostFacts, RedisFacts, ServerFacts, Standby, WatchFacts
 from ops.status.judge import judge
+from roles.postgres.patroni import Member
 from tests.unit.cli_fakes import LEADER, PRIMARY, REPLICA, SYNC_STANDBY, facts
 
 

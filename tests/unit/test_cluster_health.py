@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ops.cluster import patroni
-from ops.cluster.patroni import Member
+from ops.cluster import etcd, patroni
 from ops.hosts.session import Unreachable
+from roles.postgres.patroni import Member
 from tests.unit.hosts import hosts
 
 MEMBER = {"name": "db1", "role": "leader", "state": "running"}
@@ -68,15 +68,28 @@ def test_a_question_is_asked_again_and_a_command_is_not(tmp_path: Path) -> None:
     """Both with the host's certificate, and an end."""
     session = hosts(tmp_path)
     session.says["db1", "curl"] = "yes"
-    assert patroni.patroni(session, "db1", "/patroni") == "yes"
-    patroni.patroni(session, "db1", "/restart", {})
+    assert patroni.ask(session, "db1", "/patroni") == "yes"
+    patroni.asking(session)("db1", "/restart", {})
     tls = "/etc/keel/tls/postgres"
-    proof = f"--max-time 60 --cacert /etc/keel/ca.crt --cert {tls}/cert.pem --key {tls}/key.pem"
-    address = session.manifest.host("db1").address
-    assert [(" ".join(command.split()), timeout) for _, command, timeout in session.ran] == [
-        (f"curl -sS --retry 3 --retry-all-errors --retry-delay 1 {proof} https://{address}:8008/patroni", 70),
-        (f"curl -sS {proof} -X POST -d '{{}}' https://{address}:8008/restart", 70),
+    curl = f"curl -sS --cacert /etc/keel/ca.crt --cert {tls}/cert.pem --key {tls}/key.pem"
+    at = f"https://{session.manifest.host('db1').address}:8008"
+    assert [(command, timeout) for _, command, timeout in session.ran] == [
+        (f"{curl} -f --retry 3 --retry-all-errors --retry-delay 1 --max-time 20 {at}/patroni", 70),
+        (f"{curl} --fail-with-body --max-time 60 -X POST -d '{{}}' {at}/restart", 70),
     ]
+
+
+def test_an_order_that_is_refused_says_why(tmp_path: Path) -> None:
+    """A question that fails, or a host that is away, is another matter."""
+    session = hosts(tmp_path)
+    session.says["db1", "curl"] = subprocess.CalledProcessError(22, "curl", output="no good candidates\n")
+    with pytest.raises(patroni.PatroniRefused, match=r"^Patroni on db1 refused /switchover: no good candidates$"):
+        patroni.ask(session, "db1", "/switchover", {})
+    with pytest.raises(subprocess.CalledProcessError):
+        patroni.ask(session, "db1", "/cluster")
+    session.says["db1", "curl"] = subprocess.CalledProcessError(7, "curl", output="")
+    with pytest.raises(subprocess.CalledProcessError):
+        patroni.ask(session, "db1", "/switchover", {})
 
 
 def test_an_etcd_member_is_well_when_it_says_so(tmp_path: Path) -> None:
@@ -86,5 +99,5 @@ def test_an_etcd_member_is_well_when_it_says_so(tmp_path: Path) -> None:
     session.says["db1", f"--endpoints=https://{address}:2379 "] = "is healthy"
     session.says["db2", "endpoint health"] = subprocess.CalledProcessError(1, "etcdctl")
     session.says["edge1", "endpoint health"] = Unreachable("edge1")
-    assert patroni.etcd_health(session) == {"db1": True, "db2": False, "edge1": False}
+    assert etcd.health(session) == {"db1": True, "db2": False, "edge1": False}
     assert {timeout for _, _, timeout in session.ran} == {20}

@@ -12,9 +12,9 @@ import pytest
 
 from ops.backup import restore
 from ops.cluster import patroni
-from ops.cluster.patroni import Member
 from ops.hosts.session import Session
 from ops.steps import drain
+from roles.postgres.patroni import Member
 from tests.unit.cli_fakes import session
 
 LEADER = Member("db1", "leader", "running", 3, None, False)
@@ -31,7 +31,7 @@ def production(folder: Path, delays: Mapping[str, int]) -> Session:
 def test_members_know_their_delay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the manifest; on the archive it is well, another one is not."""
     told = [{"name": m.name, "role": m.role, "state": "in archive recovery", "lag": 1} for m in (DELAYED, REPLICA)]
-    monkeypatch.setattr(patroni, "patroni", lambda *_: json.dumps({"members": told}))
+    monkeypatch.setattr(patroni, "ask", lambda *_: json.dumps({"members": told}))
     found = patroni.members(production(tmp_path, {"db2": 60}))
     assert {member.name: (member.delay, member.well) for member in found} == {"db2": (60, True), "db3": (0, False)}
 
@@ -44,13 +44,13 @@ def test_it_is_never_switched_over_to(
     found = [LEADER, DELAYED, replace(REPLICA, delay=delays.get("db3", 0))]
     asked: list[str] = []
 
-    def patroni(_session: object, _host: str, path: str, data: dict[str, Any]) -> str:
+    def ask(_session: object, _host: str, path: str, data: dict[str, Any]) -> str:
         asked.append(data["candidate"])
+        found[:] = [replace(LEADER, name=data["candidate"]), DELAYED]
         return path
 
     monkeypatch.setattr(drain, "members", lambda _: found)
-    monkeypatch.setattr(drain, "patroni", patroni)
-    monkeypatch.setattr(drain, "_await_leader", lambda *_: True)
+    monkeypatch.setattr(patroni, "ask", ask)
     drain._move_leader(production(tmp_path, delays), "db1", lambda _: None)
     assert asked == candidates
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from ops.cluster.patroni import Member
 from ops.converge import run
 from ops.hosts.session import Unreachable
 from ops.steps import ready
+from roles.postgres.patroni import Member
 from tests.unit.cli_fakes import CLOSED_PORT, LEADER, SYNC_STANDBY
 from tests.unit.hosts import ANY, Clock, Hosts, hosts, nothing
 
@@ -188,7 +188,7 @@ def test_a_store_with_a_majority_is_awaited(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, etcd: dict[str, bool], waits: bool
 ) -> None:
     clock = Clock(monkeypatch)
-    monkeypatch.setattr(ready, "etcd_health", lambda _: etcd)
+    monkeypatch.setattr("ops.cluster.etcd.health", lambda _: etcd)
     monkeypatch.setattr(ready, "members", lambda _: [LEADER, SYNC_STANDBY])
     assert ready._await_cluster(hosts(tmp_path), "db2") is not waits
     assert (clock.now, set(clock.waits)) == ((120, {1}) if waits else (0, set()))
@@ -211,17 +211,17 @@ def test_its_server_and_a_leader_are_awaited(
 ) -> None:
     """With a majority of the store; without one PostgreSQL cannot have a leader, and is not asked."""
     Clock(monkeypatch)
-    monkeypatch.setattr(ready, "etcd_health", lambda _: at(2, 3, mine=True))
+    monkeypatch.setattr("ops.cluster.etcd.health", lambda _: at(2, 3, mine=True))
     monkeypatch.setattr(ready, "members", lambda _: found)
     assert ready._await_cluster(hosts(tmp_path), "db2") is well
-    monkeypatch.setattr(ready, "etcd_health", lambda _: at(1, 3, mine=True))
+    monkeypatch.setattr("ops.cluster.etcd.health", lambda _: at(1, 3, mine=True))
     assert ready._await_cluster(hosts(tmp_path), "db2")
 
 
 def test_a_host_is_asked_for_what_it_carries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """edge1 has no server, ops1 neither server nor store."""
     monkeypatch.setattr(ready, "members", lambda _: pytest.fail("no server is here"))
-    monkeypatch.setattr(ready, "etcd_health", lambda _: {"edge1": True})
+    monkeypatch.setattr("ops.cluster.etcd.health", lambda _: {"edge1": True})
     assert ready._await_cluster(hosts(tmp_path), "edge1")
-    monkeypatch.setattr(ready, "etcd_health", lambda _: pytest.fail("no store is here"))
+    monkeypatch.setattr("ops.cluster.etcd.health", lambda _: pytest.fail("no store is here"))
     assert ready._await_cluster(hosts(tmp_path), "ops1")

@@ -12,6 +12,7 @@ import pytest
 
 from environment.recovery import target
 from ops.backup import choice, recovery_order, repository
+from ops.cluster import etcd as etcd_store
 from ops.hosts.session import Unreachable
 from ops.steps import bootstrap_gate
 from roles import paths
@@ -145,7 +146,7 @@ def test_a_store_that_is_well_forgets_the_cluster(tmp_path: Path, etcd: tuple[bo
     session.says[ANY, "del --prefix"] = ""
     for host, well in zip(("db1", "db2", "edge1"), etcd, strict=True):
         session.says[host, "endpoint health"] = "" if well else ILL
-    recovery_order.forget_cluster(session)
+    etcd_store.forget_cluster(session)
     assert session.asked("del --prefix") == [(asked, 60)]
     places = ",".join(f"https://10.88.0.{last}:2379" for last in (11, 12, 21))
     assert f"--endpoints={places} " in session.ran[-1].command

@@ -21,7 +21,7 @@ from ops.hosts.session import Unreachable
 from ops.products import databases
 from roles import paths
 from tests.unit.cli_fakes import LEADER, SYNC_STANDBY
-from tests.unit.hosts import ANY, Clock, Database, Hosts, hosts, led_by, nothing
+from tests.unit.hosts import ANY, NO_PRIMARY, Clock, Database, Hosts, hosts, led_by, nothing
 from tests.unit.test_drain import ILL, cluster
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -54,7 +54,7 @@ def test_without_a_majority_of_etcd_nothing_is_stopped(tmp_path: Path, etcd: tup
 def test_a_half_of_etcd_is_no_majority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     session = hosts(tmp_path)
     session.says[ANY, "pgbackrest version"] = ""
-    monkeypatch.setattr(restore, "etcd_health", lambda _: {"a": True, "b": True, "c": False, "d": False})
+    monkeypatch.setattr("ops.cluster.etcd.health", lambda _: {"a": True, "b": True, "c": False, "d": False})
     with pytest.raises(choice.Refused, match="c, d do not answer"):
         restore._check_hosts(session, ["db1", "db2"])
 
@@ -263,8 +263,8 @@ def test_a_restore_is_followed_until_the_host_leads(tmp_path: Path, monkeypatch:
         ],
         ("db1", "du -sm"): ["", "50\n", "200", "201", "202", "203"],
         ("db1", "Failed to bootstrap"): "",
-        ("db1", "/primary"): ["503", "503", "200"],
-        ("db2", "/primary"): ["503", "200"],
+        ("db1", "/primary"): [NO_PRIMARY, NO_PRIMARY, ""],
+        ("db2", "/primary"): [NO_PRIMARY, ""],
     })  # fmt: skip
     restore._follow(session, "db1", WANTED, "1700", told.append)
     assert clock.waits == [1] * 8
@@ -294,15 +294,15 @@ def test_a_bootstrap_that_failed_is_not_tried_again_and_again(tmp_path: Path, mo
 def test_where_the_recovery_ended_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server starts once more without it, and leads again within five minutes."""
     clock, session = Clock(monkeypatch), hosts(tmp_path)
-    session.says.update({("db1", "psql"): "", ("db1", "/restart"): "", ("db1", "/primary"): ["503", "503", "200"],
-                         ("db2", "/primary"): "503"})  # fmt: skip
+    session.says.update({("db1", "psql"): "", ("db1", "/restart"): "", ("db1", "/primary"): [NO_PRIMARY, NO_PRIMARY, ""],
+                         ("db2", "/primary"): NO_PRIMARY})  # fmt: skip
     restore._forget_recovery(session, "db1")
     assert [(command.partition("-Xqc ")[2], timeout) for _, command, timeout in session.ran[:2]] == [
         ("checkpoint", 3600),
         ("'alter system reset all'", 60),
     ]
     assert clock.waits == [0.5, 0.5]
-    session.says["db1", "/primary"] = "503"
+    session.says["db1", "/primary"] = NO_PRIMARY
     with pytest.raises(restore.RestoreFailed, match="db1 did not lead again within 300 s"):
         restore._forget_recovery(session, "db1")
     assert clock.now == 301

@@ -22,7 +22,7 @@ from environment.types import Group
 from ops.hosts import session as module
 from ops.hosts.session import Session, Unreachable, adopt, export, open_session
 from tests.unit.cli_fakes import CLOSED_PORT, environment, session
-from tests.unit.hosts import Clock, hosts
+from tests.unit.hosts import NO_PRIMARY, Clock, hosts
 
 SSH = """#!/usr/bin/env python3
 import os, signal, socket, sys, time
@@ -170,13 +170,11 @@ def test_a_url_verifies_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
 
 
-@pytest.mark.parametrize(
-    "silence", [Unreachable("db1"), subprocess.TimeoutExpired("ssh", 15), "503", "", "000"], ids=str
-)
+@pytest.mark.parametrize("silence", [Unreachable("db1"), subprocess.TimeoutExpired("ssh", 15), NO_PRIMARY], ids=str)
 def test_the_leader_is_who_says_so(tmp_path: Path, silence: str | BaseException) -> None:
     """One that does not answer, or is no primary, keeps nobody from asking the next."""
     asked = hosts(tmp_path)
-    asked.says.update({("db1", "https://10.88.0.11:8008/primary"): silence, ("db2", "/primary"): "200\n"})
+    asked.says.update({("db1", "https://10.88.0.11:8008/primary"): silence, ("db2", "/primary"): ""})
     assert asked.leader().name == "db2"
     assert asked.asked("/primary") == [("db1", 15), ("db2", 15)]
     asked.says["db2", "/primary"] = silence

@@ -14,6 +14,7 @@ from environment.types import Group
 from ops.cluster import patroni
 from ops.hosts.session import Session
 from roles.postgres.names import REPLICATION
+from roles.postgres.patroni import Member
 from tests.verify import expect
 from tests.verify.look import Look, ServerFacts
 from tests.verify.pooler import Pooler
@@ -21,7 +22,7 @@ from tests.verify.tunnels import Tunnels
 
 
 @pytest.fixture(scope="module")
-def members(session: Session) -> list[patroni.Member]:
+def members(session: Session) -> list[Member]:
     """The servers as Patroni tells them."""
     return patroni.members(session)
 
@@ -34,7 +35,7 @@ def primary(look: Look, manifest: Manifest) -> ServerFacts:
     return found[0]
 
 
-def test_members(members: list[patroni.Member], manifest: Manifest) -> None:
+def test_members(members: list[Member], manifest: Manifest) -> None:
     """X-23: Patroni runs every declared server, one of them leads, all on one timeline."""
     expect.exactly([m.name for m in members], [h.name for h in manifest.carrying(Group.POSTGRES)], "member")
     expect.nothing(f"{member.name} is {member.state}" for member in members if not member.well)
@@ -48,7 +49,7 @@ def test_members(members: list[patroni.Member], manifest: Manifest) -> None:
 def test_timing(look: Look, session: Session, manifest: Manifest) -> None:
     """PLAT-03: the configuration that Patroni follows, kept in etcd, is the manifest's."""
     host = manifest.carrying(Group.POSTGRES)[0]
-    found: dict[str, Any] = json.loads(patroni.patroni(session, host.name, "/config"))
+    found: dict[str, Any] = json.loads(patroni.ask(session, host.name, "/config"))
     wanted = manifest.patroni.model_dump()
     wanted["synchronous_mode"] = manifest.postgres.synchronous and manifest.postgres.replicas > 0
     expect.same({"pause": False, **found}, {"pause": False, **wanted})
@@ -100,7 +101,7 @@ def test_delayed(delayed: HostEntry, look: Look, session: Session, manifest: Man
     """PLAT-37: a replica that is to stay behind does, and is neither promoted nor waited for nor read."""
     minutes = manifest.postgres.apply_delay[delayed.name]
     expect.same(look.server(delayed).numbers, {"recovery_min_apply_delay": str(minutes * 60_000)}, delayed.name)
-    answer = json.loads(patroni.patroni(session, delayed.name, "/patroni"))
+    answer = json.loads(patroni.ask(session, delayed.name, "/patroni"))
     expect.same(answer.get("tags", {}), dict.fromkeys(("nofailover", "nosync", "noloadbalance"), True), delayed.name)
 
 
