@@ -11,7 +11,7 @@ from typing import Any
 
 from pyinfra import host
 from pyinfra.api import FunctionCommand
-from pyinfra.api.exceptions import NestedOperationError
+from pyinfra.api.exceptions import NestedOperationError, PyinfraError
 from pyinfra.api.operation import OperationMeta
 
 
@@ -40,7 +40,8 @@ _exceptions: dict[str, Exception] = {}
 def perform(name: str, operation: Callable[..., OperationMeta], *arguments: Any) -> bool:
     """Carry out ``operation`` on the current host; True if it changed something (or would, when dry).
 
-    Raises :class:`OperationFailed` with the output of the command that failed.
+    Raises :class:`OperationFailed` with the output of the command that failed, or with what pyinfra said before any
+    command; that is a difference when dry.
     """
     hashes_before = len(host.op_hash_order)
     try:
@@ -48,7 +49,12 @@ def perform(name: str, operation: Callable[..., OperationMeta], *arguments: Any)
     except NestedOperationError:
         data = host.state.get_op_data_for_host(host, host.op_hash_order[hashes_before])
         raise OperationFailed(f"{host.name}: {name}: failed\n{_output(data.operation_meta)}") from None
-    changed = meta.did_change() if meta.is_complete() else bool(meta.will_change)
+    except PyinfraError as error:  # refused, or what pyinfra looked at once more did not answer
+        if host.state.is_executing:
+            raise OperationFailed(f"{host.name}: {name}: {error}") from None
+        changed = True
+    else:
+        changed = meta.did_change() if meta.is_complete() else bool(meta.will_change)
     entries.append(Entry(host.name, name, changed))
     return changed
 

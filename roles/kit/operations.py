@@ -1,4 +1,7 @@
-"""The few operations every role is made of. Each compares first and yields commands only for a difference."""
+"""The few operations every role is made of. Each compares with the one look at the host (see observe.py) and yields
+commands only for a difference. Where pyinfra has an operation, that one then does the work: what it asks the host
+itself is paid only there. README.md says what is Keel's own, and why.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from io import BytesIO, StringIO
 
 from pyinfra import host
 from pyinfra.api import FileUploadCommand, FunctionCommand, StringCommand, operation
+from pyinfra.operations import apt, files, systemd
 
 from environment import pki
 from environment.derive import Roots
@@ -28,18 +32,18 @@ def packages(wanted: tuple[str, ...], state: HostState) -> Commands:
     """Install the packages that are not there (on container hosts the image brings them)."""
     missing = sorted(package for package in wanted if package not in state.packages)
     if missing:
-        names = " ".join(shlex.quote(package) for package in missing)
-        yield "apt-get update -q"
-        yield f"DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends {names}"
+        yield from apt.packages._inner(missing, update=True, no_recommends=True)
 
 
 @operation()
 def directory(wanted: Directory, state: HostState) -> Commands:
-    """A directory with its owner and mode."""
+    """A directory with its owner and mode. A link to a directory is the administrator's: it and its target stay."""
     found = state.paths.get(wanted.path)
     if found and found[:4] == ("directory", wanted.mode, wanted.owner, wanted.group):
         return
-    yield f"install -d -m {wanted.mode} -o {wanted.owner} -g {wanted.group} {shlex.quote(wanted.path)}"
+    yield from files.directory._inner(
+        wanted.path, user=wanted.owner, group=wanted.group, mode=wanted.mode, _no_fail_on_link=True
+    )
 
 
 @operation()
@@ -86,9 +90,15 @@ def _sign(wanted: Certificate, roots: Roots, now: datetime) -> None:
     host.put_file(BytesIO(leaf.encode()), f"{wanted.directory}/cert.pem")
 
 
-def _telling(name: str, verb: str) -> str:
-    """A systemctl command that, when it fails, prints what the unit itself said."""
-    return f"systemctl {verb} {name} || {{ journalctl -u {name} -n 12 --no-pager -o cat >&2; exit 1; }}"
+def _systemctl(name: str, verb: str) -> Commands:
+    """``systemctl verb`` through pyinfra; when that fails, what the unit itself said is printed.
+
+    As a command, not as ``restarted=True``: that compares again, takes a unit in the middle of a reload for one that does
+    not run, and starts what runs already instead of restarting it.
+    """
+    words = f"journalctl -u {name} -n 12 --no-pager -o cat >&2"
+    for command in systemd.service._inner(name, running=None, command=verb):
+        yield StringCommand(command, "||", "{", f"{words};", "exit", "1;", "}")
 
 
 @operation()
@@ -96,7 +106,8 @@ def unit_enabled(name: str, state: HostState) -> Commands:
     """A unit that starts at boot."""
     found = state.units.get(name)
     if not found or found.enabled not in ("enabled", "static", "alias"):
-        yield f"systemctl unmask --quiet {name}; systemctl enable --quiet {name}"
+        masked = found is not None and found.enabled.startswith("masked")
+        yield from systemd.service._inner(name, running=None, command="unmask" if masked else None, enabled=True)
 
 
 @operation()
@@ -104,21 +115,23 @@ def unit_running(wanted: Unit, state: HostState) -> Commands:
     """A unit that runs now."""
     found = state.units.get(wanted.name)
     if not found or found.active != "active":
-        yield f"systemctl reset-failed {wanted.name} 2>/dev/null; {_telling(wanted.name, 'start')}"
+        # Its count of failed starts too, or systemd would refuse one more; one that it does not know has none.
+        yield f"systemctl reset-failed {wanted.name} 2>/dev/null || true"
+        yield from _systemctl(wanted.name, "start")
         yield from _stamped(wanted.triggers)
 
 
 @operation()
 def unit_reloaded(wanted: Unit) -> Commands:
     """Make a unit read its configuration again; called only when that changed."""
-    yield _telling(wanted.name, "reload-or-restart")
+    yield from _systemctl(wanted.name, "reload-or-restart")
     yield from _stamped(trigger for trigger in wanted.triggers if trigger[1] == "reload")
 
 
 @operation()
 def unit_restarted(wanted: Unit) -> Commands:
     """Restart a unit; called only when something changed that it reads at its start."""
-    yield _telling(wanted.name, "restart")
+    yield from _systemctl(wanted.name, "restart")
     yield from _stamped(wanted.triggers)
 
 
@@ -131,7 +144,7 @@ def _stamped(triggers: Iterable[tuple[str, str, tuple[str, ...]]]) -> Commands:
 @operation()
 def daemon_reloaded() -> Commands:
     """Make systemd read changed unit files."""
-    yield "systemctl daemon-reload"
+    yield from systemd.daemon_reload._inner()
 
 
 PATIENCE = 60

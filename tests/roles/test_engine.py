@@ -13,6 +13,7 @@ from environment.roles import RoleEntry
 from roles.kit import engine
 from roles.kit.declare import Directory, File, Role, Target, Unit
 from roles.kit.observe import HostState, PathState, UnitState
+from tests.roles.hosts import commands
 from tests.roles.targets import manifest_of
 
 CONFIG, DROPIN = "/etc/service/config", "/etc/systemd/system/service.service.d/keel.conf"
@@ -67,7 +68,7 @@ class Host:
         return self.state
 
     def perform(self, name: str, operation: Any, *arguments: Any) -> bool:
-        changed = any(True for _ in operation._inner(*arguments))
+        changed = bool(commands(operation, *arguments))
         if changed:
             self.done.append(name.removeprefix("service: "))
         return changed

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pyinfra.api import Config, Inventory, State, operation
-from pyinfra.api.connect import connect_all, disconnect_all
-from pyinfra.api.state import StateStage
-from pyinfra.context import ctx_host, ctx_state
+from pyinfra.api import operation
 
-from roles.kit import journal
+from roles.kit import journal, operations
+from roles.kit.declare import Directory
 from roles.kit.journal import Entry, OperationFailed, call, perform
+from roles.kit.observe import HostState
+from tests.roles.hosts import here
 
 
 @operation()
@@ -38,22 +36,6 @@ def function(broken: bool) -> Any:
 def refuse() -> None:
     """Fail as a cluster operation does."""
     raise RuntimeError("switchover refused")
-
-
-@contextmanager
-def here(dry: bool) -> Iterator[None]:
-    """This machine as pyinfra's host, as ops.converge.run sets it up."""
-    state = State(Inventory((["@local"], {})), Config(), check_for_changes=dry)
-    state.set_stage(StateStage.Connect)
-    connect_all(state)
-    state.set_stage(StateStage.Prepare if dry else StateStage.Execute)
-    state.is_executing = not dry
-    journal.entries.clear()
-    try:
-        with ctx_state.use(state), ctx_host.use(state.inventory.get_host("@local")):
-            yield
-    finally:
-        disconnect_all(state)
 
 
 def test_an_operation_is_carried_out_where_it_stands(tmp_path: Path) -> None:
@@ -93,3 +75,17 @@ def test_a_failed_function_is_told_with_its_reason() -> None:
     """pyinfra would only log it."""
     with here(dry=False), pytest.raises(OperationFailed, match="switchover refused"):
         perform("postgres: restart", function, True)
+
+
+def test_what_pyinfra_refuses_by_itself_is_told(tmp_path: Path) -> None:
+    """Its own operations say so before any command; a dry run counts it as a difference and goes on."""
+    (tmp_path / "file").touch()
+    folder = Directory(str(tmp_path / "file"))
+    with here(dry=False), pytest.raises(OperationFailed) as failed:
+        perform("base: directory", operations.directory, folder, HostState())
+    assert str(failed.value) == f"@local: base: directory: {tmp_path}/file exists and is not a directory"
+    assert journal.entries == []
+    with here(dry=True):
+        assert perform("base: directory", operations.directory, folder, HostState()) is True
+        assert perform("nothing", nothing) is False
+    assert journal.entries == [Entry("@local", "base: directory", True), Entry("@local", "nothing", False)]

@@ -11,6 +11,7 @@ import pytest
 from roles.kit import operations
 from roles.kit.declare import Unit
 from roles.kit.observe import HostState, ObserveHost, PathState, Present, UnitState
+from tests.roles.hosts import commands
 
 RECORDED = """\
 =====keel packages
@@ -124,8 +125,8 @@ def test_a_stamp_tells_what_a_unit_has_read(tmp_path: Path, monkeypatch: pytest.
         return ObserveHost().process(done.stdout.splitlines()).stale
 
     assert stale() == {("x.service", "restart")}
-    for command in list(operations.unit_restarted._inner(unit))[1:]:
-        subprocess.run(["sh", "-c", str(command)], check=True)
+    for command in commands(operations.unit_restarted, unit)[1:]:
+        subprocess.run(["sh", "-c", command], check=True)
     assert stale() == set()
     (tmp_path / "tls" / "cert.pem").write_text("c")
     assert stale() == {("x.service", "restart")}

@@ -14,12 +14,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pyinfra.api import FileUploadCommand, FunctionCommand
+from pyinfra.api.exceptions import OperationError
+from pyinfra.context import ctx_host
 
 from environment import pki
 from environment.derive import Roots
 from roles.kit import operations
 from roles.kit.declare import Certificate, Directory, File, Unit
 from roles.kit.observe import HostState, PathState, UnitState
+from tests.roles.hosts import Looked, commands
 
 ROOTS = Roots("test", *(f"a root of the tests, long enough, {name}" for name in ("access", "pki", "backup")))
 FILE = File("/etc/keel/a file", "content\n", "root", "postgres", "0640", check="program --check {}")
@@ -27,11 +30,6 @@ FOLDER = Directory("/var/lib/etcd", "etcd", "etcd", "700")
 PAIR = Certificate("/etc/keel/tls/etcd", ("db1", "127.0.0.1"), "etcd", "etcd")
 DIGEST = hashlib.sha256(FILE.content.encode()).hexdigest()
 AS_DECLARED = PathState("regular file", "640", "root", "postgres", DIGEST)
-
-
-def commands(operation: Any, *arguments: Any) -> list[Any]:
-    """What an operation would carry out: its text, or the name of what is not text."""
-    return list(operation._inner(*arguments))
 
 
 def shell(found: list[Any]) -> str:
@@ -46,8 +44,9 @@ def test_installed_packages_need_nothing() -> None:
 
 def test_missing_packages_are_installed_alone() -> None:
     found = commands(operations.packages, ("jq", "patroni", "etcd-server"), HostState(packages={"jq": "1.7"}))
-    assert found[0] == "apt-get update -q"
-    assert found[1].endswith("--no-install-recommends etcd-server patroni")
+    assert found[0] == "apt-get update"
+    assert found[1].startswith("DEBIAN_FRONTEND=noninteractive apt-get -y ")
+    assert found[1].endswith(" install --no-install-recommends etcd-server patroni")
 
 
 def test_a_directory_as_declared_needs_nothing() -> None:
@@ -55,20 +54,31 @@ def test_a_directory_as_declared_needs_nothing() -> None:
     assert commands(operations.directory, FOLDER, state) == []
 
 
+MODE, OWNERS = "chmod 700 /var/lib/etcd", "chown etcd:etcd /var/lib/etcd"
+
+
 @pytest.mark.parametrize(
-    "found",
+    ("found", "done"),
     [
-        None,
-        PathState("directory", "755", "etcd", "etcd", ""),
-        PathState("directory", "700", "root", "etcd", ""),
-        PathState("directory", "700", "etcd", "root", ""),
-        PathState("regular file", "700", "etcd", "etcd", ""),
+        (None, ["mkdir -p /var/lib/etcd", MODE, OWNERS]),
+        (PathState("directory", "755", "etcd", "etcd", ""), [MODE]),
+        (PathState("directory", "700", "root", "etcd", ""), [OWNERS]),
+        (PathState("directory", "700", "etcd", "root", ""), [OWNERS]),
+        (PathState("symbolic link", "777", "root", "root", ""), []),
     ],
-    ids=["missing", "mode", "owner", "group", "a file"],
+    ids=["missing", "mode", "owner", "group", "a link"],
 )
-def test_a_directory_that_drifted_is_put_right(found: PathState | None) -> None:
+def test_a_directory_that_drifted_is_put_right(found: PathState | None, done: list[str]) -> None:
+    """A link to another volume is how it is on a machine that somebody else set up: it stays."""
     state = HostState(paths={FOLDER.path: found} if found else {})
-    assert commands(operations.directory, FOLDER, state) == ["install -d -m 700 -o etcd -g etcd /var/lib/etcd"]
+    assert commands(operations.directory, FOLDER, state) == done
+
+
+def test_a_file_in_a_directorys_place_is_refused() -> None:
+    """It is not Keel's to remove."""
+    state = HostState(paths={FOLDER.path: PathState("regular file", "700", "etcd", "etcd", "")})
+    with pytest.raises(OperationError, match="/var/lib/etcd exists and is not a directory"):
+        commands(operations.directory, FOLDER, state)
 
 
 def test_a_file_as_declared_needs_nothing() -> None:
@@ -160,11 +170,36 @@ def test_a_unit_as_declared_needs_nothing() -> None:
 def test_a_unit_that_drifted_is_enabled_and_started(found: UnitState | None) -> None:
     """A start that fails prints what the unit itself said."""
     state = HostState(units={"etcd.service": found} if found else {})
-    assert commands(operations.unit_enabled, "etcd.service", state) == [
-        "systemctl unmask --quiet etcd.service; systemctl enable --quiet etcd.service"
-    ]
-    (start,) = commands(operations.unit_running, Unit("etcd.service"), state)
-    assert "systemctl start etcd.service || { journalctl -u etcd.service" in start
+    assert commands(operations.unit_enabled, "etcd.service", state) == ["systemctl enable etcd.service"]
+    forgotten, start = commands(operations.unit_running, Unit("etcd.service"), state)
+    assert forgotten == "systemctl reset-failed etcd.service 2>/dev/null || true"
+    assert start == f"systemctl start etcd.service || {{ journalctl {WORDS} >&2; exit 1; }}".replace("patroni", "etcd")
+
+
+def test_a_unit_that_was_masked_is_enabled() -> None:
+    """systemd would refuse to enable it."""
+    state = HostState(units={"etcd.service": UnitState("inactive", "masked")})
+    done = commands(operations.unit_enabled, "etcd.service", state)
+    assert done == ["systemctl unmask etcd.service", "systemctl enable etcd.service"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "verb"), [(operations.unit_restarted, "restart"), (operations.unit_reloaded, "reload-or-restart")]
+)
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_unit_that_is_between_two_states_is_restarted_all_the_same(operation: Any, verb: str, runs: bool) -> None:
+    """pyinfra's own `restarted=True` would only start one that it does not see running, such as one that is reloading."""
+    with ctx_host.use(Looked(HostState(units={"etcd.service": UnitState("active" if runs else "reloading", "")}))):
+        (command,) = [each.get_raw_value() for each in operation._inner(Unit("etcd.service"))]
+    assert command.startswith(f"systemctl {verb} etcd.service || {{ journalctl -u etcd.service")
+
+
+def test_what_a_unit_says_of_its_failure_is_told() -> None:
+    """By the command itself, with stand-ins for systemd's: its words come, and the failure stays one."""
+    (restart,) = commands(operations.unit_restarted, Unit("etcd.service"))
+    world = 'systemctl() { echo "Job failed" >&2; return 5; }; journalctl() { echo "etcd: no space left"; }; '
+    done = subprocess.run(["sh", "-c", world + restart], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "Job failed\netcd: no space left\n")
 
 
 @pytest.mark.parametrize("enabled", ["enabled", "static", "alias"])
@@ -183,7 +218,7 @@ def test_a_reload_leaves_what_needs_a_restart_to_be_made_up_for() -> None:
     assert restart.startswith("systemctl restart etcd.service || {")
     stamps = ["/var/lib/keel/units/etcd.service.restart", "/var/lib/keel/units/etcd.service.reload"]
     assert [command.rpartition("> ")[2] for command in stamped] == stamps
-    _, *stamped = commands(operations.unit_running, unit, HostState())
+    _, _, *stamped = commands(operations.unit_running, unit, HostState())
     assert [command.rpartition("> ")[2] for command in stamped] == stamps
 
 
