@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from environment.load import ROOT
+from tools.git import git
 
 FOLDER = ROOT / "docs" / "evidence"
 
@@ -28,7 +28,7 @@ def circumstances(command: str) -> dict[str, Any]:
 
 def commit() -> str:
     """What is checked out, as people write it."""
-    return subprocess.check_output(["git", "rev-parse", "--short=10", "HEAD"], cwd=ROOT, text=True).strip()
+    return git("rev-parse", "--short=10", "HEAD")
 
 
 def keep(path: Path, content: dict[str, Any]) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from pathlib import Path
+from contextlib import suppress
+from subprocess import CalledProcessError
 
-ROOT = Path(__file__).parents[2]
+from tools.git import git
 
 
 def base() -> str:
@@ -14,15 +14,10 @@ def base() -> str:
     day older than HEAD: what landed within a day counts as one change. The first commit where there is none."""
     if named := os.environ.get("KEEL_BASE"):
         return named
-    left = _git("merge-base", "HEAD", "@{upstream}")
-    head = _git("rev-parse", "HEAD")
-    if left and left != head:
-        return left
-    when = int(_git("log", "-1", "--format=%ct"))
-    older = _git("rev-list", "-1", f"--before={when - 86400}", "HEAD")
-    return older or _git("rev-list", "--max-parents=0", "HEAD").split()[0]
-
-
-def _git(*arguments: str) -> str:
-    """What git says; nothing where it fails (a branch that follows none)."""
-    return subprocess.run(("git", *arguments), cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    head = git("rev-parse", "HEAD")
+    with suppress(CalledProcessError):  # a branch that follows none
+        if (left := git("merge-base", "HEAD", "@{upstream}")) != head:
+            return left
+    when = int(git("log", "-1", "--format=%ct"))
+    older = git("rev-list", "-1", f"--before={when - 86400}", "HEAD")
+    return older or git("rev-list", "--max-parents=0", "HEAD").split()[0]

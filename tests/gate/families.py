@@ -10,17 +10,17 @@ parameter adds paths for that scenario alone), and ``DRAWN`` of the others by ch
 
 from __future__ import annotations
 
-import subprocess
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 
 import pytest
 
+from tools.git import git
+
 DRAWN = 3
-ROOT = Path(__file__).parents[2]
+
 RESULT = pytest.StashKey[list[str]]()
 
 
@@ -51,10 +51,9 @@ def chosen(scenarios: Sequence[Scenario], changed: Iterable[str], seed: int) -> 
 
 def changed_since(revision: str) -> list[str]:
     """Files that differ from ``revision``, those not committed included. Raises CalledProcessError for an unknown one."""
-    differ = ("git", "diff", "--name-only", revision)
-    new = ("git", "ls-files", "--others", "--exclude-standard")
-    said = [subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True) for command in (differ, new)]
-    return "".join(done.stdout for done in said).split()
+    differ = git("diff", "--name-only", revision)
+    new = git("ls-files", "--others", "--exclude-standard")
+    return f"{differ}\n{new}".split()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

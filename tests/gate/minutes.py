@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,8 +20,7 @@ KEPT = "KEEL_TEST_MINUTES"
 def keep(kind: str, name: str, seconds: float) -> None:
     """Add a line. One write each, so that processes can share the file."""
     if path := os.environ.get(KEPT):
-        line: dict[str, Any] = {"kind": kind, "name": name, "seconds": round(seconds, 3)}
-        line["test"] = os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0]
+        line = {"kind": kind, "name": name, "seconds": round(seconds, 3)}
         with Path(path).open("a") as file:
             file.write(json.dumps(line) + "\n")
 
@@ -38,5 +36,6 @@ def measured(kind: str, name: str) -> Iterator[None]:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Keep each phase of each test."""
-    keep(report.when or "", report.nodeid, report.duration)
+    """Keep each phase of each test, once: where xdist runs, its controller hears what the workers report."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        keep(report.when or "", report.nodeid, report.duration)

@@ -17,7 +17,6 @@ class Spent(NamedTuple):
     kind: str
     name: str
     seconds: float
-    test: str
 
 
 def read(path: Path) -> list[Spent]:

@@ -70,7 +70,7 @@ def test_pytest_leaves_out_the_rest_and_lists_it(pytester: pytest.Pytester, monk
 
 def test_the_change_is_what_git_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Committed since, not committed, and not known to git yet."""
-    monkeypatch.setattr("tests.gate.families.ROOT", tmp_path)
+    monkeypatch.setattr("tools.git.ROOT", tmp_path)
 
     def git(*arguments: str) -> None:
         subprocess.run(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from tests.gate import change, report
+from tests.gate import change, minutes, report
 from tests.gate.__main__ import watch
 from tests.gate.queues import LANES, Queue, lanes
 from tests.gate.report import Spent
@@ -43,12 +44,12 @@ def test_every_lane_has_a_queue_and_the_draw() -> None:
 
 def test_the_report_adds_up_by_command_file_and_test() -> None:
     spent = [
-        Spent("setup", "tests/a.py::one", 60.0, ""),
-        Spent("call", "tests/a.py::one", 5.0, ""),
-        Spent("call", "tests/a.py::two", 1.0, ""),
-        Spent("call", "tests/b.py::three", 600.0, ""),
-        Spent("command", "pulumi up", 40.4, "tests/a.py::one"),
-        Spent("command", "pulumi up", 20.4, "tests/b.py::three"),
+        Spent("setup", "tests/a.py::one", 60.0),
+        Spent("call", "tests/a.py::one", 5.0),
+        Spent("call", "tests/a.py::two", 1.0),
+        Spent("call", "tests/b.py::three", 600.0),
+        Spent("command", "pulumi up", 40.4),
+        Spent("command", "pulumi up", 20.4),
     ]
     assert report.lines(spent, {"dev": 61.0, "db": 3.0}, 700.0) == [
         "where 11:40 minutes went: dev 1:01, db 0:03",
@@ -77,7 +78,7 @@ def git(folder: Path, *arguments: str, at: int = 0) -> str:
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Three commits: two days, an hour, and no time old."""
-    monkeypatch.setattr(change, "ROOT", tmp_path)
+    monkeypatch.setattr("tools.git.ROOT", tmp_path)
     monkeypatch.delenv("KEEL_BASE", raising=False)
     git(tmp_path, "init", "-q", "-b", "main")
     for name, at in (("old", 0), ("hour", 170_000), ("head", 173_600)):
@@ -109,3 +110,16 @@ def test_where_everything_is_new_it_begins_with_the_first_commit(repository: Pat
 def test_the_variable_comes_first(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEEL_BASE", "v1.2")
     assert change.base() == "v1.2"
+
+
+@pytest.mark.parametrize("worker", [None, "gw0"])
+def test_a_phase_is_kept_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worker: str | None) -> None:
+    """xdist's workers report to the controller, which hears each phase too."""
+    monkeypatch.setenv(minutes.KEPT, str(tmp_path / "kept"))
+    if worker:
+        monkeypatch.setenv("PYTEST_XDIST_WORKER", worker)
+    else:
+        monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    phase = SimpleNamespace(when="call", nodeid="tests/a.py::one", duration=1.5)
+    minutes.pytest_runtest_logreport(phase)  # type: ignore[arg-type]
+    assert report.read(tmp_path / "kept") == ([] if worker else [Spent("call", "tests/a.py::one", 1.5)])
