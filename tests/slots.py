@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from ops.hosts.docker import DockerFailed, docker
-from tools.toolchain.cache import Cache
+from toolchain.cache import Cache
 
 PORTS = 32
 """Per slot; all of them below 32768, where Linux begins to hand out ports for outgoing connections."""

@@ -18,7 +18,7 @@ from environment.report import Report
 UNREADABLE = 2
 """Exit status: the environment is not up, or what was asked for cannot be told."""
 
-OWN = frozenset({"environment", "ops", "db", "roles", "tools"})
+OWN = frozenset({"environment", "ops", "db", "roles", "toolchain"})
 """Packages whose exceptions are sentences for the operator."""
 
 Environment = Annotated[str, typer.Option("--env", "-e", envvar="ENV", help="environment (stack file)")]

@@ -16,9 +16,9 @@ from environment.pki import CA_NOT_BEFORE
 from environment.settings import Settings
 from environment.types import Group, Provider
 from ops.state.preflight import taken_ports
-from tools.toolchain import engine, preflight
-from tools.toolchain.steps import Need
-from tools.toolchain.system import System, existing
+from toolchain import engine, preflight
+from toolchain.steps import Need
+from toolchain.system import System, existing
 
 Level = Literal["ok", "warn", "fail"]
 MIB = 2**20

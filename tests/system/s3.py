@@ -18,9 +18,9 @@ from cryptography.x509.oid import NameOID
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from tests.slots import reserve
-from tools.toolchain.cache import Cache
-from tools.toolchain.gomodule import GoProgram
-from tools.toolchain.system import System
+from toolchain.cache import Cache
+from toolchain.gomodule import GoProgram
+from toolchain.system import System
 
 PROGRAM = GoProgram(
     Path(__file__).parents[2] / "tools" / "toolchain" / "versitygw", "github.com/versity/versitygw/cmd/versitygw"

@@ -16,9 +16,9 @@ from ops.cli.app import app
 from ops.status import machine as looks
 from tests.unit.cli_fakes import environment
 from tests.unit.toolchain_fakes import DOCKER_VERSION, FakeSystem, machine, write
-from tools.toolchain import engine
-from tools.toolchain.preflight import ALWAYS_FREE
-from tools.toolchain.system import Result
+from toolchain import engine
+from toolchain.preflight import ALWAYS_FREE
+from toolchain.system import Result
 
 GIB = 2**30
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.toolchain_fakes import DOCKER_VERSION, GO_ENV, FakeSystem, cache, machine, write
-from tools.toolchain import main, preflight, pulumi_cli, venv
-from tools.toolchain.steps import GB, Need
-from tools.toolchain.system import Result
+from toolchain import main, preflight, pulumi_cli, venv
+from toolchain.steps import GB, Need
+from toolchain.system import Result
 
 SETUP = main.CHECKOUT / "tools/setup"
 PERMISSION_DENIED = Result(1, "", "permission denied while trying to connect to the Docker daemon socket")

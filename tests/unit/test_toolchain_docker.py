@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.toolchain_fakes import DOCKER_VERSION, cache, machine, write
-from tools.toolchain import base_image, engine
-from tools.toolchain.errors import SetupError
-from tools.toolchain.steps import take
-from tools.toolchain.system import Result
+from toolchain import base_image, engine
+from toolchain.errors import SetupError
+from toolchain.steps import take
+from toolchain.system import Result
 
 
 def test_an_installed_engine_is_started_as_a_process_where_systemd_does_not_run(tmp_path: Path) -> None:

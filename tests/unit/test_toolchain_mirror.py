@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.toolchain_fakes import FakeSystem, cache, machine, write
-from tools.toolchain import base_image, mirror
-from tools.toolchain.errors import CommandFailed, SetupError
-from tools.toolchain.steps import take
-from tools.toolchain.system import Result
+from toolchain import base_image, mirror
+from toolchain.errors import CommandFailed, SetupError
+from toolchain.steps import take
+from toolchain.system import Result
 
 DEB822 = """# a comment
 Types: deb

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.toolchain import progress
-from tools.toolchain.errors import CommandFailed
+from toolchain import progress
+from toolchain.errors import CommandFailed
 
 
 def test_a_long_child_shows_time_and_last_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

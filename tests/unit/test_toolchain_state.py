@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.toolchain_fakes import cache, machine, write
-from tools.toolchain import main, shellenv, steps
-from tools.toolchain.cache import scratch, whole
-from tools.toolchain.errors import SetupError
-from tools.toolchain.steps import Step, Way, take
+from toolchain import main, shellenv, steps
+from toolchain.cache import scratch, whole
+from toolchain.errors import SetupError
+from toolchain.steps import Step, Way, take
 
 
 def test_what_a_killed_attempt_left_is_removed(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_way_that_did_not_do_its_work_is_not_believed() -> None:
 
 def test_two_set_ups_at_once_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waits, entered = threading.Event(), threading.Event()
-    monkeypatch.setattr("tools.toolchain.cache.say", lambda text: waits.set() if "waiting" in text else None)
+    monkeypatch.setattr("toolchain.cache.say", lambda text: waits.set() if "waiting" in text else None)
 
     def second() -> None:
         with cache(tmp_path).alone():

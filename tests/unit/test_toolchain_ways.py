@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.toolchain_fakes import GO_ENV, FakeSystem, cache, machine, write
-from tools.toolchain import docker_plugin, main, pulumi_cli
-from tools.toolchain.errors import CommandFailed, SetupError
-from tools.toolchain.steps import take
-from tools.toolchain.system import Result
+from toolchain import docker_plugin, main, pulumi_cli
+from toolchain.errors import CommandFailed, SetupError
+from toolchain.steps import take
+from toolchain.system import Result
 
 Effect = Callable[[tuple[str, ...]], None]
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools.toolchain.cache import Cache
-from tools.toolchain.errors import CommandFailed, Refused, Unreachable
-from tools.toolchain.system import Result, System
+from toolchain.cache import Cache
+from toolchain.errors import CommandFailed, Refused, Unreachable
+from toolchain.system import Result, System
 
 NOT_FOUND = Result(127, "", "not found")
 DOCKER_VERSION = ("docker", "version", "--format", "{{.Server.Version}}")

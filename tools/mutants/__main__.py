@@ -21,11 +21,11 @@ from cosmic_ray.work_item import MutationSpec
 
 from environment.load import ROOT
 from ops.steps import image
+from toolchain.cache import Cache
 from tools import evidence
 from tools.mutants import mutations, report, scratch, trials
 from tools.mutants.selection import Selection
 from tools.mutants.workers import running
-from tools.toolchain.cache import Cache
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

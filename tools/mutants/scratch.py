@@ -36,7 +36,5 @@ def copy(root: Path, target: Path) -> None:
     for path in files(root):
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(root / path, target / path)
-    for folder in (*LAYERS, "components", "tests", "tools"):
-        compileall.compile_dir(
-            target / folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH, workers=1
-        )
+    mode = py_compile.PycInvalidationMode.CHECKED_HASH
+    compileall.compile_dir(target, quiet=2, invalidation_mode=mode, workers=1)

@@ -16,7 +16,7 @@ from .progress import say
 from .steps import Step
 from .system import System
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[1]
 REQUIREMENTS = CHECKOUT / "requirements.txt"
 REFUSED = 2  # nothing was changed
 FAILED = 1
