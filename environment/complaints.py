@@ -1,4 +1,4 @@
-"""What a refused value is told: its path in the stack file, the value, and what is allowed."""
+"""The message for a refused value: its path in the stack file, the value, and what is allowed."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class Roots:
         return base64.urlsafe_b64encode(raw).decode()
 
     def credentials_mark(self) -> str:
-        """Changes when the second repository's keys do and tells nothing about them: an input that runs a step again."""
+        """Changes when the second repository's keys do and reveals nothing about them: an input that runs a step again."""
         return self._derive(self.backup, "mark", f"{self.s3_key}\n{self.s3_secret}", 1, 8).hex()
 
     def token(self, name: str, generation: int = 1) -> str:

@@ -57,7 +57,7 @@ def _ancestor(name: str) -> tuple[int, str] | None:
 
 
 def _stat(pid: int) -> tuple[str, int, str]:
-    """Name, parent and start time of a process; the start time tells it from a later one with the same number."""
+    """Name, parent and start time of a process; the start time distinguishes it from a later one with the same number."""
     text = Path(f"/proc/{pid}/stat").read_text()
     command, rest = text[text.index("(") + 1 : text.rindex(")")], text[text.rindex(")") + 2 :].split()
     return command, int(rest[1]), rest[19]

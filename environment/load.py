@@ -69,13 +69,13 @@ def read_stack_file(path: Path) -> dict[str, Any]:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """As Pulumi's reader: a key that stands twice is an error, not the second one's victory."""
+    """Like Pulumi's reader: a key that appears twice is an error. The second one does not win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
         for key, count in Counter(map(str, keys)).items():
             if count > 1:
-                raise yaml.MarkedYAMLError(problem=f"the key {key!r} stands twice", problem_mark=node.start_mark)
+                raise yaml.MarkedYAMLError(problem=f"the key {key!r} appears twice", problem_mark=node.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -83,7 +83,7 @@ def parse(config: Mapping[str, Any], source: str, others: Mapping[str, Settings]
     """Settings from a stack's configuration.
 
     ``config`` maps ``keel:<section>`` to the section, as an object or as JSON text (Pulumi hands out both);
-    keys of other namespaces are left alone. ``others`` are the environments it must be able to stand beside.
+    keys of other namespaces are left alone. ``others`` are the environments that it must not collide with.
     Raises :class:`InvalidStack` with every problem found.
     """
     sections: dict[str, Any] = {}
@@ -118,7 +118,7 @@ def parse(config: Mapping[str, Any], source: str, others: Mapping[str, Settings]
 
 
 def others(name: str) -> dict[str, Settings]:
-    """The project's environments but ``name``; one that is refused itself is left out: its own preview tells."""
+    """The project's environments but ``name``; one that is refused itself is left out, because its own preview reports it."""
     found = {}
     for path in sorted(STACKS.glob("Pulumi.*.yaml")):
         other = path.name.split(".")[1]

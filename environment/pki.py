@@ -20,7 +20,7 @@ CA_YEARS = 20
 
 LEAF_VALIDITY = timedelta(days=397)
 LEAF_RENEWAL = timedelta(days=60)
-"""A leaf with less than this left is signed anew by the next converge."""
+"""A leaf with less than this left is signed again by the next converge."""
 
 
 def ca_certificate(roots: Roots, generation: int = 1) -> str:

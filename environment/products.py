@@ -60,7 +60,7 @@ class Table(Model):
 
 
 class Dumps(Model):
-    """Forms of a product's logical dumps, beside pg_dump's own format of the whole database (PLAT-31)."""
+    """Forms of a product's logical dumps, in addition to pg_dump's own format of the whole database (PLAT-31)."""
 
     plain: bool = Field(default=False, description="Also the whole database as SQL text, gzipped (BAC-34).")
     selected: tuple[Name, ...] = Field(default=(), description="Also a dump of these tables alone (CF-28).")
@@ -78,7 +78,7 @@ class Product(Model):
     creates_in_dev: bool = Field(
         default=False, description="The application may create objects in `public`, in dev only (BAC-11, X-46)."
     )
-    extensions: tuple[Extension, ...] = Field(description="Exact set in pg_extension, beside plpgsql (PLAT-06).")
+    extensions: tuple[Extension, ...] = Field(description="Exact set in pg_extension, apart from plpgsql (PLAT-06).")
     identity_type: Literal["uuid", "integer"] | None = Field(
         default=None,
         description="Type of app.current_user_id in the policies; null: no row-level security.",

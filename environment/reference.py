@@ -17,7 +17,7 @@ HEAD = """\
 
 Generated from `environment/settings.py` by `python -m environment.reference`; a test keeps it current.
 
-A setting stands in `stacks/Pulumi.<environment>.yaml` under `config`, its first part with `keel:` before it:
+A setting is in `stacks/Pulumi.<environment>.yaml` under `config`. Its first part has `keel:` before it:
 `patroni.ttl` is `keel:patroni: {ttl: 20}`. Sizes are MiB, times are seconds where the name says nothing else.
 A value that is not allowed is refused by `pulumi preview`, together with every other one; rules that span settings
 are in `environment/rules/`.

@@ -9,7 +9,7 @@ from environment.settings import Repository as Settings
 
 
 class Place(StrEnum):
-    """Where a repository lies."""
+    """Where a repository is."""
 
     VOLUME = "backup volume"
     S3 = "S3"

@@ -23,13 +23,15 @@ class RoleEntry(Model):
 
     title: str = Field(description="what it is, for people")
     groups: frozenset[Group] = Field(description="groups whose hosts carry it")
-    sections: frozenset[str] = Field(frozenset(), description="manifest sections it reads beside the common ones")
+    sections: frozenset[str] = Field(
+        frozenset(), description="manifest sections it reads in addition to the common ones"
+    )
     service: str | None = Field(
         None, description="what a preview calls what it runs; None: nothing reads its files later"
     )
     effect: Literal["reloads", "restarts"] = Field("reloads", description="what a changed setting does to the service")
     reads: tuple[str, ...] = Field((), description="files outside its folder that it renders from, as patterns")
-    packages: tuple[str, ...] = Field(description="Debian packages; {postgres} stands for the server major")
+    packages: tuple[str, ...] = Field(description="Debian packages; {postgres} is replaced by the server major")
 
     def packages_for(self, postgres: int) -> tuple[str, ...]:
         """The packages' names with the server major filled in."""

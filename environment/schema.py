@@ -12,7 +12,7 @@ PATH = ROOT / "stacks" / "schema.json"
 """Named by the first line of each stack file, which editors read."""
 
 PULUMI_KEYS = ("encryptionsalt", "encryptedkey", "secretsprovider")
-"""What Pulumi itself writes beside ``config``."""
+"""What Pulumi itself writes next to ``config``."""
 
 
 def stack_schema() -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Release(Model):
     source: PackageSource = Field(PackageSource.DEBIAN, description="where PostgreSQL's packages come from")
     postgres: int = Field(18, description="PostgreSQL major version")
     extra_packages: tuple[PackageName, ...] = Field(
-        (), description="Debian packages in the host image beside the roles' own (tools for operators)"
+        (), description="more Debian packages in the host image than the roles need (tools for operators)"
     )
 
 
@@ -72,10 +72,10 @@ class Published(Model):
 class Network(Model):
     """Addresses of the environment."""
 
-    cidr: Cidr = Field(description="network of the hosts; every host address lies in it")
+    cidr: Cidr = Field(description="network of the hosts; every host address is in it")
     published: Published = Field(default_factory=Published, description="ports on 127.0.0.1")
     clients: tuple[Cidr, ...] = Field(
-        (), description="networks whose clients PgBouncer and Redis admit, beside the hosts' own (PLAT-41)"
+        (), description="networks whose clients PgBouncer and Redis admit, in addition to the hosts' own (PLAT-41)"
     )
 
 
@@ -117,7 +117,7 @@ class Patroni(Model):
 class Postgres(Model):
     """PostgreSQL itself."""
 
-    replicas: int = Field(0, ge=0, le=15, description="replicas beside the primary (PLAT-37, X-22)")
+    replicas: int = Field(0, ge=0, le=15, description="replicas, in addition to the primary (PLAT-37, X-22)")
     synchronous: bool = Field(True, description="Patroni's synchronous mode (with at least one replica)")
     apply_delay: dict[HostName, Minutes] = Field(
         default_factory=dict,
@@ -157,11 +157,11 @@ class Postgres(Model):
 
 
 class Databases(Model):
-    """What converges in the databases beside tables."""
+    """What converges in the databases, apart from tables."""
 
     undeclared: Undeclared | None = Field(
         None,
-        description="grants, memberships, settings, extensions and roles that nobody declared: remove or report; "
+        description="grants, memberships, settings, extensions and roles that the model does not declare: remove or report; "
         "unset: remove in dev and ci, report in staging and production (PLAT-10, X-46)",
     )
     backup_before_migration: bool | None = Field(
@@ -214,7 +214,7 @@ class SecondRepository(Model):
     port: Port = Field(443, description="its port; always TLS")
     bucket: BucketName = Field(description="a bucket that exists")
     region: RegionName = Field("us-east-1", description="the bucket's region")
-    path: RepositoryPath = Field("/", description="where in the bucket the repository lies")
+    path: RepositoryPath = Field("/", description="where in the bucket the repository is")
     uri_style: Literal["host", "path"] = Field("host", description="path: the bucket is no part of the host's name")
     ca: CertificateText | None = Field(
         None, description="PEM text of a private authority; unset: those that the system trusts"
@@ -231,7 +231,7 @@ class Repository(Model):
     compress: Literal["zst", "lz4", "gz"] = Field("zst", description="compression of backups and WAL")
     processes: int = Field(2, ge=1, le=64, description="parallel processes of a backup, restore or archive push")
     generation: int = Field(
-        1, ge=1, le=1000, description="of the repository's key; a new one begins a new repository beside the old"
+        1, ge=1, le=1000, description="of the repository's key; a new one begins a new repository next to the old"
     )
     archive_limit: Megabytes = Field(
         4096, ge=64, description="WAL that may wait on the primary for the archive, MiB; alerts at 50 and 80 %"
@@ -275,7 +275,7 @@ class ProductSettings(Model):
 class Ports(Model):
     """Ports inside the environment's network. Services do not start as root, so theirs are 1024 and higher."""
 
-    ssh: Literal[22] = Field(22, description="sshd of containers; fixed, for it is needed before any role has run")
+    ssh: Literal[22] = Field(22, description="sshd of containers; fixed, because it is needed before any role has run")
     postgres: Literal[5432] = Field(5432, description="PostgreSQL; fixed (JEEX-03), clients use the edges")
     patroni: ServicePort = Field(8008, description="Patroni's REST API")
     primary: ServicePort = Field(5000, description="HAProxy: the primary")
@@ -304,7 +304,7 @@ class Settings(Model):
     etcd: Etcd = Field(default_factory=Etcd, description="the consensus store")
     patroni: Patroni = Field(default_factory=Patroni, description="leader lease and failover timing")
     postgres: Postgres = Field(default_factory=Postgres, description="PostgreSQL itself")
-    databases: Databases = Field(default_factory=Databases, description="what nobody declared in the databases")
+    databases: Databases = Field(default_factory=Databases, description="what the databases hold beyond the model")
     haproxy: Haproxy = Field(default_factory=Haproxy, description="the proxy that follows the primary")
     pgbouncer: Pgbouncer = Field(default_factory=Pgbouncer, description="the pooler")
     redis: Redis = Field(default_factory=Redis, description="the cache")

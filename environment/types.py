@@ -160,7 +160,7 @@ class Kind(StrEnum):
 
     @property
     def encrypted(self) -> bool:
-        """True where nobody connects in clear: everywhere but in dev, which offers TLS too (PLAT-39, X-51)."""
+        """True where no client connects in clear: everywhere but in dev, which offers TLS too (PLAT-39, X-51)."""
         return self is not Kind.DEV
 
 

@@ -10,7 +10,7 @@ from environment.settings import Host
 from environment.types import Group
 
 MEMORY_OVERHEAD = {Group.POSTGRES: 192, Group.ETCD: 96, Group.EDGE: 128, Group.REDIS: 64}
-"""MiB a group needs beside its own settings; measured resident sizes of the idle daemons, rounded up."""
+"""MiB a group needs in addition to its own settings; measured resident sizes of the idle daemons, rounded up."""
 
 
 @rule("postgres", "products", "hosts", "pgbouncer")

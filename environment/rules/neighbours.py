@@ -12,7 +12,7 @@ from environment.types import Provider
 
 
 def clashes(sections: Mapping[str, Any], others: Mapping[str, Settings]) -> Iterator[Problem]:
-    """Problems of an environment beside ``others``, by name. Sections that were refused are left out."""
+    """Problems of an environment that runs next to ``others``, by name. Sections that were refused are left out."""
     if not {"environment", "network", "hosts"} <= sections.keys():
         return
     mine = Settings.model_construct(**sections)

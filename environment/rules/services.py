@@ -91,7 +91,7 @@ def production_is_redundant(environment: Any, postgres: Any, hosts: Mapping[str,
 
 @rule("environment", "network")
 def production_is_closed(environment: Any, network: Any) -> Iterator[Problem]:
-    """PLAT-41: production admits networks that somebody chose, not everybody."""
+    """PLAT-41: production admits networks that someone chose, not the whole world."""
     if environment.kind.guarded and any(client.prefixlen == 0 for client in network.clients):
         yield Problem(
             "network.clients", "0.0.0.0/0", f"the applications' networks in {environment.kind.value} (PLAT-41)"

@@ -20,8 +20,8 @@ UNREADABLE = {
     "a tab": ("config:\n\tkeel:etcd: {}\n", "valid YAML"),
     "an unknown anchor": ("config: *other\n", "valid YAML"),
     "an object of Python": ("config: !!python/object/apply:os.getcwd []\n", "valid YAML"),
-    "a host twice": ("config:\n  keel:hosts:\n    db1: {}\n    db1: {}\n", "'db1' stands twice"),
-    "a section twice": ("config:\n  keel:etcd: {}\n  keel:etcd: {}\n", "'keel:etcd' stands twice"),
+    "a host twice": ("config:\n  keel:hosts:\n    db1: {}\n    db1: {}\n", "'db1' appears twice"),
+    "a section twice": ("config:\n  keel:etcd: {}\n  keel:etcd: {}\n", "'keel:etcd' appears twice"),
 }
 
 
