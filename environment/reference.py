@@ -79,7 +79,7 @@ def _allowed(schema: dict[str, Any], models: dict[str, Any]) -> str:
     if schema["type"] == "array":
         return f"list of {_allowed(schema['items'], models)}"
     kind: str = {"ipv4": "IPv4 address", "ipv4network": "IPv4 network"}.get(schema.get("format", ""), schema["type"])
-    low = schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1 if "exclusiveMinimum" in schema else None)
+    low = schema.get("minimum", schema["exclusiveMinimum"] + 1 if "exclusiveMinimum" in schema else None)
     high = schema.get("maximum")
     bounds = f" {low}…{high}" if low is not None and high is not None else f" ≥ {low}" if low is not None else ""
     return kind + bounds

@@ -84,6 +84,11 @@ def test_a_star_is_every_minute_of_every_day(moment: str) -> None:
     assert due("* * * * *", now) == now
 
 
+def test_a_star_in_the_hour_begins_at_midnight() -> None:
+    """Shortly after it the last time was the day before."""
+    assert due("30 * * * *", datetime(2026, 11, 22, 0, 10, tzinfo=UTC)) == datetime(2026, 11, 21, 23, 30, tzinfo=UTC)
+
+
 def test_a_time_more_than_a_year_ago_is_none() -> None:
     assert due("0 13 22 11 *", datetime(2024, 11, 22, 12, 30, tzinfo=UTC)) is None
 

@@ -210,6 +210,15 @@ def test_questions_never_fail_a_host_that_has_no_server_yet(tmp_path: Path) -> N
     )
 
 
+def test_access_lines_are_read_from_the_file_that_the_server_names(tmp_path: Path) -> None:
+    (tmp_path / "pg_hba.conf").write_text("# by hand\nlocal all all peer\n")
+    stand_in(tmp_path, "psql", f"echo {tmp_path}/pg_hba.conf")
+    fact = cluster.AccessLines()
+    said = subprocess.check_output(["sh", "-c", fact.command()], text=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    assert fact.process(said.splitlines()) == ["local all all peer"]
+    assert calls(tmp_path) == f"{cluster.HBA_FILE}\n".replace("'", "")
+
+
 def answers(tmp_path: Path, **said: Any) -> dict[str, str]:
     """Patroni answers at these paths; others are errors. The environment to ask it in."""
     cases = "".join(f"*/{path}) echo '{json.dumps(answer)}';; " for path, answer in said.items())

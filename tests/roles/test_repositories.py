@@ -11,8 +11,9 @@ from environment.derive import Roots
 from environment.pki import ca_certificate
 from environment.repositories import repositories, written
 from environment.settings import Repository, SecondRepository
+from environment.types import Group
 from roles.jobs.role import _is_away
-from tests.roles.targets import files
+from tests.roles.targets import files, manifest_of
 
 SECOND = SecondRepository(endpoint="s3.example.com", bucket="backups", path="/keel", retention_days=90)
 BOTH = Repository(second=SECOND)
@@ -20,9 +21,10 @@ CONFIG = "/etc/pgbackrest/pgbackrest.conf"
 KEYS = {"repo2-s3-key": "the access key of the tests", "repo2-s3-key-secret": "the secret key of the tests"}
 
 
-def configured(path: str = CONFIG, host: str | None = None, **settings: Any) -> ConfigParser:
-    """A file of pgBackRest as it reads it, on the backup host or on ``host``."""
-    given = {"repository": Repository(**settings)} if settings else {}
+def configured(path: str = CONFIG, host: str | None = None, hosts: Any = None, **settings: Any) -> ConfigParser:
+    """A file of pgBackRest as it reads it, on the backup host or on ``host``, of dev's hosts or of ``hosts``."""
+    given: dict[str, Any] = {"repository": Repository(**settings)} if settings else {}
+    given |= {"hosts": hosts} if hosts else {}
     parser = ConfigParser(delimiters="=", interpolation=None, strict=False)
     parser.read_string(files("pgbackrest", "dev", host or "ops1", **given)[path].content)
     return parser
@@ -77,6 +79,17 @@ def test_each_repository_has_a_key_of_its_own() -> None:
         *(parser["global:restore"][f"repo{n}-cipher-pass"] for n in (2, 3, 4)),
     ]
     assert len(set(ciphers)) == 4
+
+
+@pytest.mark.parametrize(("keeper", "other"), [("db1", "db2"), ("db2", "db1")])
+def test_a_backup_host_with_a_server_of_its_own_names_it_first(keeper: str, other: str) -> None:
+    """pgBackRest takes the first one for the local one."""
+    hosts = []
+    for host in manifest_of("dev").hosts:
+        groups = [group for group in host.groups if group is not Group.BACKUP]
+        hosts.append(host.model_copy(update={"groups": (*groups, *([Group.BACKUP] if host.name == keeper else ()))}))
+    servers = configured(host=keeper, hosts=tuple(hosts))["dev"]
+    assert "pg1-host" not in servers and servers["pg2-host"] == other and "pg3-path" not in servers
 
 
 @pytest.mark.parametrize("command", ["backup", "expire", "stanza-create"])

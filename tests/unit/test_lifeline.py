@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -75,3 +77,90 @@ def test_a_process_runs_by_its_number_and_name() -> None:
     assert not lifeline.runs(child.pid, "sleep"), "a zombie"
     child.wait()
     assert not lifeline.runs(child.pid, "sleep")
+
+
+def test_a_process_began_at_its_start() -> None:
+    """The kernel's ticks since it booted: what tells a process from a later one with the same number."""
+
+    def now() -> float:
+        return float(Path("/proc/uptime").read_text().split()[0]) * os.sysconf("SC_CLK_TCK")
+
+    before = now()
+    with subprocess.Popen(["sleep", "60"]) as child:
+        name, parent, started = lifeline._stat(child.pid)
+        child.kill()
+    assert parent == os.getpid() and name
+    assert before - 1 <= int(started) <= now() + 1
+
+
+class Killed(BaseException):
+    """Stands for the end of this process."""
+
+
+@pytest.fixture
+def kills(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
+    """What `lifeline` sends instead of doing so; a second look at the engine is a failure."""
+    sent: list[tuple[str, int, int]] = []
+
+    def kill(pid: int, number: int) -> None:
+        sent.append(("process", pid, number))
+        raise Killed
+
+    monkeypatch.setattr(os, "kill", kill)
+    monkeypatch.setattr(os, "killpg", lambda group, number: sent.append(("group", group, number)))
+    monkeypatch.setattr("threading.Event.wait", lambda *_: pytest.fail("it goes on watching"))
+    return sent
+
+
+@pytest.mark.parametrize("with_children", [True, False])
+def test_whoever_watches_ends_itself_once_its_engine_is_gone(kills: list[Any], with_children: bool) -> None:
+    """And its group, where it has one of its own."""
+    child = subprocess.Popen(["sleep", "0"])
+    started = lifeline._stat(child.pid)[2]
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    alone = [("process", os.getpid(), signal.SIGKILL)]
+    wanted = [("group", os.getpgid(0), signal.SIGKILL), *alone] if with_children else alone
+    for state in ("zombie", "gone"):
+        kills.clear()
+        with pytest.raises(Killed):
+            lifeline._watch(child.pid, started, with_children)
+        assert kills == wanted, state
+        child.wait()
+
+
+def test_a_later_process_of_the_same_number_is_not_the_engine(kills: list[Any]) -> None:
+    with pytest.raises(Killed):
+        lifeline._watch(os.getpid(), "0", with_children=False)
+    assert kills
+
+
+def test_nothing_ends_while_the_engine_runs(kills: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[float] = []
+
+    def wait(_: object, seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 3:
+            raise Killed
+
+    monkeypatch.setattr("threading.Event.wait", wait)
+    with pytest.raises(Killed):
+        lifeline._watch(os.getpid(), lifeline._stat(os.getpid())[2], with_children=True)
+    assert kills == [] and looks == [lifeline.INTERVAL] * 3
+
+
+@pytest.mark.parametrize("with_children", [True, False])
+def test_only_who_ends_with_its_children_leads_a_group(monkeypatch: pytest.MonkeyPatch, with_children: bool) -> None:
+    """Who does not would take its caller's group with it."""
+    groups: list[tuple[int, int]] = []
+    started: list[dict[str, Any]] = []
+    monkeypatch.setattr(lifeline, "_ancestor", lambda _: (4711, "12"))
+    monkeypatch.setattr(os, "setpgid", lambda *of: groups.append(of))
+
+    def thread(**given: Any) -> SimpleNamespace:
+        started.append(given)
+        return SimpleNamespace(start=lambda: None)
+
+    monkeypatch.setattr("threading.Thread", thread)
+    lifeline.end_with_pulumi(with_children=with_children)
+    assert groups == ([(0, 0)] if with_children else [])
+    assert started == [{"target": lifeline._watch, "args": (4711, "12", with_children), "daemon": True}]

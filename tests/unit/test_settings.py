@@ -6,11 +6,13 @@ import json
 from typing import Any, NamedTuple
 
 import pytest
+from pydantic import Field, ValidationError
 
 from environment import load, program
 from environment.load import InvalidStack, parse
 from environment.manifest import Manifest
 from environment.settings import Patroni, Pgbouncer, Postgres, ProductSettings, SecondRepository, Settings
+from environment.types import Model
 from tests.unit.stacks import REMOVED, ROOTS, config
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -166,6 +168,18 @@ RULES = [
     Bad("minimum above its pool", "dev", {"pgbouncer.min_pool_size": 21}, "pgbouncer.min_pool_size", "at most"),
     Bad("too few in the proxy", "dev", {"haproxy.maxconn": 50}, "haproxy.maxconn", "at least 95"),
     Bad("small host", "dev", {"hosts.db1.memory": 1024}, "hosts.db1.memory", "at least 1472"),
+    Bad(
+        "small host of every kind",
+        "dev",
+        {
+            "hosts.db1.memory": 1471,
+            "hosts.db1.groups": ["postgres", "etcd", "backup", "monitor"],
+            "hosts.ops1.groups": ["etcd"],
+            "hosts.edge1.groups": ["edge", "redis"],
+        },
+        "hosts.db1.memory",
+        "at least 1472",
+    ),
     Bad("work_mem × connections (X-19)", "dev", {"postgres.work_mem": 16}, "hosts.db1.memory", "at least 2272"),
     Bad("Redis beside the rest", "dev", {"redis.maxmemory": 1024}, "hosts.edge1.memory", "at least 1312"),
     Bad("cache beyond memory", "dev", {"postgres.effective_cache_size": 4096}, "postgres.effective_cache_size", "2048"),
@@ -300,6 +314,7 @@ BOUNDARIES = [
     ("dev", {"pgbouncer.min_pool_size": 20}),
     ("dev", {"haproxy.maxconn": 95}),
     ("dev", {"hosts.db1.memory": 1472}),
+    ("dev", {"hosts.db1.memory": 1472, "hosts.db1.groups": ["postgres", "etcd", "monitor"], "hosts.ops1.groups": ["backup"]}),
     ("dev", {"redis.maxmemory": 736}),
     ("dev", {"postgres.effective_cache_size": 2048}),
     ("dev", {"postgres.effective_cache_size": 256}),
@@ -367,6 +382,21 @@ def test_a_backup_comes_before_a_migration_where_data_is_guarded(
     patch = {} if given is None else {"databases": {"backup_before_migration": given}}
     manifest = program.load(stack, {**config(stack, patch), **ROOTS}).manifest
     assert manifest.databases.backup_before_migration is resolved
+
+
+def test_a_default_is_as_good_as_what_is_given() -> None:
+    """Every section refuses a default of its own that it would refuse in a stack file."""
+
+    class Section(Model):
+        minutes: int = Field(default=-1, ge=0)
+
+    with pytest.raises(ValidationError, match="greater than or equal to 0"):
+        Section()
+
+
+@pytest.mark.parametrize(("text", "is_json"), [("dev", False), ('{"ttl": 20}', True), ("20", True), ("", False)])
+def test_pulumi_hands_out_a_section_as_json_or_as_a_plain_word(text: str, is_json: bool) -> None:
+    assert load._is_json(text) is is_json
 
 
 def test_dev_always_exercises_replication_and_ci_does_not() -> None:
