@@ -11,9 +11,14 @@ from components.host import Host, HostArgs
 from components.steps import HostImage
 from environment import image, roles
 from environment.derive import Roots
+from environment.errors import KeelError
 from environment.manifest import Manifest
 from environment.settings import Settings
 from environment.types import Provider
+
+
+class NoHierarchy(KeelError):
+    """This machine cannot run hosts in containers."""
 
 
 class Hosts(pulumi.ComponentResource):
@@ -67,4 +72,4 @@ def cgroup_hierarchy() -> str:
     for candidate in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
         if Path(candidate, "cgroup.controllers").exists() or Path(candidate, "cgroup.procs").exists():
             return candidate
-    raise RuntimeError("no cgroup v2 hierarchy under /sys/fs/cgroup: container hosts cannot run systemd here")
+    raise NoHierarchy("no cgroup v2 hierarchy under /sys/fs/cgroup: container hosts cannot run systemd here")

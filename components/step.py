@@ -27,6 +27,7 @@ from pulumi.dynamic import (
 from components.impact import impact
 from environment import lifeline
 from environment.derive import SECRETS, roots_for
+from environment.errors import KeelError
 from environment.types import Kind
 
 ROOT = Path(__file__).parent.parent
@@ -43,7 +44,7 @@ OBSERVED = frozenset({"image", "ready", "converge", "databases", "migration", "v
 """Actions that can tell what is out of place; a drain or a recovery has nothing to look at."""
 
 
-class StepFailed(Exception):
+class StepFailed(KeelError):
     """A step did not succeed; its message is for the person who ran Pulumi."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
+from environment.errors import UNCHANGED, KeelError
 from environment.manifest import HostEntry, Manifest
 from environment.recovery import RECOVERIES
 from environment.types import Group, Provider
@@ -17,7 +18,7 @@ VOLUMES = {
 """What outlives a container, by group: volume name and path."""
 
 
-class DataLost(Exception):
+class DataLost(KeelError):
     """The databases' volumes are gone and the repository's is there: what to do."""
 
 
@@ -47,12 +48,18 @@ def refuse_lost_data(manifest: Manifest) -> None:
     if token and not _acted(repository, token):
         return
     name = manifest.identity.name
-    used = f" keel:recovery.token {token!r} has brought them back once already: a token acts once." if token else ""
+    used = f"keel:recovery.token {token!r} has brought them back once already: a token acts once. " if token else ""
     raise DataLost(
-        f"the volumes of the databases ({', '.join(data)}) are gone and the repository's ({repository}) is there. An empty "
-        f"cluster is not made over it. Nothing was changed.{used} To bring everything back from the repository:\n"
-        f"  pulumi config set --path keel:recovery.token {'a-new-token' if token else 'first-rebuild'} -s {name} "
-        f"&& make up ENV={name}"
+        (
+            f"the volumes of the databases ({', '.join(data)}) are gone and the repository's ({repository}) is "
+            "there. An empty cluster is not made over it"
+        ),
+        UNCHANGED,
+        (
+            f"{used}To bring everything back from the repository:\n"
+            f"  pulumi config set --path keel:recovery.token {'a-new-token' if token else 'first-rebuild'} -s {name} "
+            f"&& make up ENV={name}"
+        ),
     )
 
 

@@ -6,9 +6,10 @@ from psycopg.sql import SQL, Composable, Composed, Identifier
 
 from db.difference import Difference
 from db.spec import MAINTENANCE_DATABASE, PUBLIC, Grant
+from environment.errors import KeelError
 
 
-class ProvisionError(Exception):
+class ProvisionError(KeelError):
     """Provisioning cannot go on: what is wrong, what was left as it was, what to do."""
 
 

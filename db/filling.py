@@ -17,6 +17,7 @@ from psycopg import sql
 from db import migrate
 from db.populate import Rows, Size, rows
 from db.url import conninfo
+from environment.errors import UNCHANGED, KeelError
 from environment.products import Product
 
 Progress = Callable[[str, int, int], None]
@@ -42,7 +43,7 @@ where c.oid = format('public.%%I', %s::text)::regclass
 """
 
 
-class PopulateError(Exception):
+class PopulateError(KeelError):
     """Rows that were not made: product, table, row, the database's words, what was left, what to do."""
 
 
@@ -77,8 +78,9 @@ def populate(
     at, head = migrate.current(product, url), migrate.head(product)
     if at != head:
         raise PopulateError(
-            f"{product.name}: the database is at revision {at}, the rows are made for {head}. Nothing was changed. "
-            "Upgrade it first: make migrate"
+            f"{product.name}: the database is at revision {at}, the rows are made for {head}",
+            UNCHANGED,
+            "Upgrade it first: make migrate",
         )
     tables = rows(product, size)
     try:
@@ -87,8 +89,9 @@ def populate(
                 _empty(connection, product, tables)
             elif found := _count(connection, tables[0].table):
                 raise PopulateError(
-                    f"{product.name}: table {tables[0].table} has {found} rows already. Nothing was changed. "
-                    "Remove them and all that refer to them: --replace"
+                    f"{product.name}: table {tables[0].table} has {found} rows already",
+                    UNCHANGED,
+                    "Remove them and all that refer to them: --replace",
                 )
             done = {table.table: _copy(connection, product, table, seed, progress) for table in tables}
             _set_sequences(connection, product, tables)
@@ -158,8 +161,8 @@ def _vacuum(product: Product, url: str, tables: Sequence[Rows]) -> None:
             connection.execute(sql.SQL("vacuum (analyze) {}").format(names))
     except psycopg.Error as error:
         raise PopulateError(
-            f"{product.name}: the rows are there, but not their statistics: {str(error).strip()}\n"
-            "Autovacuum brings them within minutes; or run as the owner: VACUUM ANALYZE"
+            f"{product.name}: the rows are there, but not their statistics: {str(error).strip()}",
+            advice="Autovacuum brings them within minutes; or run as the owner: VACUUM ANALYZE",
         ) from error
 
 

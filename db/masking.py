@@ -14,6 +14,7 @@ import psycopg
 from psycopg import sql
 
 from db import catalogue
+from environment.errors import KeelError
 from environment.products import Product
 from environment.report import Report
 
@@ -44,11 +45,11 @@ _KEPT = (("alembic", "alembic_version"), ("alembic", "repeatable"))
 """Beside the product's tables: how far the copy has come, and which functions, policies and grants it has."""
 
 
-class NotMaskable(Exception):
+class NotMaskable(KeelError):
     """A database of which no masked copy can be made: every reason, nothing was changed, what to do."""
 
 
-class MaskingFailed(Exception):
+class MaskingFailed(KeelError):
     """A constraint that masked values do not keep: table, constraint, what to do. The row itself is never told."""
 
 
@@ -115,8 +116,9 @@ def mask(
             # Its detail would show the row.
             where = " ".join(filter(None, (error.diag.table_name, error.diag.constraint_name)))
             raise MaskingFailed(
-                f"{product.name}: a masked value is not allowed: {error.diag.message_primary} {where}".rstrip()
-                + ". Nothing left the backup host; give the type or constraint its mask in db/masking.py"
+                f"{product.name}: a masked value is not allowed: {error.diag.message_primary} {where}".rstrip(),
+                "Nothing left the backup host",
+                "Give the type or constraint its mask in db/masking.py",
             ) from None
         return done
 

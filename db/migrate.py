@@ -20,12 +20,13 @@ from db.alembic_options import OPTIONS
 from db.describe import describe, describe_models
 from db.models import metadata
 from db.url import conninfo, database_url
+from environment.errors import UNCHANGED, KeelError
 from environment.products import ROOT, Product, SeedSet, short
 
 INI = ROOT / "alembic.ini"
 
 
-class MigrationError(Exception):
+class MigrationError(KeelError):
     """A migration that did not happen: product, revision, the database's words, what was left, what to do."""
 
 
@@ -41,8 +42,9 @@ def head(product: Product) -> str:
     heads = ScriptDirectory.from_config(config(product)).get_heads()
     if len(heads) != 1:
         raise MigrationError(
-            f"{product.name}: the history has {len(heads)} heads ({', '.join(heads)}) instead of one. "
-            f"Nothing was changed. Join them: alembic -n {product.name} merge heads"
+            f"{product.name}: the history has {len(heads)} heads ({', '.join(heads)}) instead of one",
+            UNCHANGED,
+            f"Join them: alembic -n {product.name} merge heads",
         )
     return heads[0]
 
@@ -59,8 +61,9 @@ def resolve(product: Product, revision: str | None) -> str:
         if revision in (candidate, short(candidate)):
             return candidate
     raise MigrationError(
-        f"{product.name}: there is no revision {revision}. Nothing was changed. "
-        f"Name one of this checkout's history: {', '.join(known)}"
+        f"{product.name}: there is no revision {revision}",
+        UNCHANGED,
+        f"Name one of this checkout's history: {', '.join(known)}",
     )
 
 
@@ -125,8 +128,9 @@ def apply_repeatable(product: Product, url: str) -> list[str]:
     at, target = current(product, url), head(product)
     if at != target:
         raise MigrationError(
-            f"{product.name}: the database is at revision {at}, the .sql files belong to {target}. "
-            "Nothing was changed. Upgrade first"
+            f"{product.name}: the database is at revision {at}, the .sql files belong to {target}",
+            UNCHANGED,
+            "Upgrade first",
         )
     try:
         return repeatable.apply(product, url)
@@ -145,7 +149,7 @@ def seed(product: Product, url: str, which: SeedSet, *, production: bool) -> boo
     Running it again changes nothing. Raises MigrationError, also for demo rows in production.
     """
     if production and which != "reference":
-        raise MigrationError(f"{product.name}: seed set {which} is not for production. Nothing was changed")
+        raise MigrationError(f"{product.name}: seed set {which} is not for production", UNCHANGED)
     path = product.seed_file(which)
     if not path.exists():
         return False
@@ -154,8 +158,9 @@ def seed(product: Product, url: str, which: SeedSet, *, production: bool) -> boo
             connection.execute(path.read_bytes())
     except psycopg.Error as error:
         raise MigrationError(
-            f"{product.name}: {path.relative_to(ROOT)}: {_said(error)}\nNo row of it was kept. "
-            "Correct the file or the rows it meets, then run it again"
+            f"{product.name}: {path.relative_to(ROOT)}: {_said(error)}",
+            "No row of it was kept",
+            "Correct the file or the rows it meets, then run it again",
         ) from error
     return True
 
@@ -170,8 +175,9 @@ def _failed(product: Product, url: str, target: str, error: Exception) -> Migrat
         at = current(product, url)
     except MigrationError:
         return MigrationError(
-            f"{product.name}: no migration to {target}: {_said(error)}\nThe database does not answer, so its "
-            "revision is unknown; a revision that had not ended was rolled back. Run again when it answers"
+            f"{product.name}: no migration to {target}: {_said(error)}\nThe database does not answer, so its revision is unknown",
+            "A revision that had not ended was rolled back",
+            "Run again when it answers",
         )
     if at == target:
         left = "functions, policies and grants are as they were"
@@ -179,8 +185,9 @@ def _failed(product: Product, url: str, target: str, error: Exception) -> Migrat
         following = list(ScriptDirectory.from_config(config(product)).iterate_revisions(target, at or "base"))
         left = f"revision {following[-1].revision} was not applied, the database is at {at or 'no revision'}"
     return MigrationError(
-        f"{product.name}: {left}: {_said(error)}\nRevisions before it stay. Remove the cause and run again: it "
-        f"goes on there. By hand: alembic -n {product.name} upgrade head"
+        f"{product.name}: {left}: {_said(error)}",
+        "Revisions before it stay",
+        f"Remove the cause and run again: it goes on there. By hand: alembic -n {product.name} upgrade head",
     )
 
 
@@ -189,14 +196,21 @@ def _check_reachable(product: Product, at: str | None, target: str) -> None:
     script = ScriptDirectory.from_config(config(product))
     if at and at not in _known(product):
         raise MigrationError(
-            f"{product.name}: the database is at revision {at}, which is not in this checkout's history: it belongs "
-            "to a newer release or another branch. Nothing was changed. Use the checkout that made it"
+            (
+                f"{product.name}: the database is at revision {at}, which is not in this checkout's history: it "
+                "belongs to a newer release or another branch"
+            ),
+            UNCHANGED,
+            "Use the checkout that made it",
         )
     if at and at not in (revision.revision for revision in script.iterate_revisions(target, "base")):
         raise MigrationError(
-            f"{product.name}: the database is at revision {at}, beyond {target}, where it should be held. Nothing was "
-            f"changed: a downgrade takes data away. Hold it at {at} or later, or take a backup and go back by hand: "
-            f"alembic -n {product.name} downgrade {target}"
+            f"{product.name}: the database is at revision {at}, beyond {target}, where it should be held",
+            UNCHANGED,
+            (
+                f"A downgrade takes data away. Hold it at {at} or later, or take a backup and go back by hand: "
+                f"alembic -n {product.name} downgrade {target}"
+            ),
         )
 
 

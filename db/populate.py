@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+from environment.errors import KeelError
 from environment.products import Product
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -43,7 +44,7 @@ class Rows:
     """
 
 
-class NoRows(Exception):
+class NoRows(KeelError):
     """A product whose rows nobody has described: its name, and where they belong."""
 
 

@@ -26,6 +26,7 @@ from db.spec import (
     product_roles,
     schemas,
 )
+from environment.errors import UNCHANGED
 from environment.products import Product
 
 STATISTICS = "pg_stat_statements"
@@ -93,9 +94,9 @@ def apply(connect: Connect, changes: Iterable[Change], *, prune: bool = False) -
                 sessions[change.database].execute(change.sql)
             except psycopg.Error as error:
                 raise ProvisionError(
-                    f"could not {change.what} (database {change.database}): {error}\n"
-                    f"{number} changes before it are done, {len(wanted) - number - 1} after it are not. "
-                    "Repair the cause and run again: it goes on there."
+                    f"could not {change.what} (database {change.database}): {error}",
+                    f"{number} changes before it are done, {len(wanted) - number - 1} after it are not",
+                    "Repair the cause and run again: it goes on there",
                 ) from error
     finally:
         for session in sessions.values():
@@ -108,7 +109,7 @@ def admit(connect: Connect, product: Product) -> list[Change]:
     with connect(MAINTENANCE_DATABASE) as connection:
         found = read_cluster(connection).roles
     if missing := [role for role in product.client_roles if role not in found]:
-        raise ProvisionError(f"role {missing[0]} does not exist: provision {product.name} first")
+        raise ProvisionError(f"role {missing[0]} does not exist", advice=f"Provision {product.name} first")
     return apply(
         connect,
         [
@@ -148,7 +149,9 @@ def _check(cluster: Cluster, spec: ClusterSpec, roles: list[Role]) -> None:
                 "That cannot be altered: dump it and restore it into a new one"
             )
     if problems:
-        raise ProvisionError("the cluster was left as it is:\n" + "\n".join(f"- {problem}" for problem in problems))
+        raise ProvisionError(
+            "the cluster cannot be provisioned:\n" + "\n".join(f"- {problem}" for problem in problems), UNCHANGED
+        )
 
 
 def _roles(roles: list[Role], cluster: Cluster, spec: ClusterSpec) -> Iterator[Change]:

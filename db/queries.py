@@ -12,6 +12,7 @@ import yaml
 from psycopg.rows import dict_row
 from pydantic import Field, TypeAdapter, ValidationError
 
+from environment.errors import KeelError
 from environment.products import Product
 from environment.types import Model
 
@@ -19,7 +20,7 @@ IDENTITY = "identity"
 """The parameter that is the tenant on whose behalf a query runs, for products with row-level security."""
 
 
-class QueriesError(Exception):
+class QueriesError(KeelError):
     """A `queries.yaml` that cannot be used: the file, the field and what is allowed."""
 
 

@@ -4,10 +4,11 @@ from typing import Any
 
 import psycopg
 
+from environment.errors import KeelError
 from environment.products import Product
 
 
-class ReleaseRefused(Exception):
+class ReleaseRefused(KeelError):
     """The database is not fit for production: which names, what was left as it was, what to do."""
 
 
@@ -31,7 +32,7 @@ def admit(product: Product, connection: "psycopg.Connection[Any]") -> None:
     if found := truncated(product, connection):
         raise ReleaseRefused(
             f"{product.name} is not released to production (RIQ-26): {len(found)} name(s) are truncated\n"
-            + "\n".join(f"- {sentence}" for sentence in found)
-            + f"\nThe database keeps its revision and its rows, the application is not admitted. Upgrade it: take "
-            f"products.{product.name}.revision out of the stack file, or set it to a revision that has the names"
+            + "\n".join(f"- {sentence}" for sentence in found),
+            "The database keeps its revision and its rows, the application is not admitted",
+            f"Upgrade it: take products.{product.name}.revision out of the stack file, or set it to a revision that has the names",
         )

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from environment.errors import UNCHANGED, KeelError
 from environment.types import Kind
 
 PUBLISHED_ROOTS = {
@@ -31,7 +32,7 @@ MINIMUM_ROOT_LENGTH = 32
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
-class RefusedRoots(Exception):
+class RefusedRoots(KeelError):
     """A secret is absent, too short, or published where it must not be."""
 
 
@@ -106,7 +107,7 @@ def roots_for(environment: str, kind: Kind, given: dict[str, str], second: bool 
                 f"keel:{name} is not set, and repository.second needs it: pulumi config set --secret keel:{name}"
             )
     if problems:
-        raise RefusedRoots("\n".join(["Secrets refused. Nothing was changed.", *(f"  {p}" for p in problems)]))
+        raise RefusedRoots("\n".join(["secrets refused", *(f"  {problem}" for problem in problems)]), UNCHANGED)
     return Roots(environment, **{name: chosen.get(name, "") for name in SECRETS})
 
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from environment.derive import Roots
+from environment.errors import KeelError
 
 COST = 2**17
 """scrypt's n: 128 MiB and a good part of a second for each guess."""
@@ -23,7 +24,7 @@ LEAST = 12
 """Characters of a passphrase."""
 
 
-class SheetRefused(Exception):
+class SheetRefused(KeelError):
     """A sheet that is none, is another environment's, was changed, or does not open with this passphrase."""
 
 

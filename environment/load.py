@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from environment import complaints
 from environment.derive import SECRETS
+from environment.errors import UNCHANGED, KeelError
 from environment.rules import Problem, check
 from environment.rules.neighbours import clashes
 from environment.settings import Settings
@@ -29,7 +30,7 @@ SECRET_KEYS = frozenset(SECRETS)
 """The three roots and the second repository's keys; they stay Pulumi secrets and never enter the settings."""
 
 
-class InvalidStack(Exception):
+class InvalidStack(KeelError):
     """A stack file was refused. ``problems`` holds every finding; nothing was changed."""
 
     def __init__(self, source: str, problems: list[Problem]) -> None:
@@ -37,8 +38,9 @@ class InvalidStack(Exception):
         self.problems = problems
         listed = "\n".join(f"  {problem}" for problem in problems)
         super().__init__(
-            f"{source}: {len(problems)} setting(s) refused. Nothing was changed.\n{listed}\n"
-            "Correct them in the stack file; docs/settings.md lists every setting."
+            f"{source}: {len(problems)} setting(s) refused\n{listed}",
+            UNCHANGED,
+            "Correct them in the stack file; docs/settings.md lists every setting",
         )
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from environment.errors import KeelError
 from environment.types import Model, ProductName
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,7 +32,7 @@ SeedSet = Literal["reference", "demo"]
 """`reference` belongs to the product and may enter production, `demo` never does (PLAT-30)."""
 
 
-class ProductError(Exception):
+class ProductError(KeelError):
     """A `product.yaml` that cannot be used: the file, the field and what is allowed."""
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from environment.errors import KeelError
+
 LSN = re.compile(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,62}")
 
@@ -24,7 +26,7 @@ class Form(StrEnum):
     NAME = "name"
 
 
-class NoTarget(ValueError):
+class NoTarget(KeelError, ValueError):
     """No recovery can end there: what was given, what is allowed."""
 
 

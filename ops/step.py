@@ -20,6 +20,7 @@ from typing import Any, TextIO
 
 from environment import lifeline
 from environment.derive import Roots
+from environment.errors import told
 from environment.manifest import Manifest
 from ops.hosts import lock
 from ops.hosts.session import open_session
@@ -61,7 +62,7 @@ def main(request: dict[str, Any], answer: TextIO) -> int:
             else:
                 say("result", module.observe(session, inputs))
     except Exception as error:
-        say("error", str(error) if str(error) else repr(error))
+        say("error", told(error))
         return 1
     return 0
 

@@ -1,7 +1,9 @@
 """What can go wrong during set-up, as sentences for the person at the terminal."""
 
+from environment.errors import KeelError
 
-class SetupError(Exception):
+
+class SetupError(KeelError):
     """Set-up cannot go on. The text says what is wrong, what was left as it was and what to do now."""
 
 

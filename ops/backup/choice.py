@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from environment.errors import UNCHANGED, Refused
 from environment.recovery import Form, RecoveryTarget
 from ops.backup import gaps, repository, restore_points
 from ops.backup.repository import Backup, Stanza
 from ops.hosts.session import Session
 from roles.jobs.continuity import position
-
-
-class Refused(Exception):
-    """A recovery that cannot reach its end: why, and what can be done. Nothing was changed."""
 
 
 def begin_with(
@@ -35,8 +32,11 @@ def begin_with(
         what = f"{label} is no backup that" if label else "no backup"
         what = f"in repository {number} {what}" if number else what
         raise Refused(
-            f"{what} ended before {end} on the way to timeline {timeline}; there are "
-            f"{', '.join(made.label for made in held.backups) or 'none'}. Nothing was changed"
+            (
+                f"{what} ended before {end} on the way to timeline {timeline}; there are "
+                f"{', '.join(made.label for made in held.backups) or 'none'}"
+            ),
+            UNCHANGED,
         )
     if end.form is Form.XID:  # which backups it came after is not known; the oldest one is right for each
         return fitting[0]
@@ -52,7 +52,7 @@ def check_whole(
         return
     at = _named(session, end) if end.form is Form.NAME else end.value if end.form is Form.LSN else None
     if hole := gaps.in_the_way(known, begin, end, at, _way(session, held, timeline)):
-        raise Refused(f"{end} cannot be reached: {hole.sentence}. Nothing was changed")
+        raise Refused(f"{end} cannot be reached: {hole.sentence}", UNCHANGED)
 
 
 def _along(session: Session, held: Stanza, timeline: str) -> list[Backup]:
@@ -83,7 +83,6 @@ def _named(session: Session, end: RecoveryTarget) -> str:
     known = {point["name"]: point["lsn"] for point in restore_points.recorded(session)}
     if end.value not in known:
         raise Refused(
-            f"no restore point {end.value!r} was written down; `./keel backup list` shows those that were. "
-            "Nothing was changed"
+            f"no restore point {end.value!r} was written down; `./keel backup list` shows those that were", UNCHANGED
         )
     return known[end.value]

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from db import masking, migrate
+from environment.errors import UNCHANGED, Refused
 from environment.manifest import Manifest
 from environment.products import Product
 from environment.report import Report
 from environment.types import Kind
 from ops.backup import partial_restore, restore
-from ops.backup.choice import Refused
 from ops.backup.repository import check_space
 from ops.backup.scratch import isolated
 from ops.hosts import lock
@@ -66,7 +66,7 @@ def choose(
 ) -> tuple[str, ...]:
     """The products to be cloned. Raises Refused with every reason why not."""
     if problems := list(_problems(source, target, names, masked=masked, into=into)):
-        raise Refused("\n- ".join(["no clone:", *problems]) + "\nNothing was changed")
+        raise Refused("\n- ".join(["no clone:", *problems]), UNCHANGED)
     return tuple(names) or tuple(name for name in source.products if name in target.products)
 
 
@@ -97,8 +97,9 @@ def _check_new(target: Session, names: Sequence[str]) -> None:
         used = [name for name in names if _has_rows(superuser, target.manifest.products[name].product)]
     if used:
         raise Refused(
-            f"{target.manifest.identity.name} is production and not new: {', '.join(used)} hold rows. Nothing was changed. "
-            "Make an environment for it: make up ENV=…"
+            f"{target.manifest.identity.name} is production and not new: {', '.join(used)} hold rows",
+            UNCHANGED,
+            "Make an environment for it: make up ENV=…",
         )
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
+from environment.report import Report
 from ops.backup import repository
 from ops.hosts.session import Session
 from roles import paths
 
 
-def run(session: Session, report: Callable[[str], None]) -> dict[str, Any]:
+def run(session: Session, report: Report) -> dict[str, Any]:
     """Carry out a drill and return its report. Raises RepositoryFailed when it ended without one."""
     before = reports(session)[-1:]
     try:

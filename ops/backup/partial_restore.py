@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import psycopg
 from psycopg import sql
 
+from environment.errors import UNCHANGED
 from environment.report import Report
 from ops.backup.restore import Plan, RestoreFailed
 from ops.backup.scratch import Isolated, isolated
@@ -139,7 +140,7 @@ def _definition(source: Isolated, database: str, name: str) -> str:
             [name],
         ).fetchone()
     if not row or not row[0]:
-        raise RestoreFailed(f"{database} had no table {name} at that moment. Nothing was changed")
+        raise RestoreFailed(f"{database} had no table {name} at that moment", UNCHANGED)
     return str(row[0])
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, Field, field_validator
 
+from environment.errors import UNCHANGED, KeelError
+from environment.report import Report
 from environment.repositories import FIRST, UNKNOWN
 from ops.hosts.session import Session
 from roles import paths
@@ -19,7 +20,7 @@ NOTHING = 1
 """pgBackRest's status of a stanza that the repository does not hold."""
 
 
-class RepositoryFailed(Exception):
+class RepositoryFailed(KeelError):
     """pgBackRest refused: which command, what it said, what to do."""
 
 
@@ -197,7 +198,7 @@ def plain(line: str) -> str:
     return re.sub(r"^P\d\d +(INFO|DETAIL): +|(?<=command begin) .*", "", line.rstrip())
 
 
-def follow(session: Session, host: str, shell: str, report: Callable[[str], None]) -> None:
+def follow(session: Session, host: str, shell: str, report: Report) -> None:
     """Run a long command on ``host`` and tell its lines as they come. Raises RepositoryFailed with its last ones."""
     process = subprocess.Popen(
         session.ssh(host, f"{{ {shell}; }} 2>&1"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
@@ -218,6 +219,9 @@ def check_space(session: Session, host: str, folder: str, needed: int) -> None:
     size, free = map(int, session.run(host, f"df -B1 --output=size,avail {folder} | tail -1").split())
     if free - needed < size / 10:
         raise RepositoryFailed(
-            f"{host}: {folder} has {free / 2**30:.1f} GiB free; {needed / 2**30:.1f} GiB are needed and a tenth of "
-            "the volume stays free. Nothing was changed"
+            (
+                f"{host}: {folder} has {free / 2**30:.1f} GiB free; {needed / 2**30:.1f} GiB are needed and a "
+                "tenth of the volume stays free"
+            ),
+            UNCHANGED,
         )

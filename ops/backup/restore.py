@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
+from environment.errors import UNCHANGED, KeelError, Refused
 from environment.recovery import Form, RecoveryTarget, target
 from environment.report import Report
 from environment.types import Group
 from ops.backup import choice, jobs, repository
-from ops.backup.choice import Refused
 from ops.backup.recovery_order import everywhere, order
 from ops.cluster import etcd, patroni
 from ops.cluster.patroni import members
@@ -31,7 +31,7 @@ INTENTION = f"{paths.REPOSITORY}/restore.json"
 """What an interrupted restore was about."""
 
 
-class RestoreFailed(Exception):
+class RestoreFailed(KeelError):
     """A restore did not come to its end: where it stopped; it can be run again."""
 
 
@@ -74,7 +74,7 @@ def plan(
     if end.moment and not earliest <= end.moment <= (newest or datetime.now(UTC)):
         until = f"{newest:%F %T} UTC (the last commit)" if newest else "the end of the archive"
         raise Refused(
-            f"{end.value} cannot be reached: what is kept goes from {earliest:%F %T} UTC to {until}. Nothing was changed"
+            f"{end.value} cannot be reached: what is kept goes from {earliest:%F %T} UTC to {until}", UNCHANGED
         )
     if newest:
         _check_reached(session, end)
@@ -108,7 +108,7 @@ def _check_reached(session: Session, end: RecoveryTarget) -> None:
     with session.superuser() as superuser, superuser.connect("postgres") as connection:
         row = connection.execute(question.encode(), [end.value]).fetchone()
     if row and not row[0]:
-        raise Refused(f"{end} was not reached yet: the cluster is at {row[1]}. Nothing was changed")
+        raise Refused(f"{end} was not reached yet: the cluster is at {row[1]}", UNCHANGED)
 
 
 def _lost(end: RecoveryTarget, newest: datetime | None) -> str:
@@ -202,9 +202,7 @@ def _check_hosts(session: Session, hosts: list[str]) -> None:
     health = etcd.health(session)
     unwell = [name for name, well in health.items() if not well]
     if len(unwell) * 2 >= len(health):
-        raise Refused(
-            f"etcd has no majority: {', '.join(unwell)} do not answer. Nothing was changed; see `./keel status`"
-        )
+        raise Refused(f"etcd has no majority: {', '.join(unwell)} do not answer", UNCHANGED, "See `./keel status`")
 
 
 def archive_all(session: Session) -> None:
@@ -247,7 +245,7 @@ def _follow(session: Session, host: str, wanted: Plan, since: str, report: Repor
         if failed:
             said = session.run(host, f"{log} | tail -30")
             session.run(host, f"systemctl stop patroni.service; rm -f {paths.RECOVERY_ORDER}", timeout=900)
-            raise RestoreFailed(f"{host}: the restore failed; run it again when the cause is gone.\n{said}")
+            raise RestoreFailed(f"{host}: the restore failed\n{said}", advice="Run it again when the cause is gone")
         return False
 
     leads()

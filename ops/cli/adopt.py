@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.cli.console import Environment, progress, stderr, stdout, table
+from ops.cli.console import Environment, confirm, progress, stdout, table
 
 if TYPE_CHECKING:
     from ops.state.from_plan import Adoption
-
-LEFT = 1
-
-
-class NobodyToAsk(Exception):
-    """A script did not say that it means it."""
 
 
 def adopt(
@@ -49,8 +42,7 @@ def adopt(
             with progress(f"{environment}: adopt") as report:
                 state, ahead = adopting.rehearse(session, adoption, report)
             _show(environment, adoption, ahead)
-            if not yes:
-                _ask(environment)
+            confirm(environment, yes, "write its state")
             adopting.write(session, state)
     stdout().print(f"{environment}: recorded. Go on with: make up ENV={environment}")
 
@@ -75,17 +67,3 @@ def _show(environment: str, adoption: Adoption, ahead: list[str]) -> None:
         )
     else:
         console.print("the next `up` replaces and restarts nothing: it makes the steps, which find everything in place")
-
-
-def _ask(environment: str) -> None:
-    if not _terminal():
-        raise NobodyToAsk(
-            f"there is no terminal to ask whether {environment} may be recorded. Nothing was changed. Add --yes"
-        )
-    if typer.prompt(f"Type {environment} to write its state", err=True) != environment:
-        stderr().print("nothing was changed")
-        raise typer.Exit(LEFT)
-
-
-def _terminal() -> bool:
-    return sys.stdin.isatty()

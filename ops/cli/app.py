@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ops.cli.console import UNREADABLE, explained, tell_error
+from environment.errors import explained
+from ops.cli.console import UNREADABLE, tell_error
 
 COMMANDS = (
     "summary", "status", "restore", "clone", "drill", "doctor", "psql", "verify", "converge", "drift", "adopt", "env",

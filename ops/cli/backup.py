@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.cli.console import AsJson, Environment, progress, stderr, stdout, table
+from ops.cli.console import AsJson, Environment, confirm, progress, stderr, stdout, table
 
 if TYPE_CHECKING:
     from environment.settings import Repository
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Run, list, verify and expire backups.")
 DAMAGED = 3
-LEFT = 1
 
 
 @app.command()
@@ -142,9 +141,7 @@ def expire(
             stdout().print(f"{environment}: retention keeps every backup; WAL that none of them needs goes")
         else:
             stdout().print(f"{environment}: {len(labels)} backup(s) go: {', '.join(labels)}", soft_wrap=True)
-            if not yes and not typer.confirm("Remove them?", err=True):
-                stdout().print("nothing was removed")
-                raise typer.Exit(LEFT)
+            confirm(environment, yes, "remove them", "nothing was removed")
         with progress(f"{environment}: expire") as report:
             jobs.expire(session, report)
     stdout().print(f"{environment}: done")

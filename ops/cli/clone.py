@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.cli.console import Environment, progress, stdout
-from ops.cli.restore import ask
+from ops.cli.console import Environment, confirm, progress, stdout, tell
 
 if TYPE_CHECKING:
     from ops.backup.clone import Clone
@@ -54,8 +53,7 @@ def carry_out(
             origin, session, to, products, masked=masked, into=into, drop=drop, label=label, timeline=timeline, number=number,
         )  # fmt: skip
         _show(source, target, planned)
-        if not yes:
-            ask(target)
+        confirm(target, yes, "put them in place of its own")
         with progress(f"{target}: clone of {source}") as report:
             kept = cloning.apply(origin, session, planned, report)
         for name, (at, head) in cloning.heads(session, planned.products).items():
@@ -78,5 +76,4 @@ def _show(source: str, target: str, planned: Clone) -> None:
     ]
     if planned.left_out:
         lines.append(f"  left out:         {', '.join(planned.left_out)}, which {target} does not list")
-    for line in lines:
-        stdout().print(line, soft_wrap=True)
+    tell(*lines)

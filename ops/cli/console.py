@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,16 +13,21 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from environment.errors import UNCHANGED, KeelError
 from environment.report import Report
 
 UNREADABLE = 2
 """Exit status: the environment is not up, or what was asked for cannot be told."""
 
-OWN = frozenset({"environment", "ops", "db", "roles", "toolchain"})
-"""Packages whose exceptions are sentences for the operator."""
+LEFT = 1
+"""Exit status: not wanted after all, or something is left."""
 
 Environment = Annotated[str, typer.Option("--env", "-e", envvar="ENV", help="environment (stack file)")]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
+
+
+class NobodyToAsk(KeelError):
+    """A script did not say that it means it."""
 
 
 def stdout() -> Console:
@@ -49,18 +54,32 @@ def tell_error(sentence: str) -> None:
     stderr().print(f"error: {sentence}", style="red")
 
 
-def explained(error: Exception) -> str | None:
-    """The sentence for an error that is Keel's own or comes from a server; None for a mistake in Keel."""
-    origin = type(error).__module__.partition(".")[0]
-    if origin in OWN:
-        return str(error)
-    if origin == "psycopg":
-        return f"the database refused: {str(error).strip()}"
-    if isinstance(error, subprocess.CalledProcessError):
-        return f"a command ended with status {error.returncode}: {(error.stderr or '').strip()}"
-    if isinstance(error, subprocess.TimeoutExpired):
-        return f"a command did not end within {error.timeout:.0f} s; look at `./keel status`"
-    return None
+def tell(*lines: str, style: str | None = None) -> None:
+    """Print lines on standard output; a terminal breaks them, nothing else does."""
+    for line in lines:
+        stdout().print(line, soft_wrap=True, style=style)
+
+
+def terminal() -> bool:
+    """True if there is somebody to ask."""
+    return sys.stdin.isatty()
+
+
+def refuse_unasked(name: str, yes: bool, deed: str) -> None:
+    """Raise NobodyToAsk where :func:`confirm` would, before anything has begun."""
+    if not yes and not terminal():
+        raise NobodyToAsk(f"there is no terminal to ask: {name} must be typed to {deed}", UNCHANGED, "Add --yes")
+
+
+def confirm(name: str, yes: bool, deed: str, otherwise: str = "nothing was changed") -> None:
+    """Have ``name`` typed before ``deed`` ("restore it"), unless ``yes``.
+
+    Raises NobodyToAsk where there is no terminal; anything else typed says ``otherwise`` and ends with LEFT.
+    """
+    refuse_unasked(name, yes, deed)
+    if not yes and typer.prompt(f"Type {name} to {deed}", err=True) != name:
+        stderr().print(otherwise)
+        raise typer.Exit(LEFT)
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from environment.errors import explained
 from environment.report import Report
-from ops.cli.console import UNREADABLE, AsJson, Environment, explained, progress, stdout
+from ops.cli.console import UNREADABLE, AsJson, Environment, progress, stdout
 
 if TYPE_CHECKING:
     from db.difference import Difference

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from environment.errors import KeelError
 from ops.cli.console import AsJson, Environment, progress, stdout, table
 
 FAILED = 3
 
 
-class NoDrill(Exception):
+class NoDrill(KeelError):
     """There is no report to show."""
 
 
@@ -37,7 +38,7 @@ def drill(
             with progress(f"{environment}: drill") as report:
                 found = [drills.run(session, report)]
     if not found:
-        raise NoDrill(f"{environment}: there was no drill yet; `./keel drill` carries one out")
+        raise NoDrill(f"{environment}: there was no drill yet", advice="`./keel drill` carries one out")
     if list_:
         _list(found, as_json)
         return

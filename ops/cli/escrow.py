@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ops.cli.console import Environment, stdout
+from environment.errors import UNCHANGED, KeelError
+from ops.cli.console import Environment, NobodyToAsk, confirm, stdout, terminal
 
 app = typer.Typer(no_args_is_help=True, help="Keep the three roots in a second place, and bring them back.")
-LEFT = 1
 DIFFERENT = 3
 
 
-class NotPossible(Exception):
-    """A sheet that cannot be read or written, or nobody to ask."""
+class NotPossible(KeelError):
+    """A sheet that cannot be read or written."""
 
 
 Sheet = Annotated[Path, typer.Argument(help="the sheet: JSON, a few hundred bytes")]
@@ -39,7 +38,7 @@ def write(sheet: Sheet, passphrase_file: PassphraseFile = None, environment: Env
         with os.fdopen(os.open(sheet, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(text)
     except FileExistsError:
-        raise NotPossible(f"{sheet} exists: it may be the only one. Nothing was changed; choose another name") from None
+        raise NotPossible(f"{sheet} exists: it may be the only one", UNCHANGED, "Choose another name") from None
     stdout().print(f"{sheet}: the roots of {environment}. Keep it apart from its passphrase and from the repository")
 
 
@@ -79,11 +78,7 @@ def restore(
     stdout().print(
         f"keel:access, keel:pki and keel:backup in {stack_file(environment).name} are replaced by the sheet's"
     )
-    if not yes:
-        if not sys.stdin.isatty():
-            raise NotPossible("there is no terminal to ask; --yes answers. Nothing was changed")
-        if not typer.confirm("Go on?"):
-            raise typer.Exit(LEFT)
+    confirm(environment, yes, "replace its roots")
     for name in ("access", "pki", "backup"):
         # Without a value in its arguments, Pulumi reads it from standard input.
         subprocess.run(
@@ -103,6 +98,8 @@ def _read(sheet: Path) -> str:
 def _passphrase(file: Path | None, twice: bool = False) -> str:
     if file is not None:
         return (_read(file).splitlines() or [""])[0]
-    if not sys.stdin.isatty():
-        raise NotPossible("there is no terminal to ask for the passphrase; --passphrase-file names a file of it")
+    if not terminal():
+        raise NobodyToAsk(
+            "there is no terminal to ask for the passphrase", UNCHANGED, "Name a file that holds it: --passphrase-file"
+        )
     return str(typer.prompt("Passphrase of the sheet", hide_input=True, confirmation_prompt=twice))

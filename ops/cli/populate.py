@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.cli.console import AsJson, Environment, progress, stderr, stdout, table
+from environment.errors import UNCHANGED, KeelError
+from ops.cli.console import AsJson, Environment, confirm, progress, stderr, stdout, table
 
 if TYPE_CHECKING:
     from db.filling import Populated
@@ -25,7 +26,7 @@ class Size(StrEnum):
     LARGE = "large"
 
 
-class Guarded(Exception):
+class Guarded(KeelError):
     """The environment holds data of people: made-up rows do not go there."""
 
 
@@ -51,23 +52,18 @@ def populate(
 
     kind = load_settings(environment).environment.kind
     if kind.guarded:
-        raise Guarded(f"{environment} is {kind}: made-up rows do not go there. Nothing was changed")
+        raise Guarded(f"{environment} is {kind}: made-up rows do not go there", UNCHANGED)
     many = making.Size(size)
     with open_environment(environment) as session:
         chosen = product_of(session.manifest, product)
         with migrator(session, chosen) as url:
             if replace and not yes:
-                _ask(environment, product, filling.emptied(chosen, url, many))
+                for name, count in filling.emptied(chosen, url, many).items():
+                    stderr().print(f"{name}: {count} rows")
+                confirm(product, yes, f"remove all of these from {environment}")
             with _bars() as told:
                 done = filling.populate(chosen, url, many, seed=seed, progress=told, replace=replace)
     _print(f"{product}: {size}, seed {seed}", done, as_json)
-
-
-def _ask(environment: str, product: str, rows: dict[str, int]) -> None:
-    """Show what would go. Raises typer.Abort, and nothing was changed."""
-    for name, count in rows.items():
-        stderr().print(f"{name}: {count} rows")
-    typer.confirm(f"Remove all of these from {product} in {environment}? (in a script: --yes)", abort=True, err=True)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from environment.errors import KeelError
 from ops.cli.console import Environment
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Route(StrEnum):
     REPLICA = "replica"
 
 
-class WrongWay(Exception):
+class WrongWay(KeelError):
     """The way does not fit the role, or more than one was named."""
 
 

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.cli.console import Environment, progress, stderr, stdout
+from ops.cli.console import Environment, confirm, progress, stdout, tell
 
 if TYPE_CHECKING:
     from ops.backup.restore import Plan
     from ops.hosts.session import Session
-
-LEFT = 1
-
-
-class NobodyToAsk(Exception):
-    """A script did not say that it means it."""
 
 
 def restore(
@@ -72,8 +65,7 @@ def restore(
         if before := restoring.interrupted(session):
             stdout().print(f"a restore to {before['end']} was interrupted; this one takes its place", style="yellow")
         _show(environment, wanted)
-        if not yes:
-            ask(environment)
+        confirm(environment, yes, "restore it")
         with progress(f"{environment}: restore") as report:
             restoring.apply(session, wanted, report)
     stdout().print(
@@ -95,8 +87,7 @@ def _part(session: Session, environment: str, name: str, table: str | None, want
         return
     _show(f"{environment}'s product {name}", wanted)
     stdout().print("  the present database is kept under another name, the other products are not touched")
-    if not yes:
-        ask(name)
+    confirm(name, yes, "restore it")
     with progress(f"{name}: restore") as report:
         kept = partial_restore.product(session, name, wanted, report)
     aside = (
@@ -113,20 +104,11 @@ def _part(session: Session, environment: str, name: str, table: str | None, want
 
 def _show(what: str, wanted: Plan) -> None:
     newest = f"{wanted.newest:%F %T} UTC" if wanted.newest else "the end of the archive"
-    for line in (
+    tell(
         f"{what} goes back to {wanted.end}",
         f"  lost:      {wanted.lost}",
         f"  reach:     from {wanted.earliest:%F %T} UTC to {newest}",
         f"  backup:    {wanted.label} in repository {wanted.repository}, {wanted.bytes / 2**20:.0f} MiB",
         f"  takes:     about {wanted.seconds:.0f} s, in which nothing can be written",
         "  the present state stays in the repository on its own timeline",
-    ):
-        stdout().print(line, soft_wrap=True)
-
-
-def ask(what: str) -> None:
-    if not sys.stdin.isatty():
-        raise NobodyToAsk(f"there is no terminal to ask whether {what} may be restored. Nothing was changed. Add --yes")
-    if typer.prompt(f"Type {what} to restore it", err=True) != what:
-        stderr().print("nothing was changed")
-        raise typer.Exit(LEFT)
+    )

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.cli.console import Environment, progress, stderr, stdout, table
+from ops.cli.console import LEFT, Environment, confirm, progress, refuse_unasked, stdout, table, tell
 
 if TYPE_CHECKING:
     from ops.products.retire import Survey
-
-LEFT = 1
-"""Exit status: not everything went."""
-
-
-class NobodyToAsk(Exception):
-    """A script did not say that it means it."""
 
 
 def retire(
@@ -36,10 +28,7 @@ def retire(
     from ops.hosts.environment import open_environment
     from ops.products import retire as retiring
 
-    if not yes and not _terminal():
-        raise NobodyToAsk(
-            f"there is no terminal to ask whether {product} may be dropped. Nothing was changed. Add --yes"
-        )
+    refuse_unasked(product, yes, "drop it")
     with open_environment(environment) as session, session.superuser() as superuser:
         chosen, there = retiring.retirable(session, superuser, product)
         if there:
@@ -53,18 +42,12 @@ def retire(
             )
         else:
             stdout().print(f"{product}: the database is gone already, its roles follow")
-        if not yes:
-            _ask(product, environment)
+        confirm(product, yes, f"drop it from {environment}", f"{product}: nothing was dropped; the dump stays")
         with progress(f"{product}: drop") as report:
             left = retiring.drop(session, superuser, chosen, report)
-    for sentence in left:
-        stdout().print(f"left: {sentence}", style="yellow", soft_wrap=True)
+    tell(*(f"left: {sentence}" for sentence in left), style="yellow")
     stdout().print(f"{product}: retired from {environment}")
     raise typer.Exit(LEFT if left else 0)
-
-
-def _terminal() -> bool:
-    return sys.stdin.isatty()
 
 
 def _show(product: str, environment: str, target: Path, found: Survey) -> None:
@@ -75,10 +58,3 @@ def _show(product: str, environment: str, target: Path, found: Survey) -> None:
     stdout().print(
         f"It is dumped to {target} and the dump read back; then database and roles are dropped.", soft_wrap=True
     )
-
-
-def _ask(product: str, environment: str) -> None:
-    """Raises typer.Exit unless the name is typed; the dump stays."""
-    if typer.prompt(f"Type the product's name to drop it from {environment}", err=True) != product:
-        stderr().print(f"{product}: nothing was dropped; the dump stays")
-        raise typer.Exit(LEFT)

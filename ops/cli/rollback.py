@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.cli.console import Environment, progress, stdout
+from environment.errors import UNCHANGED, KeelError
+from ops.cli.console import LEFT, Environment, NobodyToAsk, progress, stdout, tell, terminal
 
 if TYPE_CHECKING:
     from environment.products import Product
     from ops.hosts.session import Session
-
-LEFT = 1
 
 
 class How(StrEnum):
@@ -24,8 +22,8 @@ class How(StrEnum):
     RESTORE = "restore"
 
 
-class NoWayBack(Exception):
-    """There is no migration to undo, or nobody to choose."""
+class NoWayBack(KeelError):
+    """There is no migration to undo."""
 
 
 def rollback(
@@ -47,12 +45,11 @@ def rollback(
         chosen = product_of(session.manifest, product)
         point = _last_point(session, chosen)
         before, after = _revisions(chosen, point["name"])
-        for line in (
+        tell(
             f"{product}: the last migration went from {before} to {after} at {point['time']}",
             f"  downgrade: the database stays, what {after} added goes with its rows; rows written since stay",
             "  restore:   the database of just before comes back; rows written since are in the one that is kept aside",
-        ):
-            stdout().print(line, soft_wrap=True)
+        )
         way = how or _asked(product)
         with progress(f"{product}: {way.value}") as report:
             if way is How.DOWNGRADE:
@@ -96,8 +93,8 @@ def _revisions(product: Product, name: str) -> tuple[str, str]:
 
 
 def _asked(product: str) -> How:
-    if not sys.stdin.isatty():
-        raise NoWayBack(f"there is no terminal to choose a way back for {product}. Nothing was changed. Add --how")
+    if not terminal():
+        raise NobodyToAsk(f"there is no terminal to choose a way back for {product}", UNCHANGED, "Add --how")
     answer = typer.prompt("downgrade, restore, or anything else to leave it", err=True)
     if answer not in list(How):
         stdout().print("nothing was changed")

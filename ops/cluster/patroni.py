@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from environment.errors import KeelError
 from environment.types import Group
 from ops.hosts.session import Session, Unreachable
 from roles.postgres.patroni import Ask, Member, command, members_of
 
 
-class PatroniRefused(Exception):
+class PatroniRefused(KeelError):
     """Patroni did not carry out an order: which one, where, what it said."""
 
 

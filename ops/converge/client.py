@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from tempfile import TemporaryFile
 from typing import Any
 
+from environment.errors import UNCHANGED, KeelError
 from environment.load import ROOT
 from environment.report import Report
 from environment.roles import stages as all_stages
@@ -17,11 +18,11 @@ from environment.types import Model
 from ops.hosts.session import Session, export
 
 
-class ConvergeStopped(Exception):
+class ConvergeStopped(KeelError):
     """The roles could not be carried out: host, operation, what it said."""
 
 
-class UnknownPlace(Exception):
+class UnknownPlace(KeelError):
     """No such stage or host: what was asked for, and those there are."""
 
 
@@ -85,4 +86,4 @@ def _answers(worker: subprocess.Popen[str], request: dict[str, Any]) -> Iterator
 def _check(what: str, asked: Sequence[str], known: Sequence[str]) -> None:
     for name in asked:
         if name not in known:
-            raise UnknownPlace(f"there is no {what} {name!r}; there are {', '.join(known)}. Nothing was changed.")
+            raise UnknownPlace(f"there is no {what} {name!r}; there are {', '.join(known)}", UNCHANGED)

@@ -20,6 +20,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_host, ctx_state
 
+from environment.errors import UNCHANGED, KeelError, told
 from environment.manifest import HostEntry, Manifest
 from environment.report import Report
 from environment.roles import sections, stages
@@ -32,7 +33,7 @@ from roles.kit.journal import OperationFailed
 from roles.order import of_stage
 
 
-class ConvergeFailed(Exception):
+class ConvergeFailed(KeelError):
     """One or more hosts could not be brought to what the roles declare: host, operation, output."""
 
 
@@ -69,9 +70,7 @@ def converge(
     with _connected(session, hosts, outcome, dry) as state, ctx_state.use(state):
         if outcome.unreachable and not dry:
             listed = ", ".join(outcome.unreachable)
-            raise ConvergeFailed(
-                f"unreachable: {listed}. Nothing was changed. Start them (`pulumi up`), then run again."
-            )
+            raise ConvergeFailed(f"unreachable: {listed}", UNCHANGED, "Start them (`pulumi up`), then run again")
         for stage in stages:
             _run_stage(session, stage, state, report, settle)
     outcome.operations = len(journal.entries)
@@ -106,7 +105,7 @@ def _lock(host: Host) -> None:
     channel.exec_command(lock.command())
     answer = channel.makefile().readline().strip()
     if answer != lock.HELD:
-        raise ConvergeFailed(lock.refusal(host.name, answer))
+        raise lock.refusal(host.name, answer)
     host.data.keel_lock = channel
 
 
@@ -140,14 +139,14 @@ def _in_parallel(work: dict[str, tuple[Any, ...]]) -> None:
     greenlets = {name: gevent.spawn(*call) for name, call in work.items()}
     gevent.joinall(list(greenlets.values()))
     failures = [
-        str(greenlet.exception)
+        told(greenlet.exception)
         if isinstance(greenlet.exception, OperationFailed)
-        else f"{name}: {type(greenlet.exception).__name__}: {greenlet.exception}"
+        else f"{name}: {told(greenlet.exception)}"
         for name, greenlet in greenlets.items()
         if greenlet.exception
     ]
     if failures:
-        raise ConvergeFailed("\n".join([*failures, "What ran before stays; correct the cause and run again."]))
+        raise ConvergeFailed("\n".join(failures), "What ran before stays", "Correct the cause and run again")
 
 
 def all_stages() -> list[str]:

@@ -20,7 +20,8 @@ from typing import Any, TextIO
 
 def main(request: dict[str, Any], answers: TextIO) -> None:
     """Carry out ``request`` and answer it."""
-    from ops.converge.run import ConvergeFailed, converge
+    from environment.errors import KeelError
+    from ops.converge.run import converge
     from ops.hosts.session import adopt
 
     def say(kind: str, value: object) -> None:
@@ -31,7 +32,7 @@ def main(request: dict[str, Any], answers: TextIO) -> None:
         outcome = converge(
             session, request["stages"], lambda text: say("progress", text), dry=request["dry"], only=request["only"]
         )
-    except ConvergeFailed as error:
+    except KeelError as error:
         say("error", str(error))
     else:
         say("outcome", asdict(outcome))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
 from typing import Any
 
+from environment.errors import KeelError
+from environment.report import Report
 
-class DockerFailed(Exception):
+
+class DockerFailed(KeelError):
     """A docker command failed: which one and what it said."""
 
 
@@ -35,7 +37,7 @@ def inspect(kind: str, name: str) -> dict[str, Any] | None:
     return dict(found)
 
 
-def build(folder: str, tag: str, labels: dict[str, str], report: Callable[[str], None]) -> str:
+def build(folder: str, tag: str, labels: dict[str, str], report: Report) -> str:
     """Build ``folder`` as ``tag`` and return its id. Its steps are reported as they begin."""
     arguments = [argument for key, value in labels.items() for argument in ("--label", f"{key}={value}")]
     # On some machines only the host's network resolves names during a build.
@@ -50,7 +52,7 @@ def build(folder: str, tag: str, labels: dict[str, str], report: Callable[[str],
             report(f"image {tag}: {line.strip()[:120]}")
     if process.wait():
         raise DockerFailed(
-            f"docker build of {tag} failed; the running hosts were left alone.\n" + "\n".join(lines[-20:])
+            f"docker build of {tag} failed\n" + "\n".join(lines[-20:]), "The running hosts were left alone"
         )
     built = image_id(tag)
     if built is None:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+from environment.errors import KeelError
 from environment.load import NAMESPACE, PROJECT, SECRET_KEYS, STACKS, parse, read_stack_file, stack_file
 from environment.manifest import HostEntry, Manifest, build
 from environment.program import Environment, load
@@ -24,15 +25,15 @@ PROBE_TIMEOUT = 3.0
 """Seconds a host's SSH port may take to answer; all hosts are asked at the same time."""
 
 
-class UnknownEnvironment(Exception):
+class UnknownEnvironment(KeelError):
     """There is no stack file of that name: the name, and those there are."""
 
 
-class NotUp(Exception):
+class NotUp(KeelError):
     """No host of the environment answers: where they were sought, and how it is started."""
 
 
-class SecretsUnavailable(Exception):
+class SecretsUnavailable(KeelError):
     """The stack file holds encrypted roots and Pulumi could not decrypt them: what it said, what to do."""
 
 
@@ -82,7 +83,7 @@ def _check_up(manifest: Manifest) -> None:
             return
     name = manifest.identity.name
     sought = ", ".join(f"{host.name} on {host.ssh.hostname}:{host.ssh.port}" for host in manifest.hosts)
-    raise NotUp(f"{name} is not up: none of its hosts answers ({sought}). Start it: make up ENV={name}")
+    raise NotUp(f"{name} is not up: none of its hosts answers ({sought})", advice=f"Start it: make up ENV={name}")
 
 
 def _listens(host: HostEntry) -> bool:
@@ -104,13 +105,14 @@ def _decrypted(name: str) -> dict[str, Any]:
         )
     except FileNotFoundError:
         raise SecretsUnavailable(
-            f"the root secrets of {name} are encrypted and `pulumi` is not on PATH. Run tools/setup, then again."
+            f"the root secrets of {name} are encrypted and `pulumi` is not on PATH",
+            advice="Run tools/setup, then again",
         ) from None
     if done.returncode:
         raise SecretsUnavailable(
-            f"the root secrets of {name} cannot be decrypted: {done.stderr.strip()}\n"
-            "Set PULUMI_CONFIG_PASSPHRASE (or PULUMI_CONFIG_PASSPHRASE_FILE) to the stack's passphrase, then run again; "
-            f"for this environment alone: PULUMI_CONFIG_PASSPHRASE_{name.upper().replace('-', '_')}"
+            f"the root secrets of {name} cannot be decrypted: {done.stderr.strip()}",
+            advice="Set PULUMI_CONFIG_PASSPHRASE (or PULUMI_CONFIG_PASSPHRASE_FILE) to the stack's passphrase, then run again; "
+            f"for this environment alone: PULUMI_CONFIG_PASSPHRASE_{name.upper().replace('-', '_')}",
         )
     secrets = {NAMESPACE + key for key in SECRET_KEYS}
     return {key: entry["value"] for key, entry in json.loads(done.stdout).items() if key in secrets}

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from environment import lifeline
+from environment.errors import UNCHANGED, KeelError
 from ops.hosts.session import Session, Unreachable
 
 PATH = "/run/keel.lock"
@@ -25,7 +26,7 @@ HELD = "held"
 """What :func:`command` says when it has the lock; anything else is the owner."""
 
 
-class Locked(Exception):
+class Locked(KeelError):
     """Another controller is at work on a host: which host, who."""
 
 
@@ -42,9 +43,9 @@ def command() -> str:
     )
 
 
-def refusal(host: str, said: str) -> str:
-    """The sentence for a lock that ``said`` has."""
-    return f"{host} is being changed by another controller: {said}. Nothing was changed; run again when it is done."
+def refusal(host: str, said: str) -> Locked:
+    """The error for a lock that ``said`` has."""
+    return Locked(f"{host} is being changed by another controller: {said}", UNCHANGED, "Run again when it is done")
 
 
 @contextmanager
@@ -64,9 +65,9 @@ def _held(session: Session, host: str) -> Iterator[None]:
     try:
         said = holder.stdout.readline().strip() if holder.stdout else ""
         if not said:
-            raise Unreachable(f"{host} cannot be locked: no answer by SSH. Nothing was changed; see `./keel status`")
+            raise Unreachable(f"{host} cannot be locked: no answer by SSH", UNCHANGED, "See `./keel status`")
         if said != HELD:
-            raise Locked(refusal(host, said))
+            raise refusal(host, said)
         yield
     finally:
         if holder.stdin:
@@ -86,7 +87,7 @@ def refuse_others(session: Session) -> None:
     with ThreadPoolExecutor(len(names)) as pool:
         for host, said in zip(names, pool.map(partial(_holder, session), names), strict=True):
             if said and said != owner():
-                raise Locked(refusal(host, said))
+                raise refusal(host, said)
 
 
 def _holder(session: Session, host: str) -> str:

@@ -22,6 +22,7 @@ from urllib.parse import quote
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from environment.derive import Roots, private_openssh
+from environment.errors import KeelError
 from environment.manifest import HostEntry, Manifest
 from environment.pki import ca_certificate
 from environment.types import Group
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     import psycopg
 
 
-class Unreachable(Exception):
+class Unreachable(KeelError):
     """A host or service could not be reached: which one, over what, what to do."""
 
 
@@ -91,8 +92,8 @@ class Session:
                 self.run(member.name, leads(self.manifest, member.name), timeout=15)
                 return member
         raise Unreachable(
-            f"no primary in {self.manifest.identity.name}: none of {[m.name for m in members]} says that it leads. "
-            f"Look at `./keel status` and at `journalctl -u patroni` on them."
+            f"no primary in {self.manifest.identity.name}: none of {[m.name for m in members]} says that it leads",
+            advice="Look at `./keel status` and at `journalctl -u patroni` on them",
         )
 
     @contextmanager
@@ -248,7 +249,7 @@ def _ssh_config(session: Session) -> str:
     return "\n".join(blocks)
 
 
-class _NotYet(Exception):
+class _NotYet(KeelError):
     pass
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from environment.errors import KeelError
 from environment.manifest import Manifest
 from environment.products import Product
 
 
-class UnknownProduct(Exception):
+class UnknownProduct(KeelError):
     """The environment has no such product: the name, and those it has."""
 
 

@@ -23,6 +23,7 @@ from psycopg.sql import SQL, Identifier
 from db import provision, undeclared
 from db.found import Cluster, read_cluster
 from db.spec import MAINTENANCE_DATABASE, Migrated, product_roles
+from environment.errors import UNCHANGED, KeelError
 from environment.products import Product, catalogue
 from environment.report import Report
 from environment.types import Model
@@ -34,11 +35,11 @@ if TYPE_CHECKING:
     from ops.hosts.session import Session, Superuser
 
 
-class NotRetirable(Exception):
+class NotRetirable(KeelError):
     """The product cannot be retired now: why, and what to do first."""
 
 
-class DumpFailed(Exception):
+class DumpFailed(KeelError):
     """There is no last dump, so nothing was dropped: what went wrong, on which host, what to do."""
 
 
@@ -87,13 +88,18 @@ def retirable(session: Session, superuser: Superuser, name: str) -> tuple[Produc
     environment = session.manifest.identity.name
     if name in session.manifest.products:
         raise NotRetirable(
-            f"{name} is a product of {environment}. Nothing was changed. Remove it from "
-            f"stacks/Pulumi.{environment}.yaml, run `make up ENV={environment}`, which parks it, then retire it"
+            f"{name} is a product of {environment}",
+            UNCHANGED,
+            (
+                f"Remove it from stacks/Pulumi.{environment}.yaml, run `make up ENV={environment}`, which parks it, "
+                "then retire it"
+            ),
         )
     if name not in catalogue():
         raise NotRetirable(
-            f"{name} is no product of this checkout; there are {', '.join(catalogue())}. Nothing was changed. "
-            "A database that somebody else made is for him to drop"
+            f"{name} is no product of this checkout; there are {', '.join(catalogue())}",
+            UNCHANGED,
+            "A database that somebody else made is for him to drop",
         )
     product, cluster = catalogue()[name], _cluster(superuser)
     there, roles = name in cluster.databases, _roles(product, cluster)
@@ -101,8 +107,9 @@ def retirable(session: Session, superuser: Superuser, name: str) -> tuple[Produc
         raise NotRetirable(f"{environment} has neither a database nor roles of {name}: there is nothing to retire")
     if admitted := [role for role in roles if cluster.roles[role].login]:
         raise NotRetirable(
-            f"{', '.join(admitted)} can still log in: {name} is not parked yet. Nothing was changed. "
-            f"Run `make up ENV={environment}`, then retire it"
+            f"{', '.join(admitted)} can still log in: {name} is not parked yet",
+            UNCHANGED,
+            f"Run `make up ENV={environment}`, then retire it",
         )
     return product, there
 
@@ -121,7 +128,9 @@ def dump(session: Session, superuser: Superuser, product: Product, target: Path,
     record_path, partial = Path(f"{target}.json"), Path(f"{target}.partial")
     for path in (target, record_path):
         if path.exists():
-            raise DumpFailed(f"{path} exists and is left as it is. Nothing was dropped. Name another file: --dump FILE")
+            raise DumpFailed(
+                f"{path} exists and is left as it is", "Nothing was dropped", "Name another file: --dump FILE"
+            )
     manifest = session.manifest
     programs = f"/usr/lib/postgresql/{manifest.release.postgres}/bin"
     try:
@@ -134,7 +143,7 @@ def dump(session: Session, superuser: Superuser, product: Product, target: Path,
         contents = _on_the_primary(session, [f"{programs}/pg_restore", "--list"], given=partial)
         if missing := [table for table in found.tables if f" TABLE DATA {table.replace('.', ' ', 1)} " not in contents]:
             raise DumpFailed(
-                f"the dump of {product.name} lacks {', '.join(missing)}. Nothing was dropped. Run it again"
+                f"the dump of {product.name} lacks {', '.join(missing)}", "Nothing was dropped", "Run it again"
             )
         # The list is at the head of the file; only reading all of it shows that the rest has come.
         _on_the_primary(session, [f"{programs}/pg_restore", "--file=/dev/null"], given=partial)
@@ -155,7 +164,7 @@ def dump(session: Session, superuser: Superuser, product: Product, target: Path,
             file.write((json.dumps(record.model_dump(), indent=2, sort_keys=True) + "\n").encode())
     except OSError as error:
         raise DumpFailed(
-            f"the dump cannot be written: {error}. Nothing was dropped. Name another file: --dump FILE"
+            f"the dump cannot be written: {error}", "Nothing was dropped", "Name another file: --dump FILE"
         ) from error
     finally:
         partial.unlink(missing_ok=True)
@@ -236,8 +245,9 @@ def _on_the_primary(
     if done.returncode:
         program, said = Path(command[0]).name, done.stderr.decode(errors="replace").strip()
         raise DumpFailed(
-            f"{program} on {host} ended with status {done.returncode}: {said}\n"
-            "Nothing was dropped. Remove the cause and run it again"
+            f"{program} on {host} ended with status {done.returncode}: {said}",
+            "Nothing was dropped",
+            "Remove the cause and run it again",
         )
     return (done.stdout or b"").decode(errors="replace")
 

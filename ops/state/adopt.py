@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from environment.errors import UNCHANGED, KeelError
 from environment.report import Report
 from ops.hosts.docker import docker, image_id, inspect
 from ops.hosts.session import Session
@@ -24,7 +25,7 @@ COMMAND = {CONTAINER: "container", VOLUME: "volume", NETWORK: "network"}
 """Type → docker's command for it."""
 
 
-class NotAdoptable(Exception):
+class NotAdoptable(KeelError):
     """What is there cannot be recorded: why, and what to do first. Nothing was changed."""
 
 
@@ -49,8 +50,9 @@ def look(session: Session, report: Report, *, make_missing: bool = False) -> Ado
     recorded = [resource for resource in stack.resources(stack.read(name)) if resource["type"] == CONTAINER]
     if recorded:
         raise NotAdoptable(
-            f"Pulumi's state of {name} records {len(recorded)} container(s): there is nothing to adopt. Nothing was changed. "
-            f"`make up ENV={name}` goes on from there"
+            f"Pulumi's state of {name} records {len(recorded)} container(s): there is nothing to adopt",
+            UNCHANGED,
+            f"`make up ENV={name}` goes on from there",
         )
     report("what the program would make")
     return _found(name, _plan(session), make_missing)
@@ -100,7 +102,7 @@ def _found(name: str, plan: dict[str, Planned], make_missing: bool) -> Adoption:
         found[urn] = Found(there.get("Id") or there["Name"], there.get("Image", ""), differences(kind, there, asked))
     if not any(plan[urn]["goal"]["type"] == CONTAINER for urn in found):
         raise NotAdoptable(
-            f"no container of {name} is on this machine: nothing to adopt. `make up ENV={name}` makes it"
+            f"no container of {name} is on this machine: nothing to adopt", advice=f"`make up ENV={name}` makes it"
         )
     if missing and not make_missing:
         problems.append(
@@ -111,7 +113,7 @@ def _found(name: str, plan: dict[str, Planned], make_missing: bool) -> Adoption:
         f"{kind} is not in the stack file, and `up` would remove it: add it there first" for kind in _others(name, plan)
     ]
     if problems:
-        raise NotAdoptable("\n  ".join([f"{name} cannot be adopted as it is. Nothing was changed.", *problems]))
+        raise NotAdoptable("\n  ".join([f"{name} cannot be adopted as it is", *problems]), UNCHANGED)
     return Adoption(plan, found, image)
 
 

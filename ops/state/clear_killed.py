@@ -17,13 +17,14 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from environment.errors import UNCHANGED, KeelError
 from ops.hosts.docker import DockerFailed, docker
 from ops.state import stack
 
 LABEL = "keel.environment"
 
 
-class Unrecorded(Exception):
+class Unrecorded(KeelError):
     """Containers of this environment run, and the state knows none of them: another backend, or a lost state."""
 
 
@@ -55,10 +56,14 @@ def _remove_unrecorded(environment: str, resources: list[dict[str, Any]], interr
         return  # no engine: no containers
     if containers and not recorded & set(containers) and not (resources and interrupted):
         raise Unrecorded(
-            f"{environment} has {len(containers)} container(s) here, and Pulumi's state knows none of them. Nothing was "
-            "changed. Where the state is elsewhere, name its backend (Pulumi.yaml or PULUMI_BACKEND_URL). Where it is lost, "
-            f"`./keel --env {environment} adopt` records what runs; then run again. Where they need not run on, remove them "
-            f"and run again (data stays on the volumes): docker rm -f $(docker ps -aq --filter label={LABEL}={environment})"
+            f"{environment} has {len(containers)} container(s) here, and Pulumi's state knows none of them",
+            UNCHANGED,
+            (
+                "Where the state is elsewhere, name its backend (Pulumi.yaml or PULUMI_BACKEND_URL). Where it is "
+                f"lost, `./keel --env {environment} adopt` records what runs; then run again. Where they need not run "
+                "on, remove them and run again (data stays on the volumes): docker rm -f $(docker ps -aq --filter "
+                f"label={LABEL}={environment})"
+            ),
         )
     for container in [c for c in containers if c not in recorded]:
         name = docker("inspect", "-f", "{{.Name}}", container).lstrip("/")
@@ -138,5 +143,5 @@ def _name(resource: dict[str, Any]) -> str:
 if __name__ == "__main__":
     try:
         main(sys.argv[1], discard="--discard" in sys.argv)
-    except (stack.Busy, stack.PulumiFailed, Unrecorded, DockerFailed) as error:
+    except KeelError as error:
         sys.exit(f"error: {error}")

@@ -9,13 +9,14 @@ import socket
 import subprocess
 import sys
 
-from environment.load import InvalidStack, parse, read_stack_file, stack_file
+from environment.errors import UNCHANGED, KeelError
+from environment.load import parse, read_stack_file, stack_file
 from environment.rules.placement import published_ports
 from environment.settings import Settings
 from environment.types import Provider
 
 
-class PortsTaken(Exception):
+class PortsTaken(KeelError):
     """Ports this environment publishes are held by something else."""
 
 
@@ -24,9 +25,7 @@ def main(environment: str) -> None:
     settings = parse(read_stack_file(stack_file(environment)), f"stacks/Pulumi.{environment}.yaml")
     taken = taken_ports(environment, settings)
     if taken:
-        raise PortsTaken(
-            "\n".join([*taken, "Nothing was changed. Free the port, or choose another in the stack file."])
-        )
+        raise PortsTaken("\n".join(taken), UNCHANGED, "Free the port, or choose another in the stack file")
 
 
 def taken_ports(environment: str, settings: Settings) -> list[str]:
@@ -80,5 +79,5 @@ def _output(*command: str) -> str:
 if __name__ == "__main__":
     try:
         main(sys.argv[1])
-    except (InvalidStack, PortsTaken) as error:
+    except KeelError as error:
         sys.exit(f"error: {error}")

@@ -14,14 +14,15 @@ from urllib.parse import urlparse
 import yaml
 
 from environment import lifeline
+from environment.errors import UNCHANGED, KeelError
 from environment.load import PROJECT
 
 
-class Busy(Exception):
+class Busy(KeelError):
     """Another controller is at work on this environment."""
 
 
-class PulumiFailed(Exception):
+class PulumiFailed(KeelError):
     """A pulumi command failed: which one and what it said."""
 
 
@@ -47,7 +48,7 @@ def take(environment: str) -> Iterable[str]:
     for lock in _locks(environment):
         owner = f"{lock['username']}@{lock['hostname']} (process {lock['pid']}) since {lock['timestamp']}"
         if lock["hostname"] != socket.gethostname() or lifeline.runs(int(lock["pid"]), "pulumi"):
-            raise Busy(f"{environment} is being changed by {owner}. Nothing was changed; run again when it is done.")
+            raise Busy(f"{environment} is being changed by {owner}", UNCHANGED, "Run again when it is done")
         yield owner
         pulumi("cancel", "--yes", "-s", environment)
 

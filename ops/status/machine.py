@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from environment.errors import KeelError
 from environment.pki import CA_NOT_BEFORE
 from environment.settings import Settings
 from environment.types import Group, Provider
@@ -41,7 +42,7 @@ class Finding(NamedTuple):
     text: str
 
 
-class UnknownCheck(Exception):
+class UnknownCheck(KeelError):
     """No such check: what was asked for, and those there are."""
 
 

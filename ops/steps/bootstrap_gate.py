@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from environment.errors import UNCHANGED, Refused
 from environment.recovery import Form, target
+from environment.report import Report
 from ops.backup import choice, repository
 from ops.backup.recovery_order import any_data, is_used, order
 from ops.hosts.session import Session
 
 
-class Refused(Exception):
-    """An empty cluster was not made over an existing repository: what is there, what can be done."""
-
-
-def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, Any]:
+def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str, Any]:
     """Order the recovery that the stack file asks for, or refuse; nothing on most days."""
     if any_data(session):
         return {}
@@ -28,21 +26,33 @@ def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, An
         return {}
     if held.silent and not held.backups:
         raise Refused(
-            f"no database host holds data, and what repository {'; '.join(held.silent)} holds is not known. An empty "
-            "cluster is not made over it. Nothing was changed. Run it again when it answers"
+            (
+                f"no database host holds data, and what repository {'; '.join(held.silent)} holds is not known. An "
+                "empty cluster is not made over it"
+            ),
+            UNCHANGED,
+            "Run it again when it answers",
         )
     wanted = session.manifest.recovery
     name = session.manifest.identity.name
     newest = f"; its newest backup is {held.backups[-1].label}" if held.backups else ", but no backup"
     if wanted is None:
         raise Refused(
-            f"no database host of {name} holds data, and the repository holds {held.name}{newest}. An empty cluster is "
-            f"not made over it. Nothing was changed. To bring everything back:\n  {command(name, used=None)}"
+            (
+                f"no database host of {name} holds data, and the repository holds {held.name}{newest}. An empty "
+                "cluster is not made over it"
+            ),
+            UNCHANGED,
+            f"To bring everything back:\n  {command(name, used=None)}",
         )
     if is_used(session, wanted.token):
         raise Refused(
-            f"no database host of {name} holds data, and keel:recovery.token {wanted.token!r} has brought it back once "
-            f"already: a token acts once. Nothing was changed. Order it anew:\n  {command(name, used=wanted.token)}"
+            (
+                f"no database host of {name} holds data, and keel:recovery.token {wanted.token!r} has brought it back "
+                "once already: a token acts once"
+            ),
+            UNCHANGED,
+            f"Order it anew:\n  {command(name, used=wanted.token)}",
         )
     if not held.backups:
         raise Refused(f"the repository holds {held.name}, but no backup of it: there is nothing to recover from")

@@ -13,6 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
+from environment.errors import KeelError
 from environment.load import ROOT
 from environment.manifest import HostEntry, Manifest, ProductEntry
 from environment.repositories import Repository, written
@@ -22,7 +23,7 @@ SUITE = ROOT / "tests" / "verify"
 RECORD = SUITE / "checks.txt"
 
 
-class Uncounted(Exception):
+class Uncounted(KeelError):
     """A test of the suite runs more than once for another reason than its subjects: which, and what to do."""
 
 

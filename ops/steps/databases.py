@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from environment.report import Report
 from ops.hosts.session import Session
 from ops.products import databases
 
 
-def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, Any]:
+def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str, Any]:
     """Make the cluster hold what the model declares."""
     databases.provide(session, report)
     return {}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from environment.errors import UNCHANGED, Refused
+from environment.report import Report
 from environment.types import Group
 from ops.cluster import etcd
 from ops.cluster.patroni import PatroniRefused, asking, members
@@ -12,11 +14,7 @@ from ops.hosts.session import Session, Unreachable
 from roles.postgres import patroni
 
 
-class Refused(Exception):
-    """Taking this host away now would endanger the cluster."""
-
-
-def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, Any]:
+def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str, Any]:
     """Refuse while another member is unwell; switch over when this host leads. On a first creation nothing runs yet."""
     host = session.manifest.host(inputs["host"])
     if not _answers(session, host.name):
@@ -43,12 +41,16 @@ def _check_etcd(session: Session, host: str) -> None:
     unwell = [name for name, well in health.items() if not well and name != host]
     if unwell:
         raise Refused(
-            f"{host} is not taken away: etcd member(s) {', '.join(unwell)} do not answer, and without {host} the store "
-            "would lose its majority. Nothing was changed. Bring them back (`./keel status`), then run again."
+            (
+                f"{host} is not taken away: etcd member(s) {', '.join(unwell)} do not answer, and without {host} the "
+                "store would lose its majority"
+            ),
+            UNCHANGED,
+            "Bring them back (`./keel status`), then run again",
         )
 
 
-def _move_leader(session: Session, host: str, report: Any) -> None:
+def _move_leader(session: Session, host: str, report: Report) -> None:
     found = members(session)
     others = [member for member in found if member.name != host]
     if not others:
@@ -56,8 +58,9 @@ def _move_leader(session: Session, host: str, report: Any) -> None:
     unwell = [member.name for member in others if not member.well]
     if unwell:
         raise Refused(
-            f"{host} is not taken away: PostgreSQL on {', '.join(unwell)} is not running or streaming. "
-            "Nothing was changed. Bring it back (`./keel status`), then run again."
+            f"{host} is not taken away: PostgreSQL on {', '.join(unwell)} is not running or streaming",
+            UNCHANGED,
+            "Bring it back (`./keel status`), then run again",
         )
     if not any(member.name == host and member.leads for member in found):
         return
@@ -68,7 +71,7 @@ def _move_leader(session: Session, host: str, report: Any) -> None:
         candidate = patroni.await_candidate(session.manifest, look)
     except patroni.NotReached as error:
         raise Refused(
-            f"{host} is not taken away, for it leads: {error}. Nothing was changed. Look at `./keel status`, then run again."
+            f"{host} is not taken away, for it leads: {error}", UNCHANGED, "Look at `./keel status`, then run again"
         ) from error
     report(f"switchover from {host} to {candidate}")
     try:
@@ -77,5 +80,5 @@ def _move_leader(session: Session, host: str, report: Any) -> None:
         patroni.await_members(look, lambda now: any(m.leads and m.name == candidate for m in now), what, 60)
     except (PatroniRefused, patroni.NotReached) as error:
         raise Refused(
-            f"the switchover from {host} to {candidate} did not succeed: {error}. {host} was left running."
+            f"the switchover from {host} to {candidate} did not succeed: {error}", f"{host} was left running"
         ) from error

@@ -14,11 +14,12 @@ from db.difference import Difference
 from db.url import conninfo
 from environment.manifest import ProductEntry
 from environment.products import Product, short
+from environment.report import Report
 from ops.backup import jobs, restore_points
 from ops.hosts.session import Session
 
 
-def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, Any]:
+def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str, Any]:
     """Upgrade to head, or to where the stack holds it; at head the product's programs may log in.
 
     A restore point is set before the first revision runs, and an error names it. Where data is guarded a backup comes
@@ -59,7 +60,7 @@ def migrator(session: Session, product: Product) -> Iterator[str]:
         yield session.url(product.migrator_role, product.name, address, port)
 
 
-def _upgrade(session: Session, entry: ProductEntry, url: str, report: Any) -> str:
+def _upgrade(session: Session, entry: ProductEntry, url: str, report: Report) -> str:
     """Bring the database to its revision and return that."""
     product = entry.product
     at, target = migrate.current(product, url), migrate.resolve(product, entry.limits.revision)
@@ -75,7 +76,9 @@ def _upgrade(session: Session, entry: ProductEntry, url: str, report: Any) -> st
     try:
         migrate.upgrade(product, url, target=target)
     except migrate.MigrationError as error:
-        raise migrate.MigrationError(f"{error}\nRestore point before this migration: {point}") from error
+        raise migrate.MigrationError(
+            error.problem, error.left, f"{error.advice}\nRestore point before this migration: {point}"
+        ) from error
     return target
 
 

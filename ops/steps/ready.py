@@ -7,6 +7,8 @@ from typing import Any
 
 from tenacity import retry, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
+from environment.errors import KeelError
+from environment.report import Report
 from environment.types import Group
 from ops.cluster import etcd
 from ops.cluster.patroni import members
@@ -14,11 +16,11 @@ from ops.hosts.docker import docker
 from ops.hosts.session import Session, Unreachable
 
 
-class NotReady(Exception):
+class NotReady(KeelError):
     """The host, or the cluster with it, did not become healthy in time."""
 
 
-def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, Any]:
+def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str, Any]:
     """Wait for SSH. Where the platform ran before, put the host's services back and wait until they are well."""
     host = session.manifest.host(inputs["host"])
     if docker("inspect", "-f", "{{.State.Running}}", inputs["container_name"]) != "true":
@@ -34,8 +36,9 @@ def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, An
     report(f"{host.name}: waiting for its services")
     if not _await_cluster(session, host.name):
         raise NotReady(
-            f"{host.name} came back, but the cluster with it did not become healthy within 120 s; the next host was "
-            "left alone. Look at `./keel status` and at the journal of patroni and etcd there."
+            f"{host.name} came back, but the cluster with it did not become healthy within 120 s",
+            "The next host was left alone",
+            "Look at `./keel status` and at the journal of patroni and etcd there",
         )
     return {}
 

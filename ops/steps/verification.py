@@ -17,7 +17,9 @@ from typing import Any
 import psycopg
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
+from environment.errors import KeelError
 from environment.load import ROOT
+from environment.report import Report
 from ops.hosts.session import Session, Unreachable, export
 from ops.steps.checks import SUITE, implied
 
@@ -26,7 +28,7 @@ PROCESSES = 2
 REQUIREMENT = re.compile(r"\b(?:PLAT|BAC|ADA|JEEX|CF|RIQ|X)-\d+\b")
 
 
-class VerificationFailed(Exception):
+class VerificationFailed(KeelError):
     """The environment is not what it should be: which requirements, which checks, what was found."""
 
 
@@ -45,7 +47,7 @@ class Result:
         return f"{len(self.ran)} of {self.implied} checks ran, {len(self.failures)} failed"
 
 
-def apply(session: Session, inputs: dict[str, Any], report: Any) -> dict[str, Any]:
+def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str, Any]:
     """Raise VerificationFailed unless every check that the manifest implies ran and passed."""
     _await_archive_attempt(session)
     report(f"verification: {len(implied(session.manifest))} checks")

@@ -85,7 +85,7 @@ def _sign(wanted: Certificate, roots: Roots, now: datetime) -> None:
     request = f"openssl req -new -key {wanted.directory}/key.pem -subj /CN={wanted.names[0]}"
     succeeded, output = host.run_shell_command(StringCommand(request))
     if not succeeded:
-        raise RuntimeError(f"{host.name}: {request}: {output.stderr}")
+        raise journal.OperationFailed(f"{host.name}: {request}: {output.stderr}")
     leaf = pki.sign_leaf(roots, output.stdout, wanted.names, now)
     host.put_file(BytesIO(leaf.encode()), f"{wanted.directory}/cert.pem")
 

@@ -12,6 +12,7 @@ import gevent
 from pyinfra import host
 from pyinfra.api import FactBase, FunctionCommand, StringCommand, operation
 
+from environment.errors import Refused
 from roles import paths
 from roles.kit.declare import Target
 from roles.kit.journal import call, perform
@@ -23,10 +24,6 @@ from roles.postgres.restarts import restart_all
 HBA_FILE = "psql -U postgres -d postgres -XAtc 'show hba_file'"
 """Shell: where the server reads pg_hba.conf."""
 Commands = Generator[str | FunctionCommand, None, None]
-
-
-class Refused(Exception):
-    """A step that would endanger the cluster was not taken."""
 
 
 class Configuration(FactBase[dict[str, Any]]):

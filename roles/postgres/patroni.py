@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from environment.errors import KeelError
 from environment.manifest import Manifest
 from roles import paths
 from roles.postgres.parameters import TLS
@@ -45,7 +46,7 @@ class Ask(Protocol):
     def __call__(self, host: str, path: str, data: Mapping[str, Any] | None = None) -> str: ...
 
 
-class NotReached(Exception):
+class NotReached(KeelError):
     """The members did not come to be as awaited: what was awaited, for how long, what they are instead."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
+from environment.errors import KeelError
 from environment.manifest import Manifest
 from roles.postgres import patroni
 from roles.postgres.patroni import Ask, Member, NotReached
@@ -12,7 +13,7 @@ from roles.postgres.patroni import Ask, Member, NotReached
 ROUNDS = 5
 
 
-class StillWaiting(Exception):
+class StillWaiting(KeelError):
     """Members wait for a restart after as many rounds as should do: which."""
 
 

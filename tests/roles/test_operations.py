@@ -21,6 +21,7 @@ from environment import pki
 from environment.derive import Roots
 from roles.kit import operations
 from roles.kit.declare import Certificate, Directory, File, Unit
+from roles.kit.journal import OperationFailed
 from roles.kit.observe import HostState, PathState, UnitState
 from tests.roles.hosts import Looked, commands
 
@@ -261,7 +262,7 @@ def test_the_authority_signs_a_request_of_the_host(monkeypatch: pytest.MonkeyPat
 def test_a_request_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Signing(succeeds=False)
     monkeypatch.setattr(operations, "host", host)
-    with pytest.raises(RuntimeError, match=r"^db1: openssl req -new .*: no such key$"):
+    with pytest.raises(OperationFailed, match=r"^db1: openssl req -new .*: no such key$"):
         operations._sign(PAIR, ROOTS, datetime.now(UTC))
     assert host.put == {}
 

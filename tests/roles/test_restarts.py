@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from environment.errors import Refused
 from environment.manifest import Manifest
 from roles.order import ROLES
 from roles.postgres import cluster, patroni, restarts
@@ -349,5 +350,5 @@ def test_what_patroni_refuses_is_reported(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(cluster, "host", refusing)
     for said, words in (("no good candidate", "no good candidate"), ("", r"curl: \(7\)")):
         refusing.said = said
-        with pytest.raises(cluster.Refused, match=f"^Patroni on db2 refused /cluster: {words}"):
+        with pytest.raises(Refused, match=f"^Patroni on db2 refused /cluster: {words}"):
             cluster._ask(target(ROLES["postgres"], "db1", PRODUCTION), "db2", "/cluster")

@@ -67,7 +67,7 @@ def test_without_an_answer_nothing_is_written(done: list[str]) -> None:
 
 @pytest.mark.parametrize(("answer", "status"), [("dev\n", 0), ("y\n", 1)])
 def test_it_asks_for_the_name(done: list[str], monkeypatch: pytest.MonkeyPatch, answer: str, status: int) -> None:
-    monkeypatch.setattr("ops.cli.adopt._terminal", lambda: True)
+    monkeypatch.setattr("ops.cli.console.terminal", lambda: True)
     assert run(given=answer).exit_code == status
     assert ("write {'version': 3}" in done) == (status == 0)
 

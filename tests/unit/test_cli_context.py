@@ -47,7 +47,7 @@ def test_encrypted_roots_are_decrypted_by_pulumi(folder: Path) -> None:
 def test_a_wrong_passphrase_is_told_with_what_to_do(folder: Path) -> None:
     stack_file(folder, "staging", ENCRYPTED)
     program(folder / "bin", "pulumi", "echo 'error: incorrect passphrase' >&2; exit 255")
-    with pytest.raises(environment.SecretsUnavailable, match=r"incorrect passphrase\nSet PULUMI_CONFIG_PASSPHRASE"):
+    with pytest.raises(environment.SecretsUnavailable, match=r"incorrect passphrase\. Set PULUMI_CONFIG_PASSPHRASE"):
         environment.load_environment("staging")
 
 

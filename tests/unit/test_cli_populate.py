@@ -80,19 +80,20 @@ def test_where_people_have_data_nothing_is_opened(
     assert asked == []
 
 
-@pytest.mark.parametrize(("answer", "status", "replaced"), [("y\n", 0, [True]), ("n\n", 1, []), (None, 1, [])])
+@pytest.mark.parametrize(("answer", "status", "replaced"), [("jeex_idea\n", 0, [True]), ("y\n", 1, []), (None, 1, [])])
 def test_before_rows_are_removed_they_are_shown(
-    asked: list[dict[str, Any]], answer: str | None, status: int, replaced: list[bool]
+    asked: list[dict[str, Any]], answer: str | None, status: int, replaced: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No answer is a no."""
+    monkeypatch.setattr("ops.cli.console.terminal", lambda: True)
     result = run("--size", "small", "--replace", given=answer)
     assert result.exit_code == status
-    assert result.stderr.startswith("projects: 7 rows\nusers: 2 rows\nRemove all of these from jeex_idea in dev?")
+    assert result.stderr.startswith("projects: 7 rows\nusers: 2 rows\nType jeex_idea to remove all of these from dev")
     assert [call["replace"] for call in asked] == replaced
 
 
 def test_a_script_says_yes_beforehand(asked: list[dict[str, Any]]) -> None:
     result = run("--size", "small", "--replace", "--yes")
     assert result.exit_code == 0
-    assert "Remove" not in result.stderr
+    assert "remove" not in result.stderr
     assert asked[0]["replace"] is True

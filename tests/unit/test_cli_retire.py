@@ -47,7 +47,7 @@ def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(retire, "survey", lambda *_: FOUND)
     monkeypatch.setattr(retire, "dump", dump)
     monkeypatch.setattr(retire, "drop", drop)
-    monkeypatch.setattr("ops.cli.retire._terminal", lambda: True)
+    monkeypatch.setattr("ops.cli.console.terminal", lambda: True)
     return calls
 
 
@@ -77,7 +77,7 @@ def test_a_dump_has_a_name_of_its_own(done: list[str]) -> None:
 
 
 def test_a_script_says_that_it_means_it(done: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ops.cli.retire._terminal", lambda: False)
+    monkeypatch.setattr("ops.cli.console.terminal", lambda: False)
     result = run(given="jeex_idea\n")
     assert (result.exit_code, done) == (2, [])
     assert "Add --yes" in result.stderr

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from environment.errors import Refused
 from environment.manifest import Manifest
 from environment.recovery import target
 from ops.backup import clone, restore
-from ops.backup.choice import Refused
 from ops.cli.app import app
 from tests.unit.cli_fakes import environment, session
 from tests.unit.stacks import REMOVED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from db import check, migrate, provision
 from db.difference import Difference
 from db.spec import Migrated
+from environment.errors import Refused
 from environment.products import catalogue
 from ops import step
 from ops.hosts import lock
@@ -139,14 +141,13 @@ def test_drift_is_told_by_product(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     [
         ("apply", None, 0, [{"progress": "half"}, {"result": {"a": 1}}]),
         ("observe", None, 0, [{"result": ["drift"]}]),
-        ("apply", ValueError("words"), 1, [{"error": "words"}]),
-        ("observe", KeyError(), 1, [{"error": "KeyError()"}]),
+        ("apply", Refused("words", "Nothing was changed"), 1, [{"error": "words. Nothing was changed"}]),
     ],
 )
 def test_a_step_answers_in_lines(
     monkeypatch: pytest.MonkeyPatch, phase: str, error: Exception | None, status: int, lines: list[Any]
 ) -> None:
-    """An error without words is told by its kind; only `apply` changes anything, and asks before it does."""
+    """Only `apply` changes anything, and asks before it does."""
     asked: list[str] = []
 
     def work(kind: str, result: Any) -> Any:
@@ -178,6 +179,27 @@ def test_a_step_answers_in_lines(
     assert step.main(request, answer) == status
     assert [json.loads(line) for line in answer.getvalue().splitlines()] == lines
     assert asked == (["locked?"] if phase == "apply" else [])
+
+
+def test_a_mistake_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person who reads it cannot repair it; whoever repairs it needs the line."""
+
+    def mistaken(*_: object) -> None:
+        raise RuntimeError("half of it")
+
+    monkeypatch.setattr(step, "open_session", lambda *_: nullcontext())
+    monkeypatch.setitem(sys.modules, "a_step", SimpleNamespace(observe=mistaken))
+    monkeypatch.setitem(step.ACTIONS, "image", "a_step")
+    manifest = {"identity": {"name": "dev", "kind": "dev", "provider": "docker"}}
+    roots = {"access": "a", "pki": "p", "backup": "b"}
+    answer = io.StringIO()
+    request = {"action": "image", "phase": "observe", "inputs": {"manifest": manifest}, "roots": roots}
+    assert step.main(request, answer) == 1
+    (line,) = answer.getvalue().splitlines()
+    said = json.loads(line)["error"]
+    assert said.startswith("a mistake in Keel:")
+    assert "in mistaken\n" in said
+    assert said.endswith("RuntimeError: half of it\n")
 
 
 def test_an_answers_keys_are_in_one_order(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from environment.errors import Refused
 from environment.types import Group
 from ops.hosts.session import Unreachable
 from ops.steps import drain
@@ -55,7 +56,7 @@ def test_an_unwell_etcd_member_stops_a_replacement(tmp_path: Path, etcd: tuple[b
     if not unwell:
         assert drain.apply(session, {"host": "db1"}, pytest.fail) == {}
         return
-    with pytest.raises(drain.Refused, match=rf"db1 is not taken away: etcd member\(s\) {unwell} do not answer"):
+    with pytest.raises(Refused, match=rf"db1 is not taken away: etcd member\(s\) {unwell} do not answer"):
         drain.apply(session, {"host": "db1"}, pytest.fail)
 
 
@@ -90,7 +91,7 @@ def test_where_nothing_moves(tmp_path: Path, members: tuple[Member, ...], refuse
     if not refused:
         drain._move_leader(session, "db1", pytest.fail)
         return
-    with pytest.raises(drain.Refused, match=f"^db1 is not taken away: {refused}"):
+    with pytest.raises(Refused, match=f"^db1 is not taken away: {refused}"):
         drain._move_leader(session, "db1", pytest.fail)
 
 
@@ -113,7 +114,7 @@ def test_without_a_synchronous_standby_the_leader_stays(tmp_path: Path, monkeypa
     clock, session = Clock(monkeypatch), dev(tmp_path, {})
     session.says[ANY, "/cluster"] = cluster(LEADER, replace(SYNC_STANDBY, role="replica"))
     with pytest.raises(
-        drain.Refused,
+        Refused,
         match=r"it leads: a synchronous replica .* 30 s; .*db2 \(replica, streaming\). Nothing was changed",
     ):
         drain._move_leader(session, "db1", pytest.fail)
@@ -128,11 +129,11 @@ def test_a_switchover_that_fails_leaves_the_host_running(tmp_path: Path, monkeyp
     session.says["db1", "/switchover"] = "Switchover failed: no good candidates"
     session.says[ANY, "/cluster"] = cluster(LEADER, replace(SYNC_STANDBY, role="replica"))
     failed = r"to db2 did not succeed: .*Switchover failed: no good.* db1 was left running"
-    with pytest.raises(drain.Refused, match=failed):
+    with pytest.raises(Refused, match=failed):
         drain._move_leader(session, "db1", lambda _: None)
     assert (clock.now, set(clock.waits)) == (60, {0.3})
     session.says["db1", "/switchover"] = subprocess.CalledProcessError(22, "curl", output="Switchover failed: no good")
-    with pytest.raises(drain.Refused, match=failed):
+    with pytest.raises(Refused, match=failed):
         drain._move_leader(session, "db1", lambda _: None)
     assert clock.now == 60
 

@@ -14,11 +14,11 @@ import psycopg
 import pytest
 
 from db import masking, migrate
+from environment.errors import Refused
 from environment.manifest import Manifest
 from environment.recovery import target
 from environment.types import Kind
 from ops.backup import clone, partial_restore, restore, scratch
-from ops.backup.choice import Refused
 from ops.backup.repository import RepositoryFailed
 from ops.backup.restore import Plan
 from ops.backup.scratch import Isolated

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from environment.derive import private_openssh, public_openssh
 from ops.converge.run import ConvergeFailed, converge
 from ops.hosts import lock
+from ops.hosts.lock import Locked
 from ops.hosts.session import Session, Unreachable, open_session
 from tests.unit.cli_fakes import environment
 from tests.unit.hosts import nothing
@@ -123,7 +124,7 @@ def test_roles_hold_the_hosts_lock(owner: str) -> None:
                 outcome = converge(session, [], nothing, only=["db1"])
                 assert (outcome.hosts, outcome.unreachable, outcome.changes, outcome.operations) == (1, [], [], 0)
             else:
-                with pytest.raises(ConvergeFailed, match=r"db1 is being changed by another controller: ann@elsewhere"):
+                with pytest.raises(Locked, match=r"db1 is being changed by another controller: ann@elsewhere"):
                     converge(session, [], nothing, only=["db1"])
             assert host.ran == [lock.command()]
 

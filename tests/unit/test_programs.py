@@ -53,7 +53,7 @@ esac"""
     ("status", "inspect", "words"),
     [
         (0, "echo sha256:2", ""),
-        (1, "exit 1", "failed; the running hosts were left"),
+        (1, "exit 1", "The running hosts were left"),
         (0, "exit 1", "there is no such image"),
     ],
 )
@@ -65,7 +65,7 @@ def test_a_build_ends_with_its_image_or_its_last_words(programs: Path, status: i
         with pytest.raises(DockerFailed, match=words) as failed:
             docker.build("/folder", "keel-host:1", {}, told.append)
         if status:
-            assert str(failed.value).splitlines()[1:] == [str(number) for number in range(11, 31)]
+            assert failed.value.problem.splitlines()[1:] == [str(number) for number in range(11, 31)]
     else:
         assert docker.build("/folder", "keel-host:1", {"a": "b"}, told.append) == "sha256:2"
         assert said.read_text() == "build --network host --tag keel-host:1 --label a=b /folder\n"

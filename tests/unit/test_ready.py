@@ -118,7 +118,7 @@ def test_one_that_does_not_become_well_stops_the_next(
     monkeypatch.setattr(ready, "_await_cluster", lambda *_: False)
     session = listening(tmp_path, int(greeting[1]))
     session.says[ANY, "ls -d"] = "/var/lib/etcd/member"
-    with pytest.raises(ready.NotReady, match=r"db2 came back, but .* within 120 s; the next host was left alone"):
+    with pytest.raises(ready.NotReady, match=r"db2 came back, but .* within 120 s. The next host was left alone"):
         ready.apply(session, INPUTS, nothing)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from environment.errors import Refused
 from environment.recovery import target
 from ops.backup import choice, recovery_order, repository
 from ops.cluster import etcd as etcd_store
@@ -100,7 +101,7 @@ def test_an_empty_cluster_is_not_made_over_a_lost_one(
     session = lost(tmp_path, monkeypatch, patch, **told)
     session.says["ops1", f"test -e {paths.RECOVERIES}/first "] = used
     session.says["ops1", f"test -e {paths.RECOVERIES}/"] = used
-    with pytest.raises(bootstrap_gate.Refused, match=f"(?s){words}"):
+    with pytest.raises(Refused, match=f"(?s){words}"):
         bootstrap_gate.apply(session, {}, pytest.fail)
 
 

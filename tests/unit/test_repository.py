@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from environment.errors import Refused
 from environment.recovery import target
 from ops.backup import choice, drill, jobs, repository, restore_points
 from ops.backup.repository import Archive, Backup, RepositoryFailed, Stanza
@@ -210,7 +211,7 @@ def test_a_backup_ends_before_its_target(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_without_backups_none_is_named(tmp_path: Path) -> None:
     held = Stanza.model_validate({"name": "dev", "status": {"code": 0, "message": "ok"}})
-    with pytest.raises(choice.Refused, match=r"^no backup ended before .* timeline latest; there are none\."):
+    with pytest.raises(Refused, match=r"^no backup ended before .* timeline latest; there are none\."):
         choice.begin_with(hosts(tmp_path), held, target("latest"))
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from environment.errors import Refused
 from environment.products import catalogue
 from environment.settings import Repository
-from ops.backup import choice, gaps, jobs, partial_restore, repository, restore, restore_points
+from ops.backup import gaps, jobs, partial_restore, repository, restore, restore_points
 from ops.cli.app import app
 from ops.hosts.session import Session
 from roles.jobs.continuity import COVERED, OPEN, Hole, lsn_of, position
@@ -87,7 +88,7 @@ def test_it_begins_with_the_newest_backup_that_ended_before(environment: Path, t
     ],
 )
 def test_what_cannot_be_is_refused(environment: Path, to: str, options: dict[str, Any], words: str) -> None:
-    with pytest.raises(choice.Refused, match=words):
+    with pytest.raises(Refused, match=words):
         restore.plan(session(environment), to, **options)
 
 
@@ -153,7 +154,7 @@ def test_nothing_in_a_hole_is_restored(environment: Path, monkeypatch: pytest.Mo
     """PLAT-34: with the sentence that says which moments are lost."""
     monkeypatch.setattr(gaps, "standing", lambda _: [LOST])
     with pytest.raises(
-        choice.Refused,
+        Refused,
         match=r"between 2026-11-22T09:30:00Z and 2026-11-22T11:00:00Z can be restored: WAL .* Nothing was",
     ):
         restore.plan(session(environment), to)
@@ -176,7 +177,7 @@ def test_a_backup_that_begins_where_the_hole_ends_needs_nothing_of_it(
 
 def test_no_older_backup_leads_over_a_hole(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gaps, "standing", lambda _: [LOST])
-    with pytest.raises(choice.Refused, match="cannot be reached: no moment between"):
+    with pytest.raises(Refused, match="cannot be reached: no moment between"):
         restore.plan(session(environment), "2026-11-22T11:30:00Z", label="A")
 
 
@@ -184,7 +185,7 @@ def test_the_newest_moment_waits_for_a_backup_after_the_hole(
     environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gaps, "standing", lambda _: [hole("2026-11-22T11:10:00Z", "", "0/3500", "0/3600")])
-    with pytest.raises(choice.Refused, match="nothing that was committed after 2026-11-22T11:10:00Z can be restored"):
+    with pytest.raises(Refused, match="nothing that was committed after 2026-11-22T11:10:00Z can be restored"):
         restore.plan(session(environment), "latest")
     assert restore.plan(session(environment), "2026-11-22T11:09:00Z").label == "C"
 
@@ -195,7 +196,7 @@ def test_a_hole_on_an_abandoned_timeline_is_in_nobodys_way(environment: Path, mo
     monkeypatch.setattr(repository, "forks", lambda _s, _h, timeline: {1: "0/2000"} if timeline == 2 else {})
     monkeypatch.setattr(gaps, "standing", lambda _: [LOST])
     assert restore.plan(session(environment), "2026-11-22T10:00:00Z").label == "B"
-    with pytest.raises(choice.Refused, match="between"):
+    with pytest.raises(Refused, match="between"):
         restore.plan(session(environment), "2026-11-22T10:00:00Z", timeline="1")
 
 

@@ -85,7 +85,7 @@ def test_a_role_whose_hosts_are_away_settles_nothing(
 
 
 def test_every_hosts_failure_is_told() -> None:
-    """An operation's own words, and the kind of any other error."""
+    """An operation's own words, and the traceback of any other error."""
 
     def fail(error: Exception) -> None:
         raise error
@@ -96,11 +96,9 @@ def test_every_hosts_failure_is_told() -> None:
             "db1": (fail, OperationFailed("db1: file /etc/hosts: read-only")), "db2": (lambda: None,),
             "ops1": (fail, ValueError("a number")),
         })  # fmt: skip
-    assert str(failed.value).splitlines() == [
-        "db1: file /etc/hosts: read-only",
-        "ops1: ValueError: a number",
-        "What ran before stays; correct the cause and run again.",
-    ]
+    assert failed.value.problem.startswith("db1: file /etc/hosts: read-only\nops1: a mistake in Keel:\nTraceback")
+    assert failed.value.problem.endswith("ValueError: a number\n")
+    assert failed.value.left == "What ran before stays"
 
 
 @pytest.mark.parametrize("only", [None, ["db2", "edge1"]])

@@ -230,7 +230,7 @@ def test_all_errors_are_told_at_once() -> None:
     assert [problem.path for problem in refused.value.problems] == [
         "etcd.election_ms", "network", "ports.typo", "products.nothing", "redis.maxmemory", "release.postgres"
     ]  # fmt: skip
-    assert str(refused.value).startswith("stacks/Pulumi.dev.yaml: 6 setting(s) refused.")
+    assert str(refused.value).startswith("stacks/Pulumi.dev.yaml: 6 setting(s) refused\n")
 
 
 @pytest.mark.parametrize("stack", ["dev", "ci", "staging", "production"])
