@@ -30,7 +30,7 @@ def test_make_up_ends_with_it() -> None:
 
 def test_what_is_there_and_how_to_connect() -> None:
     """Every host and product, and the places that the products' own settings name."""
-    text = shown()
+    text = shown("--env", "dev")
     manifest = environment().manifest
     for host in manifest.hosts:
         assert re.search(rf"{host.name} .*{host.address} .*127\.0\.0\.1:{host.ssh.port}", text)
