@@ -1,4 +1,4 @@
-"""`keel adopt`: record what runs, where Pulumi's state was lost."""
+"""`keel adopt`: write Pulumi's state again from what runs, after it was lost."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 def adopt(
     make_missing: Annotated[
-        bool, typer.Option("--make-missing", help="leave what is not there to the next `up`, which makes it")
+        bool, typer.Option("--make-missing", help="leave what is missing to the next `up`, which creates it")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     environment: Environment = "dev",
 ) -> None:
-    """Write a state for what runs on this machine, where Pulumi's was lost; nothing on the hosts is changed.
+    """Write a new state from what runs on this machine, after Pulumi's state was lost. Nothing on the hosts changes.
 
-    The next `up` then makes only the steps, which find everything as it should be, and replaces and restarts nothing.
-    What is not as the stack file wants it is shown here, and stays a difference that the next `up` acts on.
-    Exit status: 0 recorded, 1 not wanted, 2 refused.
+    The next `up` then creates only the steps. They find everything in place, so it replaces and restarts nothing.
+    If something differs from the stack file, this shows it, and the next `up` acts on it.
+    Exit status: 0 recorded, 1 you said no, 2 refused.
     """
     from environment.types import Provider
     from ops.hosts import lock
@@ -61,9 +61,11 @@ def _show(environment: str, adoption: Adoption, ahead: list[str]) -> None:
         console.print(f"the next `up` would {line}", style="yellow")
     if ahead:
         console.print(
-            "Everything is recorded as it runs. Where the next `up` shall not do that, leave this, write into the stack file "
-            "what runs, and run this again",
+            "The state will record everything as it runs now. To avoid these changes, answer no, make the stack file match "
+            "what is running, and run `adopt` again",
             soft_wrap=True,
         )
     else:
-        console.print("the next `up` replaces and restarts nothing: it makes the steps, which find everything in place")
+        console.print(
+            "the next `up` replaces and restarts nothing: it creates the steps, and they find everything in place"
+        )

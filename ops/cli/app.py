@@ -1,4 +1,4 @@
-"""The commands together, and how their errors are told."""
+"""All commands, and how their errors are shown."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ app = typer.Typer(cls=Keel, no_args_is_help=True, add_completion=False, pretty_e
 def keel(
     environment: Annotated[str, typer.Option("--env", "-e", envvar="ENV", help="environment (stack file)")] = "dev",
 ) -> None:
-    """Look at an environment of Keel, check it and work on it.
+    """Show, check and operate an environment of Keel.
 
-    Exit status 2: the question could not be answered (environment not up, unknown name, unreachable host).
+    Exit status 2: the command could not answer (the environment is not up, a name is unknown, a host is unreachable).
     """
     # Commands read the same variable, so that --env may stand before or after the command.
     os.environ["ENV"] = environment

@@ -27,7 +27,7 @@ def run(
     ] = "incremental",
     environment: Environment = "dev",
 ) -> None:
-    """Make a backup now in every repository, as cron would: it waits for one that runs, has the same log and metrics.
+    """Make a backup now in every repository, as cron does: with the same log and metrics, after one that runs already.
 
     Exit status: 0 made, 2 failed in at least one repository.
     """
@@ -45,7 +45,7 @@ def run(
 
 @app.command("list")
 def list_(environment: Environment = "dev", as_json: AsJson = False) -> None:
-    """Backups, logical dumps and restore points, and what can be restored (PLAT-33)."""
+    """List backups, logical dumps and restore points, and the times that you can restore to (PLAT-33)."""
     from ops.backup import gaps, jobs, repository, restore_points
     from ops.hosts.environment import open_environment
 
@@ -93,7 +93,7 @@ def _backups(held: Stanza, settings: Repository) -> object:
 
 
 def _holes(lost: list[Hole]) -> object:
-    shown = table("Moments that cannot be reached", "after", "until", "WAL that is missing", "segments", "state")
+    shown = table("Moments that you cannot restore to", "after", "until", "WAL that is missing", "segments", "state")
     for hole in lost:
         state = "acknowledged" if hole.acknowledged else hole.state
         until = hole.until or "the next full backup"
@@ -131,16 +131,18 @@ def expire(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     environment: Environment = "dev",
 ) -> None:
-    """Remove what retention no longer keeps, after showing it; cron's backups do the same each time."""
+    """Show what retention no longer keeps, then remove it. Every backup by cron does the same."""
     from ops.backup import jobs
     from ops.hosts.environment import open_environment
 
     with open_environment(environment) as session:
         labels = jobs.expirable(session)
         if not labels:
-            stdout().print(f"{environment}: retention keeps every backup; WAL that none of them needs goes")
+            stdout().print(f"{environment}: retention keeps every backup; WAL that none of them needs is removed")
         else:
-            stdout().print(f"{environment}: {len(labels)} backup(s) go: {', '.join(labels)}", soft_wrap=True)
+            stdout().print(
+                f"{environment}: {len(labels)} backup(s) will be removed: {', '.join(labels)}", soft_wrap=True
+            )
             confirm(environment, yes, "remove them", "nothing was removed")
         with progress(f"{environment}: expire") as report:
             jobs.expire(session, report)
@@ -158,4 +160,4 @@ def acknowledge(environment: Environment = "dev") -> None:
     for hole in known:
         stdout().print(f"{environment}: acknowledged: {hole.sentence}", soft_wrap=True)
     if not known:
-        stdout().print(f"{environment}: no hole waits to be acknowledged")
+        stdout().print(f"{environment}: there is no gap to acknowledge")

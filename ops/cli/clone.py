@@ -13,26 +13,26 @@ if TYPE_CHECKING:
 
 
 def clone(
-    source: Annotated[str, typer.Option("--from", help="environment whose repository they come from; it is only read")],
+    source: Annotated[str, typer.Option("--from", help="environment to copy from; it is only read")],
     to: Annotated[
         str, typer.Option("--to", help="latest, a time (ISO 8601), an LSN, a transaction, a restore point")
     ] = "latest",
     product: Annotated[
-        list[str] | None, typer.Option(help="only this product; may be repeated. Default: all that both list")
+        list[str] | None, typer.Option(help="only this product; may be repeated. Default: every product that both list")
     ] = None,
     unmasked: Annotated[
-        bool, typer.Option("--unmasked", help="personal data as it is; never into an environment that guards less")
+        bool, typer.Option("--unmasked", help="do not mask personal data; refused if this environment protects less")
     ] = False,
     drop: Annotated[
-        bool, typer.Option("--drop", help="keep nothing of what is there; in dev and ci nothing is kept anyway")
+        bool, typer.Option("--drop", help="do not keep the present databases; dev and ci never keep them")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     environment: Environment = "dev",
 ) -> None:
-    """Put another environment's databases of a moment in place of this one's, personal data masked (ADA-22).
+    """Replace the databases of this environment with those of another, at a moment, personal data masked (ADA-22).
 
-    Masking happens on the source's backup host, before anything leaves it. Shows first what will be replaced.
-    Exit status: 0 cloned, 1 not wanted, 2 refused or failed.
+    Personal data is masked on the backup host of the source, before anything leaves it. Shows first what it will replace.
+    Exit status: 0 cloned, 1 you said no, 2 refused or failed.
     """
     carry_out(source, environment, to, product or [], yes=yes, masked=not unmasked, drop=drop)
 
@@ -41,7 +41,7 @@ def carry_out(
     source: str, target: str, to: str, products: list[str], *, yes: bool, masked: bool, into: bool = False, drop: bool = False,
     label: str | None = None, timeline: str = "latest", number: int | None = None,
 ) -> None:  # fmt: skip
-    """Show what will happen, ask, do it, and tell what came of it."""
+    """Show what will happen, ask, do it, and report the result."""
     from ops.backup import clone as cloning
     from ops.hosts.environment import load_environment, open_environment
 

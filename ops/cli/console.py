@@ -17,17 +17,17 @@ from environment.errors import UNCHANGED, KeelError
 from environment.report import Report
 
 UNREADABLE = 2
-"""Exit status: the environment is not up, or what was asked for cannot be told."""
+"""Exit status: the environment is not up, or the command could not find the answer."""
 
 LEFT = 1
-"""Exit status: not wanted after all, or something is left."""
+"""Exit status: the operator said no, or something is left."""
 
 Environment = Annotated[str, typer.Option("--env", "-e", envvar="ENV", help="environment (stack file)")]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
 
 
 class NobodyToAsk(KeelError):
-    """A script did not say that it means it."""
+    """A command has to ask and there is no terminal, or a script did not confirm."""
 
 
 def stdout() -> Console:
@@ -61,14 +61,16 @@ def tell(*lines: str, style: str | None = None) -> None:
 
 
 def terminal() -> bool:
-    """True if there is somebody to ask."""
+    """True if there is a terminal to ask on."""
     return sys.stdin.isatty()
 
 
 def refuse_unasked(name: str, yes: bool, deed: str) -> None:
     """Raise NobodyToAsk where :func:`confirm` would, before anything has begun."""
     if not yes and not terminal():
-        raise NobodyToAsk(f"there is no terminal to ask: {name} must be typed to {deed}", UNCHANGED, "Add --yes")
+        raise NobodyToAsk(
+            f"there is no terminal to ask on: someone has to type {name} to {deed}", UNCHANGED, "Add --yes"
+        )
 
 
 def confirm(name: str, yes: bool, deed: str, otherwise: str = "nothing was changed") -> None:
@@ -84,7 +86,7 @@ def confirm(name: str, yes: bool, deed: str, otherwise: str = "nothing was chang
 
 @contextmanager
 def progress(what: str) -> Iterator[Report]:
-    """Tell how long work comes along: a live line with the elapsed time on a terminal, else a line each."""
+    """Show the progress of work: on a terminal one live line with the elapsed time, else one line each."""
     console = stderr()
     if not console.is_terminal:
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""`keel converge`: carry out the roles, whatever Pulumi believes is done already."""
+"""`keel converge`: apply the roles, whatever Pulumi has recorded as done."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ops.cli.console import AsJson, Environment, progress, stdout, table
 
 def converge(
     environment: Environment = "dev",
-    dry: Annotated[bool, typer.Option("--dry", help="change nothing, list what would change")] = False,
+    dry: Annotated[bool, typer.Option("--dry", help="change nothing, only list what would change")] = False,
     _every: Annotated[bool, typer.Option("--all", help="all stages on all hosts (the default)")] = False,
     host: Annotated[list[str] | None, typer.Option(help="only this host; repeatable")] = None,
     stage: Annotated[list[str] | None, typer.Option(help="only this stage; repeatable")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the hosts what the roles declare; digests that Pulumi recorded play no part.
+    """Make the hosts match what the roles declare, whatever Pulumi has recorded.
 
     Exit status: 0 done (with or without changes), 2 stopped or, when dry, a host unreachable.
     """

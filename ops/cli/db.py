@@ -1,4 +1,4 @@
-"""`keel db`: compare, seed, populate, extend and retire the products' databases."""
+"""`keel db`: compare, seed, fill, extend and retire the databases of the products."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ops.cli.rollback import rollback
 if TYPE_CHECKING:
     from environment.products import Product
 
-app = typer.Typer(no_args_is_help=True, help="Compare, seed, populate, extend and retire the products' databases.")
+app = typer.Typer(no_args_is_help=True, help="Compare, seed, fill, extend and retire the databases of the products.")
 app.command()(populate)
 app.command()(retire)
 app.command()(rollback)
 DIFFERENT = 3
 
-ProductArgument = Annotated[str, typer.Argument(help="product, by its database's name")]
+ProductArgument = Annotated[str, typer.Argument(help="name of the product's database")]
 
 
 class SeedSet(StrEnum):
@@ -37,13 +37,15 @@ class SeedSet(StrEnum):
 
 @app.command()
 def check(
-    product: Annotated[str | None, typer.Argument(help="product, by its database's name; default: every one")] = None,
+    product: Annotated[
+        str | None, typer.Argument(help="name of the database of a product; default: all products")
+    ] = None,
     environment: Environment = "dev",
     as_json: AsJson = False,
 ) -> None:
     """Compare heads, models, functions, policies, grants, catalogue and indexes with this checkout (PLAT-29, JEEX-26).
 
-    The release gate is asked too: it refuses production while a truncated column name exists (RIQ-26).
+    Also asks the release gate, which refuses production while a truncated column name exists (RIQ-26).
     Exit status: 0 the same, 3 different.
     """
     from db.check import everything
@@ -66,17 +68,19 @@ def check(
                 stdout().print(f"{name}: {aspect}: {sentence}", style="yellow")
                 if undo:
                     stdout().print(f"  undone by: {undo}", soft_wrap=True)
-            stdout().print(f"{name}: {len(lines)} difference(s)" if lines else f"{name}: as in this checkout")
+            stdout().print(f"{name}: {len(lines)} difference(s)" if lines else f"{name}: matches this checkout")
     raise typer.Exit(DIFFERENT if any(found.values()) else 0)
 
 
 @app.command()
 def seed(
     which: Annotated[SeedSet, typer.Option("--set", help="demo rows are refused in staging and production")],
-    product: Annotated[str | None, typer.Argument(help="product, by its database's name; default: every one")] = None,
+    product: Annotated[
+        str | None, typer.Argument(help="name of the database of a product; default: all products")
+    ] = None,
     environment: Environment = "dev",
 ) -> None:
-    """Insert a seed set; a second time changes nothing (PLAT-30)."""
+    """Insert a set of seed rows. Running it again changes nothing (PLAT-30)."""
     from db import migrate
     from ops.hosts.environment import open_environment
     from ops.products.lookup import product_of
@@ -116,9 +120,9 @@ def revision(
     name: Annotated[str, typer.Argument(help="what it does, in a few words")],
     environment: Environment = "dev",
 ) -> None:
-    """Write a new revision of PRODUCT's history: what the models have and the database at head has not (BAC-30).
+    """Write a new revision for PRODUCT: the difference between the models and the database at head (BAC-30).
 
-    Exit status 1: NAME has nothing to call it by.
+    Exit status 1: NAME has no letter and no digit.
     """
     from alembic import command
 

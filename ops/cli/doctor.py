@@ -1,4 +1,4 @@
-"""`keel doctor`: can this machine carry the environment. Works before anything is there, and changes nothing."""
+"""`keel doctor`: can this machine run the environment? Works before anything exists, and changes nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def doctor(
     environment: Environment = "dev",
     only: Annotated[list[str] | None, typer.Option(help="only this check; repeatable")] = None,
 ) -> None:
-    """Disk, memory, ports, kernel, Docker, clock, fsync latency. Exit status: 0 nothing fails, 1 something does."""
+    """Check disk, memory, ports, kernel, Docker, clock and fsync latency. Exit status: 0 nothing fails, 1 something does."""
     from ops.hosts.environment import load_settings
     from ops.status.machine import examine
 

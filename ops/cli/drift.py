@@ -23,25 +23,25 @@ DRIFT = 3
 
 @dataclass(frozen=True)
 class Drift:
-    """What was found, and what could not be looked at."""
+    """What was found, and what could not be read."""
 
     hosts: tuple[str, ...] = ()
     """`host: operation` that the roles would carry out."""
     databases: tuple[Difference, ...] = ()
     """`what` differs, and the SQL that would `undo` it, empty where no single statement does."""
     unknown: tuple[str, ...] = ()
-    """What could not be told, and why."""
+    """What could not be read, and why."""
 
     @property
     def exit_status(self) -> int:
-        """0 none, 3 drift, 2 cannot tell (also when what could be looked at has none)."""
+        """0 none, 3 drift, 2 something could not be read (also when the rest has no drift)."""
         if self.unknown:
             return UNREADABLE
         return DRIFT if self.hosts or self.databases else 0
 
 
 def drift(environment: Environment = "dev", as_json: AsJson = False) -> None:
-    """What the next `pulumi up --refresh` would repair. Exit status: 0 no drift, 3 drift, 2 cannot tell."""
+    """Show what the next `pulumi up --refresh` would repair. Exit status: 0 no drift, 3 drift, 2 something could not be read."""
     from ops.hosts.environment import open_environment
 
     with open_environment(environment) as session, progress(f"{environment}: drift") as report:
@@ -63,7 +63,7 @@ def drift(environment: Environment = "dev", as_json: AsJson = False) -> None:
 
 
 def look(session: Session, report: Report) -> Drift:
-    """Hosts and databases at the same time; what cannot be told is part of the answer."""
+    """Hosts and databases at the same time. What could not be read is part of the answer."""
     from ops.converge.client import run
 
     with ThreadPoolExecutor(1) as pool:

@@ -1,4 +1,4 @@
-"""`keel drill`: restore the newest backup beside the cluster and examine it."""
+"""`keel drill`: restore the newest backup to a scratch server and check it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class NoDrill(KeelError):
 
 
 def drill(
-    last: Annotated[bool, typer.Option("--last", help="show the newest report, carry out nothing")] = False,
-    list_: Annotated[bool, typer.Option("--list", help="list the reports there are, carry out nothing")] = False,
+    last: Annotated[bool, typer.Option("--last", help="only show the newest report")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="only list the reports")] = False,
     environment: Environment = "dev",
     as_json: AsJson = False,
 ) -> None:
-    """Prove the newest backup, as cron does every week: restored beside the cluster, compared with a known moment, checked in
-    schema, row-level security, every table, index and page (PLAT-35, ADA-27). The cluster is not touched.
+    """Restore the newest backup to a scratch server and check it, as cron does every week (PLAT-35, ADA-27).
 
-    Exit status: 0 passed, 2 not carried out, 3 failed.
+    Compares it with a known moment; checks schema, row-level security, every table, index and page. The cluster is not
+    touched. Exit status: 0 passed, 2 could not run, 3 failed.
     """
     from ops.backup import drill as drills
     from ops.hosts.environment import open_environment
@@ -38,7 +38,7 @@ def drill(
             with progress(f"{environment}: drill") as report:
                 found = [drills.run(session, report)]
     if not found:
-        raise NoDrill(f"{environment}: there was no drill yet", advice="`./keel drill` carries one out")
+        raise NoDrill(f"{environment}: there was no drill yet", advice="`./keel drill` runs one")
     if list_:
         _list(found, as_json)
         return

@@ -31,7 +31,7 @@ class Variable(NamedTuple):
 
 
 def env(
-    product: Annotated[str, typer.Argument(help="product, by its database's name")],
+    product: Annotated[str, typer.Argument(help="name of the product's database")],
     environment: Environment = "dev",
     template: Annotated[bool, typer.Option("--template", help="without passwords, for .env.template")] = False,
 ) -> None:
@@ -54,7 +54,7 @@ def variables(manifest: Manifest, roots: Roots, product: Product) -> tuple[Varia
     from environment.urls import product_urls, redis_url
 
     urls = product_urls(manifest, roots, product)
-    direct = "migrations: psycopg, directly to the primary; the role sees all rows, so it is not for the application"
+    direct = "migrations: psycopg, directly to the primary. This role sees all rows: do not use it in the application"
     return (
         Variable("DATABASE_URL", urls["application_asyncpg"], "the application: asyncpg, through the pooler"),
         Variable("DATABASE_SYNC_URL", urls["migration"], direct),

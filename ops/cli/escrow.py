@@ -1,4 +1,4 @@
-"""`keel escrow`: the roots of an environment, kept in a second place under a passphrase of their own."""
+"""`keel escrow`: a second copy of the roots of an environment, in a file with its own passphrase."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from environment.errors import UNCHANGED, KeelError
 from ops.cli.console import Environment, NobodyToAsk, confirm, stdout, terminal
 
-app = typer.Typer(no_args_is_help=True, help="Keep the three roots in a second place, and bring them back.")
+app = typer.Typer(no_args_is_help=True, help="Keep the three roots in a second place, and restore them from there.")
 DIFFERENT = 3
 
 
@@ -22,13 +22,13 @@ class NotPossible(KeelError):
 
 Sheet = Annotated[Path, typer.Argument(help="the sheet: JSON, a few hundred bytes")]
 PassphraseFile = Annotated[
-    Path | None, typer.Option(help="file whose first line is the sheet's passphrase; else it is asked for")
+    Path | None, typer.Option(help="file whose first line is the passphrase of the sheet; without it, the command asks")
 ]
 
 
 @app.command()
 def write(sheet: Sheet, passphrase_file: PassphraseFile = None, environment: Environment = "dev") -> None:
-    """Write the roots into a new SHEET, sealed under a passphrase that is not the stack's."""
+    """Write the roots to a new file SHEET, encrypted with a passphrase that is not the stack's."""
     from environment import escrow
     from ops.hosts.environment import load_environment
 
@@ -38,15 +38,15 @@ def write(sheet: Sheet, passphrase_file: PassphraseFile = None, environment: Env
         with os.fdopen(os.open(sheet, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(text)
     except FileExistsError:
-        raise NotPossible(f"{sheet} exists: it may be the only one", UNCHANGED, "Choose another name") from None
-    stdout().print(f"{sheet}: the roots of {environment}. Keep it apart from its passphrase and from the repository")
+        raise NotPossible(f"{sheet} exists and may be the only copy", UNCHANGED, "Choose another name") from None
+    stdout().print(f"{sheet}: the roots of {environment}. Keep it away from its passphrase and from the repository")
 
 
 @app.command()
 def check(sheet: Sheet, passphrase_file: PassphraseFile = None, environment: Environment = "dev") -> None:
-    """Open SHEET and compare it with the stack's roots; nothing secret is printed.
+    """Open SHEET and compare it with the roots of the stack. Prints no secrets.
 
-    Exit status: 0 the same, 2 the sheet does not open, 3 other roots.
+    Exit status: 0 the same, 2 the sheet cannot be opened, 3 the roots differ.
     """
     from environment import escrow
     from ops.hosts.environment import load_environment
@@ -67,9 +67,9 @@ def restore(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     environment: Environment = "dev",
 ) -> None:
-    """Put the roots of SHEET into the stack file, as secrets under the stack's present passphrase.
+    """Put the roots of SHEET into the stack file, as secrets under the present passphrase of the stack.
 
-    Exit status: 0 done, 1 not wanted, 2 refused.
+    Exit status: 0 done, 1 you said no, 2 refused.
     """
     from environment import escrow
     from environment.load import PROJECT, stack_file

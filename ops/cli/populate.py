@@ -1,4 +1,4 @@
-"""`keel db populate`: rows of realistic number and shape, for performance tests (BAC-33, CF-26)."""
+"""`keel db populate`: made-up rows of realistic number and shape, for performance tests (BAC-33, CF-26)."""
 
 from __future__ import annotations
 
@@ -31,19 +31,17 @@ class Guarded(KeelError):
 
 
 def populate(
-    product: Annotated[str, typer.Argument(help="product, by its database's name")],
+    product: Annotated[str, typer.Argument(help="name of the product's database")],
     size: Annotated[
-        Size, typer.Option(help="large: the document's upper estimates; medium a tenth, small a hundredth")
+        Size, typer.Option(help="large: the upper estimates of the document; medium: a tenth; small: a hundredth")
     ],
-    seed: Annotated[int, typer.Option(help="the same seed makes the same rows")] = 1,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="first remove the rows that are there, all of them")
-    ] = False,
+    seed: Annotated[int, typer.Option(help="the same seed creates the same rows")] = 1,
+    replace: Annotated[bool, typer.Option("--replace", help="first remove all rows that are there")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask before rows are removed")] = False,
     as_json: AsJson = False,
     environment: Environment = "dev",
 ) -> None:
-    """Fill PRODUCT's tables with made-up rows. Refused in staging and production, and over rows that are there."""
+    """Fill the tables of PRODUCT with made-up rows. Refused in staging and production, and if the tables hold rows."""
     from db import filling
     from db import populate as making
     from ops.hosts.environment import load_settings, open_environment
@@ -52,7 +50,7 @@ def populate(
 
     kind = load_settings(environment).environment.kind
     if kind.guarded:
-        raise Guarded(f"{environment} is {kind}: made-up rows do not go there", UNCHANGED)
+        raise Guarded(f"{environment} is {kind}: it does not accept made-up rows", UNCHANGED)
     many = making.Size(size)
     with open_environment(environment) as session:
         chosen = product_of(session.manifest, product)

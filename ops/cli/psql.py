@@ -59,7 +59,7 @@ class Endpoint(NamedTuple):
 
 
 def psql(
-    product: Annotated[str, typer.Argument(help="product, by its database's name")],
+    product: Annotated[str, typer.Argument(help="name of the product's database")],
     arguments: Annotated[list[str] | None, typer.Argument(metavar="[-- PSQL-ARGS]", show_default=False)] = None,
     environment: Environment = "dev",
     role: Annotated[Role, typer.Option(help="who to be")] = Role.APP,
@@ -87,7 +87,7 @@ def route(role: Role, named: Sequence[Route]) -> Route:
     usual = Route.POOLED if role in (Role.APP, Role.WORKER, Role.READONLY) else Route.DIRECT
     way = named[0] if named else usual
     if role is Role.MIGRATOR and way is not Route.DIRECT:
-        raise WrongWay("the migrator sees all rows, and the pooler does not admit such roles; use --direct")
+        raise WrongWay("the migrator sees all rows, and the pooler does not admit such roles. Use --direct")
     return way
 
 

@@ -19,13 +19,14 @@ def restore(
         str | None, typer.Option(help="only this product's database; the others are not touched")
     ] = None,
     table: Annotated[
-        str | None, typer.Option(help="with --product: only this table, into the schema `restored`")
+        str | None, typer.Option(help="with --product: only this table, copied into the schema `restored`")
     ] = None,
     label: Annotated[
-        str | None, typer.Option("--set", help="backup to begin with; default: the newest that fits")
+        str | None, typer.Option("--set", help="backup to start from; default: the newest that fits")
     ] = None,
     into: Annotated[
-        str | None, typer.Option(help="into this environment, made for it by `make up`; this one is only read")
+        str | None,
+        typer.Option(help="restore into this other environment, created by `make up`; this one is only read"),
     ] = None,
     timeline: Annotated[str, typer.Option(help="timeline to follow; default: the newest")] = "latest",
     number: Annotated[
@@ -35,21 +36,21 @@ def restore(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     environment: Environment = "dev",
 ) -> None:
-    """Take the whole cluster, one product or one table back to a moment. Shows first what will be lost.
+    """Take the whole cluster, one product or one table back to a moment. Shows first what you will lose.
 
-    The cluster goes back in place: primary from the repository, replicas made anew. One product or table comes from a
-    server restored beside it, and what was there is kept. With --into nothing here changes: the databases go into another
-    environment that guards as much. An interrupted restore is run again with the same target.
-    Exit status: 0 restored, 1 not wanted, 2 refused or failed.
+    The cluster is restored in place: the primary from the repository, the replicas from the primary. One product or
+    table comes from a scratch server, and the present data is kept. With --into, nothing here changes: the databases
+    go into another environment that protects its data as well. If a restore was interrupted, run it again with the
+    same target. Exit status: 0 restored, 1 you said no, 2 refused or failed.
     """
     from ops.backup import restore as restoring
     from ops.hosts.environment import open_environment
 
     if table and not product:
-        raise typer.BadParameter("says nothing without --product", param_hint="--table")
+        raise typer.BadParameter("has no meaning without --product", param_hint="--table")
     if into:
         if table:
-            raise typer.BadParameter("goes back where it is; leave out --into", param_hint="--table")
+            raise typer.BadParameter("can only be restored in place. Leave out --into", param_hint="--table")
         from ops.cli.clone import carry_out
 
         named = [product] if product else []
@@ -63,13 +64,13 @@ def restore(
             _part(session, environment, product, table, wanted, yes)
             return
         if before := restoring.interrupted(session):
-            stdout().print(f"a restore to {before['end']} was interrupted; this one takes its place", style="yellow")
+            stdout().print(f"a restore to {before['end']} was interrupted; this one replaces it", style="yellow")
         _show(environment, wanted)
         confirm(environment, yes, "restore it")
         with progress(f"{environment}: restore") as report:
             restoring.apply(session, wanted, report)
     stdout().print(
-        f"{environment}: restored to {wanted.end}. Migrations that it lacks follow with `pulumi up --refresh`"
+        f"{environment}: restored to {wanted.end}. Run `pulumi up --refresh` to apply the migrations that it lacks"
     )
 
 
@@ -86,18 +87,18 @@ def _part(session: Session, environment: str, name: str, table: str | None, want
         stdout().print(f"{name}: {table} as of {wanted.end} is now {there}, {rows} rows; nothing else was changed")
         return
     _show(f"{environment}'s product {name}", wanted)
-    stdout().print("  the present database is kept under another name, the other products are not touched")
+    stdout().print("  the present database is kept under another name; other products are not touched")
     confirm(name, yes, "restore it")
     with progress(f"{name}: restore") as report:
         kept = partial_restore.product(session, name, wanted, report)
     aside = (
-        f"what was there is the database {kept}, which takes no connections. When it is no longer wanted: "
+        f"The previous data is in the database {kept}, which accepts no connections. To remove it: "
         f"drop database {kept}. "
         if kept
         else ""
     )
     stdout().print(
-        f"{name}: restored to {wanted.end}; {aside}Migrations that it lacks follow with `pulumi up --refresh`",
+        f"{name}: restored to {wanted.end}. {aside}Run `pulumi up --refresh` to apply the migrations that it lacks",
         soft_wrap=True,
     )
 

@@ -1,4 +1,4 @@
-"""`keel db retire`: a product that left the stack goes for good, after a last dump."""
+"""`keel db retire`: remove a parked product for good, after a last dump."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ if TYPE_CHECKING:
 
 
 def retire(
-    product: Annotated[str, typer.Argument(help="product, by its database's name")],
+    product: Annotated[str, typer.Argument(help="name of the product's database")],
     dump: Annotated[
-        Path | None, typer.Option(help="where the last dump goes; default: ./<environment>-<product>-<UTC time>.dump")
+        Path | None,
+        typer.Option(help="where to write the last dump; default: ./<environment>-<product>-<UTC time>.dump"),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask before the database is dropped")] = False,
     environment: Environment = "dev",
 ) -> None:
-    """Dump PRODUCT's database a last time, then drop it and its roles. Only for a product that left the stack file.
+    """Dump the database of PRODUCT a last time, then drop it and its roles. The product must have left the stack file.
 
-    Exit status: 0 gone, 1 not dropped or something is left, 2 refused and nothing was changed.
+    Exit status: 0 removed, 1 not dropped or something is left, 2 refused and nothing was changed.
     """
     from ops.hosts.environment import open_environment
     from ops.products import retire as retiring
@@ -37,11 +38,11 @@ def retire(
             with progress(f"{product}: dump") as report:
                 record = retiring.dump(session, superuser, chosen, target, report)
             stdout().print(
-                f"{target}: {record.bytes:,} bytes, sha256 {record.sha256}, read back whole; beside it {target}.json",
+                f"{target}: {record.bytes:,} bytes, sha256 {record.sha256}, read back completely; its record is {target}.json",
                 soft_wrap=True,
             )
         else:
-            stdout().print(f"{product}: the database is gone already, its roles follow")
+            stdout().print(f"{product}: the database is gone already; its roles are dropped next")
         confirm(product, yes, f"drop it from {environment}", f"{product}: nothing was dropped; the dump stays")
         with progress(f"{product}: drop") as report:
             left = retiring.drop(session, superuser, chosen, report)
@@ -55,6 +56,4 @@ def _show(product: str, environment: str, target: Path, found: Survey) -> None:
     for name, size in found.tables.items():
         shown.add_row(name, f"{size.rows:,}", f"{size.bytes // 1024:,}")
     stdout().print(shown)
-    stdout().print(
-        f"It is dumped to {target} and the dump read back; then database and roles are dropped.", soft_wrap=True
-    )
+    stdout().print(f"Keel dumps it to {target}, reads the dump back, then drops database and roles.", soft_wrap=True)

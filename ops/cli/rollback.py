@@ -1,4 +1,4 @@
-"""`keel db rollback`: undo a product's last migration, by its downgrade or from before it."""
+"""`keel db rollback`: undo the last migration of a product, by its downgrade or by a restore."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class NoWayBack(KeelError):
 
 
 def rollback(
-    product: Annotated[str, typer.Argument(help="product, by its database's name")],
+    product: Annotated[str, typer.Argument(help="name of the product's database")],
     how: Annotated[
         How | None, typer.Option(help="downgrade keeps later rows; restore brings the rows of before")
     ] = None,
     environment: Environment = "dev",
 ) -> None:
-    """Undo PRODUCT's last migration: by its downgrade, or by restoring its database from just before it.
+    """Undo the last migration of PRODUCT: by its downgrade, or by a restore of its database to just before it.
 
-    Without --how the ways are shown and asked for. The other products are not touched.
-    Exit status: 0 undone, 1 not wanted, 2 refused.
+    Without --how, shows both and asks. Other products are not touched.
+    Exit status: 0 undone, 1 you said no, 2 refused.
     """
     from ops.hosts.environment import open_environment
     from ops.products.lookup import product_of
@@ -47,8 +47,8 @@ def rollback(
         before, after = _revisions(chosen, point["name"])
         tell(
             f"{product}: the last migration went from {before} to {after} at {point['time']}",
-            f"  downgrade: the database stays, what {after} added goes with its rows; rows written since stay",
-            "  restore:   the database of just before comes back; rows written since are in the one that is kept aside",
+            f"  downgrade: the database stays. What {after} added is removed with its rows. Rows written since stay",
+            "  restore:   the database comes back as it was just before. Rows written since stay in a kept copy",
         )
         way = how or _asked(product)
         with progress(f"{product}: {way.value}") as report:
@@ -66,9 +66,9 @@ def rollback(
                 restore.archive_all(session)
                 wanted = restore.plan(session, point["name"])
                 aside = partial_restore.product(session, product, wanted, report)
-                kept = f"; what was there is the database {aside}" if aside else ""
+                kept = f"; the previous data is in the database {aside}" if aside else ""
     stdout().print(
-        f"{product}: back at {before}{kept}. `make up` would migrate again; hold it there until the cause is gone: "
+        f"{product}: back at {before}{kept}. `make up` would migrate again. To hold it there until the cause is gone: "
         f'pulumi config set --path keel:products.{product}.revision "{before}" -s {environment}',
         soft_wrap=True,
     )
@@ -80,12 +80,12 @@ def _last_point(session: Session, product: Product) -> dict[str, str]:
 
     points = [point for point in restore_points.recorded(session) if point["name"].startswith(f"{product.name}-")]
     if not points or points[-1]["name"].split("-")[1] == "empty":
-        raise NoWayBack(f"{product.name}: no migration since the database was made; there is nothing to go back to")
+        raise NoWayBack(f"{product.name}: no migration ran since the database was created; there is nothing to undo")
     return points[-1]
 
 
 def _revisions(product: Product, name: str) -> tuple[str, str]:
-    """From and to, whole ids; the name of the point holds what stands in front of them."""
+    """From and to, whole ids. The name of the restore point holds only their beginnings."""
     from db import migrate
 
     _, before, after, _ = name.rsplit("-", 3)
@@ -94,8 +94,8 @@ def _revisions(product: Product, name: str) -> tuple[str, str]:
 
 def _asked(product: str) -> How:
     if not terminal():
-        raise NobodyToAsk(f"there is no terminal to choose a way back for {product}", UNCHANGED, "Add --how")
-    answer = typer.prompt("downgrade, restore, or anything else to leave it", err=True)
+        raise NobodyToAsk(f"there is no terminal to ask how to undo the migration of {product}", UNCHANGED, "Add --how")
+    answer = typer.prompt("downgrade or restore; anything else leaves it as it is", err=True)
     if answer not in list(How):
         stdout().print("nothing was changed")
         raise typer.Exit(LEFT)

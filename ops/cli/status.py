@@ -1,4 +1,4 @@
-"""`keel status`: is the environment well, and is every commit protected."""
+"""`keel status`: is the environment well, and is every commit protected?"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MIB = 2**20
 
 
 def status(environment: Environment = "dev", as_json: AsJson = False) -> None:
-    """Hosts, PostgreSQL members, protection, etcd, pools, Redis, versions, migration heads, alerts of archive and jobs.
+    """Show hosts, PostgreSQL members, protection, etcd, pools, Redis, versions, migration heads and alerts.
 
     Exit status: 0 well, 1 degraded or unprotected, 2 not up or unreadable.
     """
@@ -104,7 +104,7 @@ def _services(facts: Facts) -> Table:
 def _alerts(facts: Facts) -> Table:
     made = table("Alerts of the backup host", "severity", "alert", "since", "what")
     if facts.watch is None:
-        made.add_row("warning", "archive_unwatched", "-", "the archive was not looked at since the backup host started")
+        made.add_row("warning", "archive_unwatched", "-", "the archive was not checked since the backup host started")
     for alert in facts.watch.alerts if facts.watch else ():
         made.add_row(alert.severity, alert.alert, alert.since, alert.text)
     return made

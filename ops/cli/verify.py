@@ -13,7 +13,7 @@ def verify(
     environment: Environment = "dev",
     arguments: Annotated[list[str] | None, typer.Argument(metavar="[-- PYTEST-ARGS]", show_default=False)] = None,
 ) -> None:
-    """Check the running environment from outside and inside. Exit status: 0 as it should be, 1 not."""
+    """Check the running environment from outside and inside. Exit status: 0 all checks passed, 1 not."""
     from ops.hosts.environment import open_environment
     from ops.steps.verification import run
 

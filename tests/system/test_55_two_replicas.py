@@ -64,7 +64,7 @@ def test_a_killed_restore(trio: Ephemeral, back: Back, phase: str) -> None:
 def test_the_same_command_brings_it_to_its_end(trio: Ephemeral, back: Back) -> None:
     """PLAT-34, JEEX-29: rows before the moment are there, the one after is not, and both replicas stream on the new timeline."""
     told = trio.keel(*back.command).stdout
-    assert "was interrupted; this one takes its place" in told
+    assert "was interrupted; this one replaces it" in told
     assert "everything committed after" in told and "reach:" in told
     with trio.session() as session:
         assert marked(session) == ["before", "kept"]

@@ -124,12 +124,14 @@ def test_holes_are_listed_and_acknowledged_once(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Session, "run", run_there)
     monkeypatch.setattr(Session, "recorded", lambda _session, _host, path: "\n".join(files.get(path, [])))
     shown = keel("backup", "list")
-    assert "cannot be reached" in shown.stdout and "the next full backup" in " ".join(shown.stdout.split())
+    assert "cannot restore to" in " ".join(shown.stdout.split()) and "the next full backup" in " ".join(
+        shown.stdout.split()
+    )
     assert [hole["state"] for hole in json.loads(keel("backup", "list", "--json").stdout)["holes"]] == [COVERED, OPEN]
     told = keel("backup", "acknowledge").stdout
     assert "no moment between 2026-11-22T09:00:00Z and 2026-11-22T10:00:00Z can be restored" in told
     assert "AAAA" not in told
-    assert "no hole waits" in keel("backup", "acknowledge").stdout
+    assert "there is no gap" in keel("backup", "acknowledge").stdout
     found = json.loads(keel("backup", "list", "--json").stdout)["holes"]
     assert [hole["acknowledged"] for hole in found] == [True, False], "it stays listed"
 

@@ -75,7 +75,8 @@ def test_where_people_have_data_nothing_is_opened(
     result = run("--size", "small", "--env", environment, "--replace", "--yes")
     assert result.exit_code == 2
     assert (
-        result.stderr == f"error: {environment} is {environment}: made-up rows do not go there. Nothing was changed\n"
+        result.stderr
+        == f"error: {environment} is {environment}: it does not accept made-up rows. Nothing was changed\n"
     )
     assert asked == []
 

@@ -128,6 +128,6 @@ def test_a_restore_into_another_environment_is_not_masked() -> None:
 @pytest.mark.usefixtures("both")
 def test_what_makes_no_sense_is_refused() -> None:
     table = run("--env", "dev", "restore", "--to", "latest", "--into", "ci", "--product", "ruleiq", "--table", "users")
-    assert table.exit_code == 2 and "leave out --into" in table.stderr
+    assert table.exit_code == 2 and "Leave out --into" in table.stderr
     itself = run("--env", "dev", "clone", "--from", "dev", "--yes")
     assert itself.exit_code == 2 and "is the source and the target" in itself.stderr

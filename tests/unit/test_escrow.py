@@ -144,7 +144,7 @@ def test_a_sheet_is_written_once_for_its_owner_alone(sheet: Path) -> None:
     assert unseal(sheet.read_text(), "staging", PASSPHRASE) == ROOTS
     before = sheet.read_text()
     again = keel("write", sheet)
-    assert again.exit_code == 2 and "exists: it may be the only one" in again.stderr
+    assert again.exit_code == 2 and "exists and may be the only copy" in again.stderr
     assert sheet.read_text() == before
 
 

@@ -300,7 +300,7 @@ def test_nobody_to_ask_is_nobody_who_agreed(environment: Path, monkeypatch: pyte
 
 
 def test_a_table_needs_its_product(environment: Path) -> None:
-    assert "says nothing without --product" in run("restore", "--to", "latest", "--table", "users").stderr
+    assert "has no meaning without --product" in run("restore", "--to", "latest", "--table", "users").stderr
 
 
 def test_a_product_is_one_of_this_environment(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -334,12 +334,12 @@ def test_rolling_back_to_the_point_restores_that_product(environment: Path, monk
 
 def test_the_point_of_an_empty_database_is_no_way_back(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(restore_points, "recorded", lambda _: POINTS[:1])
-    assert "there is nothing to go back to" in run("db", "rollback", "ruleiq").stderr
+    assert "there is nothing to undo" in run("db", "rollback", "ruleiq").stderr
 
 
 @pytest.mark.parametrize("product", sorted(set(catalogue()) - {"ruleiq"}))
 def test_without_a_migration_there_is_nothing_to_roll_back(environment: Path, product: str) -> None:
-    assert "there is nothing to go back to" in run("db", "rollback", product).stderr
+    assert "there is nothing to undo" in run("db", "rollback", product).stderr
 
 
 @pytest.mark.parametrize(
