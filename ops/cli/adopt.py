@@ -62,8 +62,7 @@ def _show(environment: str, adoption: Adoption, ahead: list[str]) -> None:
     if ahead:
         console.print(
             "The state will record everything as it runs now. To avoid these changes, answer no, make the stack file match "
-            "what is running, and run `adopt` again",
-            soft_wrap=True,
+            "what is running, and run `adopt` again"
         )
     else:
         console.print(

@@ -85,7 +85,7 @@ def _backups(held: Stanza, settings: Repository) -> object:
         "label", "repository", "type", "started (UTC)", "took", "cluster MiB", "stored MiB", "server", "WAL from", "WAL to", "state",
     )  # fmt: skip
     if held.silent:
-        stderr().print(f"no answer from repository {'; '.join(held.silent)}", style="yellow", soft_wrap=True)
+        stderr().print(f"no answer from repository {'; '.join(held.silent)}", style="yellow")
     titles = {each.number: each.title for each in repositories(settings)}
     for made in held.backups:
         shown.add_row(*_row(held, made, titles.get(made.repository, str(made.repository))))
@@ -121,9 +121,9 @@ def verify(environment: Environment = "dev") -> None:
         with open_environment(environment) as session, progress(f"{environment}: verify") as report:
             account = jobs.verify(session, report)
     except RepositoryFailed as error:
-        stdout().print(str(error), style="red", soft_wrap=True)
+        stdout().print(str(error), style="red")
         raise typer.Exit(DAMAGED) from None
-    stdout().print(account, soft_wrap=True)
+    stdout().print(account)
 
 
 @app.command()
@@ -140,9 +140,7 @@ def expire(
         if not labels:
             stdout().print(f"{environment}: retention keeps every backup; WAL that none of them needs is removed")
         else:
-            stdout().print(
-                f"{environment}: {len(labels)} backup(s) will be removed: {', '.join(labels)}", soft_wrap=True
-            )
+            stdout().print(f"{environment}: {len(labels)} backup(s) will be removed: {', '.join(labels)}")
             confirm(environment, yes, "remove them", "nothing was removed")
         with progress(f"{environment}: expire") as report:
             jobs.expire(session, report)
@@ -158,6 +156,6 @@ def acknowledge(environment: Environment = "dev") -> None:
     with open_environment(environment) as session:
         known = gaps.acknowledge(session)
     for hole in known:
-        stdout().print(f"{environment}: acknowledged: {hole.sentence}", soft_wrap=True)
+        stdout().print(f"{environment}: acknowledged: {hole.sentence}")
     if not known:
         stdout().print(f"{environment}: there is no gap to acknowledge")

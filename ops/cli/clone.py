@@ -59,7 +59,7 @@ def carry_out(
         for name, (at, head) in cloning.heads(session, planned.products).items():
             aside = f"; what was there is the database {kept[name]}, which takes no connections" if kept[name] else ""
             state = "at head" if at == head else f"this checkout has {head}: make up ENV={target}"
-            stdout().print(f"{name}: {source}'s of {planned.wanted.end}, revision {at}, {state}{aside}", soft_wrap=True)
+            stdout().print(f"{name}: {source}'s of {planned.wanted.end}, revision {at}, {state}{aside}")
 
 
 def _show(source: str, target: str, planned: Clone) -> None:

@@ -31,9 +31,12 @@ class NobodyToAsk(KeelError):
 
 
 def stdout() -> Console:
-    """Standard output. A pipe has no width: nothing is folded there."""
-    console = Console(markup=False, highlight=False)
-    return console if console.is_terminal else Console(markup=False, highlight=False, width=200)
+    """Standard output. A sentence stays in one piece, for it may hold what is to be copied; a table is folded to the terminal,
+    or to 200 columns in a pipe, which has no width."""
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 200
+    return console
 
 
 def stderr() -> Console:
@@ -57,7 +60,7 @@ def tell_error(sentence: str) -> None:
 def tell(*lines: str, style: str | None = None) -> None:
     """Print lines on standard output; a terminal breaks them, nothing else does."""
     for line in lines:
-        stdout().print(line, soft_wrap=True, style=style)
+        stdout().print(line, style=style)
 
 
 def terminal() -> bool:

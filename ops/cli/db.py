@@ -67,7 +67,7 @@ def check(
             for aspect, sentence, undo in lines:
                 stdout().print(f"{name}: {aspect}: {sentence}", style="yellow")
                 if undo:
-                    stdout().print(f"  undone by: {undo}", soft_wrap=True)
+                    stdout().print(f"  undone by: {undo}")
             stdout().print(f"{name}: {len(lines)} difference(s)" if lines else f"{name}: matches this checkout")
     raise typer.Exit(DIFFERENT if any(found.values()) else 0)
 

@@ -53,9 +53,9 @@ def drift(environment: Environment = "dev", as_json: AsJson = False) -> None:
         for line in found.hosts:
             console.print(f"drift: {line}", style="yellow")
         for difference in found.databases:
-            console.print(f"drift: {difference.what}", style="yellow", soft_wrap=True)
+            console.print(f"drift: {difference.what}", style="yellow")
             if difference.undo:
-                console.print(f"  undone by: {difference.undo}", soft_wrap=True)
+                console.print(f"  undone by: {difference.undo}")
         for line in found.unknown:
             console.print(f"unknown: {line}", style="red")
         console.print(f"{environment}: {len(found.hosts)} on hosts, {len(found.databases)} in databases")

@@ -42,7 +42,7 @@ def drill(
     if list_:
         _list(found, as_json)
         return
-    print(json.dumps(found[-1], indent=2)) if as_json else stdout().print(found[-1]["text"], end="", soft_wrap=True)
+    print(json.dumps(found[-1], indent=2)) if as_json else stdout().print(found[-1]["text"], end="")
     raise typer.Exit(0 if found[-1]["result"] == "passed" else FAILED)
 
 

@@ -98,8 +98,7 @@ def _part(session: Session, environment: str, name: str, table: str | None, want
         else ""
     )
     stdout().print(
-        f"{name}: restored to {wanted.end}. {aside}Run `pulumi up --refresh` to apply the migrations that it lacks",
-        soft_wrap=True,
+        f"{name}: restored to {wanted.end}. {aside}Run `pulumi up --refresh` to apply the migrations that it lacks"
     )
 
 

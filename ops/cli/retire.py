@@ -38,8 +38,7 @@ def retire(
             with progress(f"{product}: dump") as report:
                 record = retiring.dump(session, superuser, chosen, target, report)
             stdout().print(
-                f"{target}: {record.bytes:,} bytes, sha256 {record.sha256}, read back completely; its record is {target}.json",
-                soft_wrap=True,
+                f"{target}: {record.bytes:,} bytes, sha256 {record.sha256}, read back completely; its record is {target}.json"
             )
         else:
             stdout().print(f"{product}: the database is gone already; its roles are dropped next")
@@ -56,4 +55,4 @@ def _show(product: str, environment: str, target: Path, found: Survey) -> None:
     for name, size in found.tables.items():
         shown.add_row(name, f"{size.rows:,}", f"{size.bytes // 1024:,}")
     stdout().print(shown)
-    stdout().print(f"Keel dumps it to {target}, reads the dump back, then drops database and roles.", soft_wrap=True)
+    stdout().print(f"Keel dumps it to {target}, reads the dump back, then drops database and roles.")

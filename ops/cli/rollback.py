@@ -69,8 +69,7 @@ def rollback(
                 kept = f"; the previous data is in the database {aside}" if aside else ""
     stdout().print(
         f"{product}: back at {before}{kept}. `make up` would migrate again. To hold it there until the cause is gone: "
-        f'pulumi config set --path keel:products.{product}.revision "{before}" -s {environment}',
-        soft_wrap=True,
+        f'pulumi config set --path keel:products.{product}.revision "{before}" -s {environment}'
     )
 
 
