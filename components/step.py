@@ -7,10 +7,7 @@ step's standard input.
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -25,12 +22,11 @@ from pulumi.dynamic import (
 )
 
 from components.impact import impact
-from environment import lifeline
 from environment.derive import SECRETS, roots_for
-from environment.errors import KeelError
 from environment.types import Kind
+from processes import pulumi_engine
+from processes.step import StepFailed, run_step
 
-ROOT = Path(__file__).parent.parent
 BOOKKEEPING = frozenset({"__provider", "drift"})
 BEFORE_REPLACEMENT = frozenset({"drain"})
 """Actions that prepare the end of what runs: on a first creation nothing runs yet."""
@@ -44,10 +40,6 @@ OBSERVED = frozenset({"image", "ready", "converge", "databases", "migration", "v
 """Actions that can tell what is out of place; a drain or a recovery has nothing to look at."""
 
 
-class StepFailed(KeelError):
-    """A step did not succeed; its message is for the person who ran Pulumi."""
-
-
 class StepProvider(ResourceProvider):
     """Create, update, read and delete by running a step."""
 
@@ -55,7 +47,7 @@ class StepProvider(ResourceProvider):
         # Pulumi prints the traceback of what a provider raises; the message is what a person needs.
         sys.tracebacklimit = 0
         # A killed engine leaves its plugins behind.
-        lifeline.end_with_pulumi(with_children=False)
+        pulumi_engine.end_with_it(with_children=False)
         self._roots = {name: value for name in SECRETS if (value := req.config.get(name))}
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
@@ -99,7 +91,7 @@ class StepProvider(ResourceProvider):
             "inputs": _plain(props),
             "roots": roots.secrets(),
         }
-        return _run_step(request, quiet=phase == "observe")
+        return run_step(request, _unsaid if phase == "observe" else _show)
 
 
 def _plain(props: dict[str, Any]) -> dict[str, Any]:
@@ -117,23 +109,12 @@ def _whole(value: Any) -> Any:
     return value
 
 
-def _run_step(request: dict[str, Any], quiet: bool) -> Any:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ops.step"],
-        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stdin and process.stdout and process.stderr  # noqa: S101 - for the type checker
-    process.stdin.write(json.dumps(request))
-    process.stdin.close()
-    answer: dict[str, Any] = {}
-    for line in process.stdout:
-        answer = json.loads(line)
-        if "progress" in answer and not quiet:
-            pulumi.log.info(answer["progress"], ephemeral=True)
-    errors = process.stderr.read()
-    if process.wait() or "result" not in answer:
-        raise StepFailed(answer.get("error") or f"the step ended without an answer:\n{errors[-2000:]}")
-    return answer["result"]
+def _show(text: str) -> None:
+    pulumi.log.info(text, ephemeral=True)
+
+
+def _unsaid(text: str) -> None:
+    """A refresh looks at everything at once; what it looks at just now is of no use."""
 
 
 class Step(Resource, module="keel", name="Step"):

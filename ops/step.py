@@ -1,14 +1,13 @@
-"""One step of `pulumi up`, in a process of its own: `python -m ops.step`, its request on standard input.
+"""One step, in a process of its own: `python -m ops.step`, its request on standard input.
 
-Pulumi's provider (components/step.py) starts it with a JSON request: action, phase, inputs, roots. It answers with one
-JSON object a line: {"progress": text} while it works, then {"result": …} or {"error": text}. It is a process of
-its own because pyinfra's parallel hosts need gevent's patched sockets, which Pulumi's gRPC cannot live with.
+Pulumi's provider (components/step.py) and `./keel converge` start it through processes/step.py, which says what they tell each other.
 """
 
 from __future__ import annotations
 
 import sys
 
+import gevent
 from gevent import monkey
 
 if __name__ == "__main__":
@@ -16,14 +15,15 @@ if __name__ == "__main__":
 
 import importlib
 import json
+import signal
 from typing import Any, TextIO
 
-from environment import lifeline
 from environment.derive import Roots
 from environment.errors import told
 from environment.manifest import Manifest
 from ops.hosts import lock
 from ops.hosts.session import open_session
+from processes import pulumi_engine
 
 ACTIONS = {
     "image": "ops.steps.image",
@@ -34,11 +34,11 @@ ACTIONS = {
     "databases": "ops.steps.databases",
     "migration": "ops.steps.migration",
     "verification": "ops.steps.verification",
+    "converge-on-demand": "ops.steps.converge_on_demand",
 }
-"""Action → module with ``apply(session, inputs, report) -> outputs`` and, where there is something to look at,
-``observe(session, inputs) -> drift``."""
+"""Action → module that is a :class:`ops.steps.Step`, where there is something to look at one that is Observed."""
 
-UNLOCKED = frozenset({"image", "ready", "converge"})
+UNLOCKED = frozenset({"image", "ready", "converge", "converge-on-demand"})
 """Actions that need not ask who holds the hosts' lock: no host is concerned, or they take it themselves."""
 
 
@@ -68,7 +68,11 @@ def main(request: dict[str, Any], answer: TextIO) -> int:
 
 
 if __name__ == "__main__":
-    lifeline.end_with_pulumi(with_children=True)
+    # A signal becomes an exception, so that the session's files and tunnels go with the step. Python's own handler would raise
+    # it wherever gevent is just then.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, sys.exit, 128 + number)
+    pulumi_engine.end_with_it(with_children=True)
     # Whatever a library prints must not mix with the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
     sys.exit(main(json.load(sys.stdin), answers))

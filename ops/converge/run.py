@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 import gevent
@@ -24,6 +23,7 @@ from environment.errors import UNCHANGED, KeelError, told
 from environment.manifest import HostEntry, Manifest
 from environment.report import Report
 from environment.roles import sections, stages
+from ops.converge.outcome import Outcome
 from ops.hosts import lock
 from ops.hosts.connection import connection
 from ops.hosts.session import Session
@@ -35,17 +35,6 @@ from roles.order import of_stage
 
 class ConvergeFailed(KeelError):
     """One or more hosts could not be brought to what the roles declare: host, operation, output."""
-
-
-@dataclass
-class Outcome:
-    """What a run did, or would do when dry."""
-
-    changes: list[str] = field(default_factory=list)
-    """`host: operation`, in order."""
-    unreachable: list[str] = field(default_factory=list)
-    hosts: int = 0
-    operations: int = 0
 
 
 def converge(
@@ -63,31 +52,33 @@ def converge(
     Dry runs change nothing and list unreachable hosts in the outcome; real ones raise :class:`ConvergeFailed` when
     a host cannot be reached, before anything is changed, or when an operation fails.
     """
-    outcome = Outcome()
     wanted = set(only) if only is not None else {host.name for host in session.manifest.hosts}
     hosts = [host for host in session.manifest.hosts if host.name in wanted]
     journal.entries.clear()
-    with _connected(session, hosts, outcome, dry) as state, ctx_state.use(state):
-        if outcome.unreachable and not dry:
-            listed = ", ".join(outcome.unreachable)
+    with _connected(session, hosts, dry) as state, ctx_state.use(state):
+        connected = {host.name for host in state.activated_hosts}
+        unreachable = tuple(host.name for host in hosts if host.name not in connected)
+        if unreachable and not dry:
+            listed = ", ".join(unreachable)
             raise ConvergeFailed(f"unreachable: {listed}", UNCHANGED, "Start them (`pulumi up`), then run again")
         for stage in stages:
             _run_stage(session, stage, state, report, settle)
-    outcome.operations = len(journal.entries)
-    outcome.changes = [str(entry) for entry in journal.entries if entry.changed]
-    return outcome
+    return Outcome(
+        changes=tuple(str(entry) for entry in journal.entries if entry.changed),
+        unreachable=unreachable,
+        hosts=len(connected),
+        operations=len(journal.entries),
+    )
 
 
 @contextmanager
-def _connected(session: Session, hosts: list[HostEntry], outcome: Outcome, dry: bool) -> Iterator[State]:
+def _connected(session: Session, hosts: list[HostEntry], dry: bool) -> Iterator[State]:
     logging.getLogger("pyinfra").addHandler(logging.NullHandler())
     inventory = Inventory(([(host.name, connection(session, host)) for host in hosts], {}))
     state = State(inventory, Config(CONNECT_TIMEOUT=5, FAIL_PERCENT=100), check_for_changes=dry)
     state.set_stage(StateStage.Connect)
     with suppress(PyinfraError):  # every host failed; told below
         connect_all(state)
-    outcome.unreachable = [host.name for host in hosts if not inventory.get_host(host.name).connected]
-    outcome.hosts = len(hosts) - len(outcome.unreachable)
     try:
         if not dry:
             for host in inventory.get_active_hosts():

@@ -15,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
-from environment import lifeline
 from environment.errors import UNCHANGED, KeelError
 from ops.hosts.session import Session, Unreachable
+from processes import pulumi_engine
 
 PATH = "/run/keel.lock"
 PATIENCE = 3
@@ -32,7 +32,7 @@ class Locked(KeelError):
 
 def owner() -> str:
     """This controller: the Pulumi engine for which the process works, or else the process."""
-    return f"{getpass.getuser()}@{socket.gethostname()} (process {lifeline.engine() or os.getpid()})"
+    return f"{getpass.getuser()}@{socket.gethostname()} (process {pulumi_engine.pid() or os.getpid()})"
 
 
 def command() -> str:

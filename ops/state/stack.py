@@ -13,9 +13,9 @@ from urllib.parse import urlparse
 
 import yaml
 
-from environment import lifeline
 from environment.errors import UNCHANGED, KeelError
 from environment.load import PROJECT
+from processes import pulumi_engine
 
 
 class Busy(KeelError):
@@ -47,7 +47,7 @@ def take(environment: str) -> Iterable[str]:
     pulumi("stack", "select", "--create", environment)
     for lock in _locks(environment):
         owner = f"{lock['username']}@{lock['hostname']} (process {lock['pid']}) since {lock['timestamp']}"
-        if lock["hostname"] != socket.gethostname() or lifeline.runs(int(lock["pid"]), "pulumi"):
+        if lock["hostname"] != socket.gethostname() or pulumi_engine.runs(int(lock["pid"]), "pulumi"):
             raise Busy(f"{environment} is being changed by {owner}", UNCHANGED, "Run again when it is done")
         yield owner
         pulumi("cancel", "--yes", "-s", environment)

@@ -65,11 +65,6 @@ def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str,
     return {}
 
 
-def observe(session: Session, inputs: dict[str, Any]) -> list[str]:
-    """Nothing: what it would find, the other steps find too."""
-    return []
-
-
 def command(name: str, used: str | None) -> str:
     """What a person types to order a recovery."""
     return (

@@ -1,11 +1,10 @@
-"""The provider behind the steps: what counts as a change, what a refresh records, what reaches the subprocess."""
+"""The provider behind the steps: what counts as a change, what a refresh records, what reaches the step."""
 
 from __future__ import annotations
 
-import io
 import json
-import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pulumi
@@ -13,8 +12,9 @@ import pytest
 from pulumi.dynamic import ConfigureRequest
 from pulumi.dynamic.config import Config
 
-from components.step import StepFailed, StepProvider
+from components.step import StepProvider
 from environment import derive
+from processes.step import StepFailed
 
 OLDS = {
     "action": "converge", "name": "data", "stage": "data", "drift": [], "__provider": "pickled long ago",
@@ -24,32 +24,19 @@ NEWS = {**OLDS, "__provider": "pickled now", "manifest": {**OLDS["manifest"], "p
 
 
 class Steps:
-    """In place of the subprocess: remembers requests, answers with what a test says."""
+    """In place of the step's process: remembers requests, answers with what a test says."""
 
-    def __init__(self, *answers: object, status: int = 0, errors: str = "") -> None:
-        self.lines = "".join(json.dumps(answer) + "\n" for answer in answers)
-        self.status, self.errors = status, errors
+    def __init__(self, progress: tuple[str, ...] = (), result: object = None, error: str = "") -> None:
+        self.progress, self.result, self.error = progress, result, error
         self.requests: list[dict[str, Any]] = []
-        self.arguments: list[list[str]] = []
-        self.environments: list[object] = []
 
-    def __call__(self, arguments: list[str], env: object = None, **_: Any) -> Any:
-        self.arguments.append(arguments)
-        self.environments.append(env)
-        steps = self
-
-        class Input(io.StringIO):
-            def close(self) -> None:
-                steps.requests.append(json.loads(self.getvalue()))
-                super().close()
-
-        class Process:
-            stdin, stdout, stderr = Input(), io.StringIO(steps.lines), io.StringIO(steps.errors)
-
-            def wait(self) -> int:
-                return steps.status
-
-        return Process()
+    def __call__(self, request: dict[str, Any], report: Callable[[str], None]) -> object:
+        self.requests.append(json.loads(json.dumps(request)))
+        for text in self.progress:
+            report(text)
+        if self.error:
+            raise StepFailed(self.error)
+        return self.result
 
 
 @pytest.fixture(autouse=True)
@@ -67,10 +54,10 @@ def provider() -> StepProvider:
     return made
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, *answers: object, **how: Any) -> Steps:
-    """Let the subprocess answer so."""
-    steps = Steps(*answers, **how)
-    monkeypatch.setattr(subprocess, "Popen", steps)
+def answering(monkeypatch: pytest.MonkeyPatch, result: object = None, **how: Any) -> Steps:
+    """Let the step answer so."""
+    steps = Steps(result=result, **how)
+    monkeypatch.setattr("components.step.run_step", steps)
     return steps
 
 
@@ -95,11 +82,11 @@ def test_a_diff_starts_no_step(provider: StepProvider, monkeypatch: pytest.Monke
     """Design: diff compares without touching a host."""
     steps = answering(monkeypatch)
     provider.diff("id", OLDS, {**NEWS, "stage": "edge"})
-    assert steps.arguments == []
+    assert steps.requests == []
 
 
 def test_a_refresh_records_drift(provider: StepProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = answering(monkeypatch, {"result": ["db1: unreachable"]})
+    steps = answering(monkeypatch, ["db1: unreachable"])
     outs = provider.read("converge/data", OLDS).outs
     assert outs is not None
     assert outs["drift"] == ["db1: unreachable"]
@@ -108,14 +95,14 @@ def test_a_refresh_records_drift(provider: StepProvider, monkeypatch: pytest.Mon
 
 
 def test_a_refresh_that_finds_nothing_is_no_change(provider: StepProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-    answering(monkeypatch, {"result": []})
+    answering(monkeypatch, [])
     outs = provider.read("converge/data", OLDS).outs
     assert outs is not None
     assert provider.diff("id", outs, NEWS).changes is False
 
 
 def test_a_repair_clears_the_recorded_drift(provider: StepProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-    answering(monkeypatch, {"progress": "data: db1"}, {"result": {}})
+    answering(monkeypatch, {}, progress=("data: db1",))
     outs = provider.update("id", {**OLDS, "drift": ["db1: something"]}, NEWS).outs
     assert outs is not None
     assert outs["drift"] == []
@@ -125,13 +112,13 @@ def test_outputs_are_stable(provider: StepProvider, monkeypatch: pytest.MonkeyPa
     """Twice the same inputs, twice the same outputs: nothing of the run itself is recorded."""
     outs = []
     for _ in range(2):
-        answering(monkeypatch, {"progress": "12:00"}, {"result": {}})
+        answering(monkeypatch, {}, progress=("12:00",))
         outs.append(provider.create(NEWS).outs)
     assert outs[0] == outs[1]
 
 
 def test_numbers_reach_the_step_whole(provider: StepProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = answering(monkeypatch, {"result": {}})
+    steps = answering(monkeypatch, {})
     provider.create({**OLDS, "list": [1.0, 1.5, {"port": 22.0}]})
     (request,) = steps.requests
     assert json.dumps(request["inputs"]["manifest"]["postgres"]) == '{"work_mem": 8}'
@@ -139,30 +126,40 @@ def test_numbers_reach_the_step_whole(provider: StepProvider, monkeypatch: pytes
     assert not {"__provider", "drift"} & request["inputs"].keys()
 
 
-def test_roots_travel_on_standard_input_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Design: never inputs, closures, arguments or environment."""
+def test_roots_travel_in_the_request_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Design: never inputs or closures; the request goes to standard input (tests/unit/test_step_process.py)."""
     own = {f"keel:{name}": f"own root {name}, at least 32 characters long" for name in derive.SECRETS}
     provider = StepProvider()
     provider.configure(ConfigureRequest(Config(own, "keel")))
-    steps = answering(monkeypatch, {"result": {}})
+    steps = answering(monkeypatch, {})
     outs = provider.create(NEWS).outs
     assert steps.requests[0]["roots"] == {name.removeprefix("keel:"): value for name, value in own.items()}
     for value in own.values():
         assert value not in json.dumps(outs)
-        assert value not in repr(steps.arguments + steps.environments)
-    assert steps.environments == [None]
 
 
 def test_a_failed_step_says_why(provider: StepProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-    answering(monkeypatch, {"progress": "data: db1"}, {"error": "db1: unreachable. Nothing was changed."}, status=1)
+    answering(monkeypatch, error="db1: unreachable. Nothing was changed.")
     with pytest.raises(StepFailed, match=r"^db1: unreachable\. Nothing was changed\.$"):
         provider.create(NEWS)
 
 
-def test_a_step_that_died_is_told_with_its_last_words(provider: StepProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-    answering(monkeypatch, {"progress": "data: db1"}, status=-9, errors="MemoryError")
-    with pytest.raises(StepFailed, match="ended without an answer:\nMemoryError"):
-        provider.create(NEWS)
+def test_an_environment_that_cannot_be_asked_is_drift(provider: StepProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refresh must go on, or nothing could be repaired."""
+    answering(monkeypatch, error="no primary in dev\nmore of it")
+    outs = provider.read("converge/data", OLDS).outs
+    assert outs is not None
+    assert outs["drift"] == ["cannot be looked at: no primary in dev"]
+
+
+def test_work_is_shown_as_it_goes_and_a_look_is_not(provider: StepProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(pulumi.log, "info", lambda text, ephemeral=False: shown.append(f"{text}, {ephemeral}"))
+    answering(monkeypatch, {}, progress=("data: db1",))
+    provider.create(NEWS)
+    answering(monkeypatch, [], progress=("data: db2",))
+    provider.read("converge/data", OLDS)
+    assert shown == ["data: db1, True"]
 
 
 def test_the_providers_name_is_stable() -> None:

@@ -19,7 +19,8 @@ from environment.load import ROOT
 from ops.backup import repository
 from ops.backup.repository import RepositoryFailed, Stanza
 from ops.cli.app import app
-from ops.converge.client import Outcome, run
+from ops.converge.client import run
+from ops.converge.outcome import Outcome
 from ops.hosts.session import Session, Unreachable
 from ops.status.facts import AlertFacts, WatchFacts
 from ops.steps import verification

@@ -129,7 +129,7 @@ def test_the_shell_waits_three_seconds_and_names_the_owner(monkeypatch: pytest.M
 @pytest.mark.parametrize("engine", [7, None])
 def test_an_owner_is_the_engine_or_the_process(monkeypatch: pytest.MonkeyPatch, engine: int | None) -> None:
     """The steps of one `up` are one controller."""
-    monkeypatch.setattr("environment.lifeline.engine", lambda: engine)
+    monkeypatch.setattr("processes.pulumi_engine.pid", lambda: engine)
     assert lock.owner().endswith(f" (process {engine or os.getpid()})")
 
 

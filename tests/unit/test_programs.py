@@ -172,7 +172,7 @@ def test_the_living_holder_of_a_lock_is_left_alone(tmp_path: Path, monkeypatch: 
     """Nothing is cancelled while Pulumi runs under that number."""
     calls: list[tuple[str, ...]] = []
     monkeypatch.setattr(stack, "pulumi", lambda *arguments: calls.append(arguments))
-    monkeypatch.setattr("environment.lifeline.runs", lambda pid, name: (pid, name) == (7, "pulumi"))
+    monkeypatch.setattr("processes.pulumi_engine.runs", lambda pid, name: (pid, name) == (7, "pulumi"))
     owner = {"pid": 7, "username": "ann", "hostname": socket.gethostname(), "timestamp": "now"}
     monkeypatch.setattr(stack, "_locks", lambda _: [owner])
     with pytest.raises(stack.Busy, match=r"ann@.* \(process 7\) since now"):

@@ -55,7 +55,6 @@ def test_where_a_member_holds_data_nothing_is_asked_of_the_repository(
     session.says.update({("db1", "pg_control"): "", ("db2", "pg_control"): "yes\n"})
     monkeypatch.setattr(repository, "stanza", pytest.fail)
     assert bootstrap_gate.apply(session, {}, pytest.fail) == {}
-    assert bootstrap_gate.observe(session, {}) == []
 
 
 def test_a_member_that_cannot_be_asked_is_not_taken_for_empty(tmp_path: Path) -> None:

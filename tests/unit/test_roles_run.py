@@ -12,7 +12,8 @@ from pyinfra.context import ctx_host
 
 from environment.types import Group
 from ops.converge import run as roles_run
-from ops.converge.run import ConvergeFailed, Outcome
+from ops.converge.outcome import Outcome
+from ops.converge.run import ConvergeFailed
 from ops.steps import converge
 from roles.kit import engine, journal
 from roles.kit.declare import Target
@@ -108,25 +109,25 @@ def test_an_outcome_holds_what_changed(tmp_path: Path, monkeypatch: pytest.Monke
 
     class Connected:
         def __enter__(self) -> Any:
-            return state()
+            return state(*(only or ["db1", "db2", "edge1", "ops1"]))
 
         def __exit__(self, *_: object) -> None: ...
 
-    def connected(_session: object, there: list[Any], outcome: Outcome, dry: bool) -> Connected:
+    def connected(_session: object, there: list[Any], dry: bool) -> Connected:
         asked.append(([host.name for host in there], dry))
         return Connected()
 
     def run(_session: object, name: str, *_: object) -> None:
         asked.append(name)
         for changed in (True, False):
-            journal.entries.append(SimpleNamespace(changed=changed, __str__=lambda: "x"))  # type: ignore[arg-type]
+            journal.entries.append(journal.Entry("db1", name, changed))
 
     journal.entries.append(SimpleNamespace(changed=True))  # type: ignore[arg-type]
     monkeypatch.setattr(roles_run, "_connected", connected)
     monkeypatch.setattr(roles_run, "_run_stage", run)
     outcome = roles_run.converge(session, ["base", "data"], nothing, only=only)
     assert asked == [(only or ["db1", "db2", "edge1", "ops1"], False), "base", "data"]
-    assert (outcome.operations, len(outcome.changes)) == (4, 2)
+    assert (outcome.operations, outcome.changes) == (4, ("db1: base", "db1: data"))
     journal.entries.clear()
 
 
@@ -138,7 +139,7 @@ def test_a_stage_is_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dr
     def run(_session: object, stages: list[str], _report: object, *, dry: bool = False) -> Outcome:
         assert stages == ["edge"]
         told.append(f"dry: {dry}")
-        return Outcome(["db2: b", "db1: a"], ["ops1"], 3, 17)
+        return Outcome(changes=("db2: b", "db1: a"), unreachable=("ops1",), hosts=3, operations=17)
 
     monkeypatch.setattr(converge, "converge", run)
     inputs = {"stage": "edge"}

@@ -15,21 +15,21 @@ INTERVAL = 0.5
 """Seconds between two looks."""
 
 
-def end_with_pulumi(*, with_children: bool) -> None:
+def end_with_it(*, with_children: bool) -> None:
     """Watch the nearest ancestor called ``pulumi``, if there is one, and kill this process when it is gone.
 
     ``with_children`` makes this process the head of a group of its own and kills the whole group.
     """
-    engine = _ancestor("pulumi")
-    if engine is None:
+    found = _ancestor("pulumi")
+    if found is None:
         return
     if with_children:
         os.setpgid(0, 0)
-    threading.Thread(target=_watch, args=(*engine, with_children), daemon=True).start()
+    threading.Thread(target=_watch, args=(*found, with_children), daemon=True).start()
 
 
-def engine() -> int | None:
-    """Process id of the Pulumi engine that this process works for, None when there is none."""
+def pid() -> int | None:
+    """Number of the Pulumi engine that this process works for, None when there is none."""
     found = _ancestor("pulumi")
     return found[0] if found else None
 
@@ -47,12 +47,12 @@ def _state(pid: int) -> str:
 
 
 def _ancestor(name: str) -> tuple[int, str] | None:
-    pid = os.getppid()
-    while pid > 1:
-        command, parent, started = _stat(pid)
+    number = os.getppid()
+    while number > 1:
+        command, parent, started = _stat(number)
         if command == name:
-            return pid, started
-        pid = parent
+            return number, started
+        number = parent
     return None
 
 

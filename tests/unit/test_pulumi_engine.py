@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
-from environment import lifeline
 from environment.load import ROOT
+from processes import pulumi_engine
 
 CHILD = """
 import os, sys, subprocess, time
-from environment import lifeline
-lifeline.INTERVAL = 0.01
-lifeline.end_with_pulumi(with_children=sys.argv[1] == "group")
+from processes import pulumi_engine
+pulumi_engine.INTERVAL = 0.01
+pulumi_engine.end_with_it(with_children=sys.argv[1] == "group")
 other = subprocess.Popen(["sleep", "60"])
-print(lifeline.engine(), os.getpid(), os.getpgid(0), other.pid, flush=True)
+print(pulumi_engine.pid(), os.getpid(), os.getpgid(0), other.pid, flush=True)
 time.sleep(60)
 """
 
@@ -50,7 +50,7 @@ def test_a_process_ends_with_its_engine(engine: str, form: str) -> None:
     if form == "group":
         assert _ended(watched[other])
     else:
-        assert lifeline.runs(other, "sleep")
+        assert pulumi_engine.runs(other, "sleep")
         os.kill(other, signal.SIGKILL)
     for descriptor in watched.values():
         os.close(descriptor)
@@ -62,21 +62,21 @@ def _ended(process: int) -> bool:
 
 
 def test_without_an_engine_nothing_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifeline, "_ancestor", lambda _: None)
+    monkeypatch.setattr(pulumi_engine, "_ancestor", lambda _: None)
     monkeypatch.setattr("threading.Thread", lambda **_: pytest.fail("nothing is there to watch"))
-    lifeline.end_with_pulumi(with_children=True)
-    assert lifeline.engine() is None
+    pulumi_engine.end_with_it(with_children=True)
+    assert pulumi_engine.pid() is None
 
 
 def test_a_process_runs_by_its_number_and_name() -> None:
     """A zombie runs no more, nor does a later process of another name."""
     child = subprocess.Popen(["sleep", "60"])
-    assert lifeline.runs(child.pid, "sleep") and not lifeline.runs(child.pid, "pulumi")
+    assert pulumi_engine.runs(child.pid, "sleep") and not pulumi_engine.runs(child.pid, "pulumi")
     child.kill()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert not lifeline.runs(child.pid, "sleep"), "a zombie"
+    assert not pulumi_engine.runs(child.pid, "sleep"), "a zombie"
     child.wait()
-    assert not lifeline.runs(child.pid, "sleep")
+    assert not pulumi_engine.runs(child.pid, "sleep")
 
 
 def test_a_process_began_at_its_start() -> None:
@@ -87,7 +87,7 @@ def test_a_process_began_at_its_start() -> None:
 
     before = now()
     with subprocess.Popen(["sleep", "60"]) as child:
-        name, parent, started = lifeline._stat(child.pid)
+        name, parent, started = pulumi_engine._stat(child.pid)
         child.kill()
     assert parent == os.getpid() and name
     assert before - 1 <= int(started) <= now() + 1
@@ -99,7 +99,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def kills(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
-    """What `lifeline` sends instead of doing so; a second look at the engine is a failure."""
+    """What `pulumi_engine` sends instead of doing so; a second look at the engine is a failure."""
     sent: list[tuple[str, int, int]] = []
 
     def kill(pid: int, number: int) -> None:
@@ -116,21 +116,21 @@ def kills(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
 def test_whoever_watches_ends_itself_once_its_engine_is_gone(kills: list[Any], with_children: bool) -> None:
     """And its group, where it has one of its own."""
     child = subprocess.Popen(["sleep", "0"])
-    started = lifeline._stat(child.pid)[2]
+    started = pulumi_engine._stat(child.pid)[2]
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     alone = [("process", os.getpid(), signal.SIGKILL)]
     wanted = [("group", os.getpgid(0), signal.SIGKILL), *alone] if with_children else alone
     for state in ("zombie", "gone"):
         kills.clear()
         with pytest.raises(Killed):
-            lifeline._watch(child.pid, started, with_children)
+            pulumi_engine._watch(child.pid, started, with_children)
         assert kills == wanted, state
         child.wait()
 
 
 def test_a_later_process_of_the_same_number_is_not_the_engine(kills: list[Any]) -> None:
     with pytest.raises(Killed):
-        lifeline._watch(os.getpid(), "0", with_children=False)
+        pulumi_engine._watch(os.getpid(), "0", with_children=False)
     assert kills
 
 
@@ -144,8 +144,8 @@ def test_nothing_ends_while_the_engine_runs(kills: list[Any], monkeypatch: pytes
 
     monkeypatch.setattr("threading.Event.wait", wait)
     with pytest.raises(Killed):
-        lifeline._watch(os.getpid(), lifeline._stat(os.getpid())[2], with_children=True)
-    assert kills == [] and looks == [lifeline.INTERVAL] * 3
+        pulumi_engine._watch(os.getpid(), pulumi_engine._stat(os.getpid())[2], with_children=True)
+    assert kills == [] and looks == [pulumi_engine.INTERVAL] * 3
 
 
 @pytest.mark.parametrize("with_children", [True, False])
@@ -153,7 +153,7 @@ def test_only_who_ends_with_its_children_leads_a_group(monkeypatch: pytest.Monke
     """Who does not would take its caller's group with it."""
     groups: list[tuple[int, int]] = []
     started: list[dict[str, Any]] = []
-    monkeypatch.setattr(lifeline, "_ancestor", lambda _: (4711, "12"))
+    monkeypatch.setattr(pulumi_engine, "_ancestor", lambda _: (4711, "12"))
     monkeypatch.setattr(os, "setpgid", lambda *of: groups.append(of))
 
     def thread(**given: Any) -> SimpleNamespace:
@@ -161,6 +161,6 @@ def test_only_who_ends_with_its_children_leads_a_group(monkeypatch: pytest.Monke
         return SimpleNamespace(start=lambda: None)
 
     monkeypatch.setattr("threading.Thread", thread)
-    lifeline.end_with_pulumi(with_children=with_children)
+    pulumi_engine.end_with_it(with_children=with_children)
     assert groups == ([(0, 0)] if with_children else [])
-    assert started == [{"target": lifeline._watch, "args": (4711, "12", with_children), "daemon": True}]
+    assert started == [{"target": pulumi_engine._watch, "args": (4711, "12", with_children), "daemon": True}]

@@ -1,0 +1,134 @@
+"""A step in a process of its own: what reaches it, what is heard of it, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components import step as provider
+from environment.load import ROOT
+from ops.step import ACTIONS
+from ops.steps import (
+    Observed,
+    Step,
+    bootstrap_gate,
+    converge,
+    converge_on_demand,
+    databases,
+    drain,
+    image,
+    migration,
+    ready,
+    verification,
+)
+from processes import step
+from processes.step import StepFailed, run_step
+from tests.unit.cli_fakes import session
+from tests.unit.hosts import nothing
+
+LOOKING: dict[str, Observed] = {
+    "image": image, "ready": ready, "converge": converge, "databases": databases, "migration": migration,
+    "verification": verification,
+}  # fmt: skip
+STEPS: dict[str, Step] = {
+    **LOOKING, "drain": drain, "recovery": bootstrap_gate, "converge-on-demand": converge_on_demand
+}  # fmt: skip
+"""That each is one is for mypy to say."""
+
+
+def test_every_action_is_a_step_and_a_refresh_asks_those_that_look() -> None:
+    assert {action: import_module(name) for action, name in ACTIONS.items()} == STEPS
+    assert LOOKING.keys() == provider.OBSERVED
+    assert not [action for action in STEPS.keys() - LOOKING.keys() if hasattr(STEPS[action], "observe")]
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a test writes the program that is run as the step."""
+    (tmp_path / "ops").mkdir()
+    (tmp_path / "ops/__init__.py").touch()
+    monkeypatch.setattr(step, "ROOT", tmp_path)
+    return tmp_path / "ops/step.py"
+
+
+def test_the_request_travels_on_standard_input_only(program: Path) -> None:
+    """Design: no secret is an argument or in the environment. Progress is told as it comes."""
+    program.write_text("""
+import json, sys
+given = sys.stdin.read()
+seen = open("/proc/self/cmdline").read() + open("/proc/self/environ").read()
+print(json.dumps({"progress": "half"}), flush=True)
+print(json.dumps({"progress": "all"}))
+print(json.dumps({"result": [json.loads(given), "hidden" in seen]}))
+""")
+    told: list[str] = []
+    assert run_step({"roots": "hidden"}, told.append) == [{"roots": "hidden"}, False]
+    assert told == ["half", "all"]
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("print(json.dumps({'error': 'db1 is away'})); sys.exit(1)", "^db1 is away$"),
+        ("print(json.dumps({'progress': 'half'})); sys.exit('MemoryError')", "ended without an answer:\nMemoryError"),
+        ("print(json.dumps({'result': 1})); sys.exit('late')", "ended without an answer:\nlate"),
+        ("sys.stderr.write('x' * 200_000 + 'end'); sys.exit(1)", "ended without an answer:\nx{1997}end$"),
+    ],
+    ids=["refused", "died", "died after its answer", "much to say"],
+)
+def test_a_step_that_fails_says_why(program: Path, script: str, words: str) -> None:
+    """With its last words where it has no answer."""
+    program.write_text(f"import json, sys\n{script}\n")
+    with pytest.raises(StepFailed, match=words):
+        run_step({}, nothing)
+
+
+def test_a_step_ends_with_its_reader(program: Path) -> None:
+    """Ctrl-C, for one: nobody would learn what it goes on doing."""
+    program.write_text("""
+import json, os, time
+print(json.dumps({"progress": os.getpid()}), flush=True)
+time.sleep(600)
+""")
+    began: list[int] = []
+
+    def interrupt(pid: Any) -> None:
+        began.append(os.pidfd_open(pid))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_step({}, interrupt)
+    with pytest.raises(ProcessLookupError):
+        signal.pidfd_send_signal(began[0], 0)
+    os.close(began[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_step_that_is_ended_leaves_no_secret_behind(tmp_path: Path, number: signal.Signals) -> None:
+    """Its session's files hold keys. Here it waits for a host that accepts a connection and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        waiting = session(tmp_path, {"network.published": {"ssh": silent.getsockname()[1]}})
+        inputs = {"manifest": waiting.manifest.model_dump(mode="json"), "host": "db1"}
+        request = {"action": "drain", "phase": "apply", "inputs": inputs, "roots": waiting.roots.secrets()}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ops.step"], cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        assert process.stdin
+        with process.stdin:
+            json.dump(request, process.stdin)
+        connection, _ = silent.accept()
+        (folder,) = Path("/dev/shm").glob(f"keel-session-{process.pid}-*")
+        assert (folder / "id_ed25519").exists()
+        process.send_signal(number)
+        connection.close()
+        assert process.wait(20) == 128 + number
+    assert not folder.exists()
