@@ -11,7 +11,7 @@ from typing import Any
 
 from environment.load import ROOT
 
-LAYERS = ("environment", "roles", "db", "ops")
+LAYERS = ("environment", "processes", "roles", "db", "ops")
 
 SCRIPTS = ("roles/deploy.py", "ops/hosts/inventory.py")
 """For pyinfra's command line, which asks hosts as it reads them."""
@@ -23,11 +23,8 @@ YES = {
 }
 """Flags that are on unless one says otherwise. Any other is off: nobody gets the larger thing without asking for it."""
 
-CHANGING = {
-    "HostState",  # gathered line by line from one answer
-    "Outcome",  # gathered while hosts are worked on
-}
-"""Dataclasses that are filled bit by bit. Any other is a value."""
+CHANGING = {"HostState"}
+"""Dataclasses that are filled bit by bit, this one from the lines of an answer. Any other is a value."""
 
 
 @cache
