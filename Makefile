@@ -75,13 +75,13 @@ catalogue:  ## regenerate db/*/catalogue.txt from new databases at head
 	@$(RUN) python -m tools.catalogues $(product)
 
 bench:  ## cold start, no-op, one setting, drift check, status, down
-	@$(RUN) python -m tools.bench
+	@$(RUN) python -m tests.bench
 
 bench-databases:  ## populate rate, migrations and the products' queries on large data
-	@$(RUN) python -m tools.bench_databases
+	@$(RUN) python -m tests.bench.databases
 
 bench-backups:  ## backup, restore, archive beside the raw tools; the way back, the rebuild, what could be lost
-	@$(RUN) python -m tools.bench_backups
+	@$(RUN) python -m tests.bench.backups
 
 campaign:  ## hours: every scenario of every family, then disasters at random moments; results below docs/evidence
 	@$(RUN) python -m tests.gate --all

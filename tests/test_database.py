@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from db.bacopilot.models import Conversation, Diagram, Document, Message, User, Wireframe
 from environment.products import Product
 from tests.db.fixtures import only
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 product = only("bacopilot")
 

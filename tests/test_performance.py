@@ -20,7 +20,7 @@ from db.populate import Size
 from db.queries import Query, queries, run, samples
 from environment.products import Product, catalogue
 from tests.db.fixtures import only
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 product = only("bacopilot")
 

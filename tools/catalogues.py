@@ -5,8 +5,7 @@ import sys
 from db import catalogue, migrate
 from environment.products import ROOT
 from environment.products import catalogue as products
-from tests.db.fixtures import provisioned, spec_of
-from tests.db.server import running
+from tools.scratch_server import provisioned, running, spec_of
 
 
 def main(names: list[str]) -> None:

@@ -12,7 +12,7 @@ from db import catalogue
 from db.catalogue import Catalogue
 from environment.products import Product
 from environment.types import Model
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 FOLDER = Path(__file__).parent / "documents"
 REPEATED = ("policy ", "grant ", "trigger ", "function ")

@@ -9,16 +9,13 @@ from typing import Any
 
 import pytest
 from alembic.config import main as alembic_main
-from pydantic import SecretStr
 
-from db import migrate, provision, undeclared
-from db.spec import ClusterSpec, Migrated
+from db import migrate, undeclared
+from db.spec import Migrated
 from environment.products import ROOT, Product, catalogue
-from tests.db import images
 from tests.db.history import History
-from tests.db.server import Server, password_of, running
-
-LOCALE = "C.UTF-8"
+from tools import scratch_images
+from tools.scratch_server import Server, provisioned, running, spec_of
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,9 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--postgres",
         type=int,
-        choices=images.MAJORS,
-        default=images.DEFAULT,
-        help=f"major version of the scratch server of tests/db (default {images.DEFAULT})",
+        choices=scratch_images.MAJORS,
+        default=scratch_images.DEFAULT,
+        help=f"major version of the scratch server of tests/db (default {scratch_images.DEFAULT})",
     )
 
 
@@ -49,27 +46,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def chosen_major(config: pytest.Config) -> int:
     """Of the scratch server."""
     return int(config.getoption("--postgres"))
-
-
-def spec_of(*, migrated: Migrated = Migrated.NEVER) -> ClusterSpec:
-    """All products of this checkout, equally far migrated."""
-    products = tuple(catalogue().values())
-    bare = ClusterSpec(products=products, passwords={}, locale=LOCALE)
-    return bare.model_copy(
-        update={
-            "passwords": {
-                role.name: SecretStr(password_of(role.name))
-                for role in provision.declared_roles(bare, 18)
-                if role.password
-            },
-            "migrated": dict.fromkeys(catalogue(), migrated),
-        }
-    )
-
-
-def provisioned(server: Server, spec: ClusterSpec) -> None:
-    """Converge the cluster."""
-    provision.apply(server.superuser, provision.plan(server.superuser, spec), prune=True)
 
 
 @pytest.fixture(scope="session")

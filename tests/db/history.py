@@ -9,7 +9,7 @@ from pathlib import Path
 from db import migrate
 from environment.products import ROOT, Product
 from migrations import session
-from tests.db.server import Server, wait_for
+from tools.scratch_server import Server, wait_for
 
 MIGRATORS = f"SELECT pid FROM pg_stat_activity WHERE application_name = '{session.NAME}'"
 """Sessions of migrations that are running."""

@@ -11,7 +11,7 @@ from alembic.script import Script, ScriptDirectory
 
 from db import catalogue, migrate
 from environment.products import Product
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 REPEATABLE = ("policy ", "grant ", "trigger ", "function ")
 """Comes from the .sql files at head, not from a revision."""

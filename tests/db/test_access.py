@@ -11,8 +11,7 @@ from db import found, provision, scram
 from db.change import Change, ProvisionError
 from db.spec import ADMIN, BACKUP, MONITOR, PGBOUNCER, Migrated
 from environment.products import Product
-from tests.db.fixtures import LOCALE, provisioned, spec_of
-from tests.db.server import Server, password_of
+from tools.scratch_server import LOCALE, Server, password_of, provisioned, spec_of
 
 DENIED = psycopg.errors.InsufficientPrivilege
 

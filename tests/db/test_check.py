@@ -8,7 +8,7 @@ import pytest
 from db import check, migrate, release
 from environment.products import Product, catalogue
 from tests.db.fixtures import only
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 product = only("jeex_idea")  # one stands for all; test_documents.py and test_migrations.py look at each
 

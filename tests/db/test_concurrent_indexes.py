@@ -8,7 +8,7 @@ from db.spec import MONITOR
 from environment.products import Product
 from tests.db.fixtures import only
 from tests.db.history import History
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 product = only("jeex_idea")
 

@@ -3,7 +3,7 @@
 from db import catalogue
 from environment.products import Product
 from tests.db import documented
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 
 def test_the_database_is_the_documents(server: Server, product: Product, at_head: str) -> None:

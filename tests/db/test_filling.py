@@ -13,7 +13,7 @@ from db.filling import PopulateError, populate
 from db.populate import NoRows, Rows, Size, key, rows, text
 from environment.products import Product
 from tests.db.fixtures import only
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 product = only("jeex_idea")
 

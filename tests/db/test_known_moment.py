@@ -10,8 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.db.server import SUPERUSER_PASSWORD, Server
 from tests.roles.test_drill import MODULES, known, library
+from tools.scratch_server import SUPERUSER_PASSWORD, Server
 
 __all__ = ["known", "library"]
 DATABASE = "known_moment"

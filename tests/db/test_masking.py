@@ -13,7 +13,7 @@ from psycopg import sql
 
 from db import catalogue, masking, migrate, repeatable
 from environment.products import Product
-from tests.db.server import SUPERUSER_PASSWORD, Server
+from tools.scratch_server import SUPERUSER_PASSWORD, Server
 
 PLANTED = 5
 """Rows of each table that get a marker in every personal column."""

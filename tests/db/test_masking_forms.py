@@ -7,7 +7,7 @@ import pytest
 from db import catalogue, masking
 from environment.products import Product, Table
 from tests.db.fixtures import only
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 product = only("jeex_idea")
 

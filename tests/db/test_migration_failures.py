@@ -8,7 +8,7 @@ from environment.products import Product
 from migrations import session
 from tests.db.fixtures import only
 from tests.db.history import MIGRATORS, History
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 product = only("jeex_idea")  # the machinery is shared; revisions of the test come after this history
 

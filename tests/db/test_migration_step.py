@@ -15,8 +15,8 @@ from ops.backup.repository import RepositoryFailed
 from ops.hosts.session import Session
 from ops.steps import migration
 from tests.db.fixtures import only
-from tests.db.server import Server
 from tests.unit.stacks import ROOTS, config
+from tools.scratch_server import Server
 
 product = only("jeex_idea")
 

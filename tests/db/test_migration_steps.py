@@ -10,7 +10,7 @@ from environment.products import Product
 from tests.db import steps
 from tests.db.fixtures import Alembic, recreated
 from tests.db.lint import reason_of
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 Schemas = dict[str | None, dict[str, str]]
 

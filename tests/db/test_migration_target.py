@@ -6,7 +6,7 @@ from alembic.script import ScriptDirectory
 from db import migrate
 from environment.products import Product, short
 from tests.db.fixtures import only
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 product = only("jeex_idea")
 

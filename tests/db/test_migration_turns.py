@@ -10,7 +10,7 @@ from environment.products import Product
 from migrations import session
 from tests.db.fixtures import only
 from tests.db.history import MIGRATORS, History
-from tests.db.server import Server, wait_for
+from tools.scratch_server import Server, wait_for
 
 product = only("jeex_idea")
 TAKEN = f"SELECT pg_try_advisory_lock({session.LOCK})"

@@ -19,8 +19,8 @@ from db.alembic_options import ID_LENGTH
 from environment.products import Product, short
 from environment.products import revisions as known_revisions
 from tests.db.fixtures import Alembic
-from tests.db.server import Server, password_of
 from tests.db.steps import revisions
+from tools.scratch_server import Server, password_of
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from db.filling import populate
 from db.populate import Size
 from db.queries import Query, act_for, plan_nodes, queries, run, samples
 from environment.products import Product, catalogue
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 MANY = 10
 """Executions of a prepared statement: after five PostgreSQL weighs one plan for all parameters against a new one each time."""

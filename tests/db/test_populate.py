@@ -13,7 +13,7 @@ from db.filling import PopulateError, emptied, populate
 from db.populate import Size, rows
 from db.queries import IDENTITY, Query, queries, run, samples, used_indexes
 from environment.products import Product, catalogue
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 VOLATILE = """
 select format('%s.%s', c.relname, a.attname), c.relname::text, a.attname::text

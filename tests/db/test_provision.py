@@ -4,8 +4,8 @@ import pytest
 
 from db import provision
 from db.spec import Migrated
-from tests.db.fixtures import only, spec_of
-from tests.db.server import Server
+from tests.db.fixtures import only
+from tools.scratch_server import Server, spec_of
 
 product = only("jeex_idea")
 HEAD = spec_of(migrated=Migrated.HEAD)

@@ -10,10 +10,10 @@ from db import provision, repeatable
 from db.change import Change, ProvisionError
 from db.spec import ClusterSpec, Migrated
 from environment.products import Product, catalogue
-from tests.db.fixtures import only, spec_of
-from tests.db.server import Server, password_of
+from tests.db.fixtures import only
 from tests.db.test_provision import HEAD, PRUNED
 from tests.db.test_repeatable import BY_HAND
+from tools.scratch_server import Server, password_of, spec_of
 
 product = only("jeex_idea")
 pytestmark = pytest.mark.usefixtures("at_head")

@@ -15,9 +15,9 @@ from environment.products import Product
 from ops.hosts.session import Session, Superuser
 from ops.products import retire
 from tests.db.fixtures import only
-from tests.db.server import SUPERUSER_PASSWORD, Server
 from tests.db.test_provision import HEAD
 from tests.db.test_removal import LATER, PARKED, with_later
+from tools.scratch_server import SUPERUSER_PASSWORD, Server
 
 product = only("jeex_idea")
 pytestmark = pytest.mark.usefixtures("at_head", "catalogued")

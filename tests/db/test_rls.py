@@ -6,10 +6,10 @@ import pytest
 from psycopg import errors, sql
 
 from environment.products import Product, catalogue
-from tests.db.server import Server
 from tests.rls import matrix
 from tests.rls.rows import rows
 from tests.rls.tenants import Tenants, tenants
+from tools.scratch_server import Server
 
 TENANTED = [name for name, product in catalogue().items() if product.identity_type]
 

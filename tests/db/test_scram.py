@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from db import scram
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 # RFC 7677, section 3: password "pencil", 4096 rounds.
 SALT = b64decode("W22ZaJ0SNY7soEsUEjb6gQ==")

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.db.fixtures import chosen_major
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 
 def test_the_server_is_of_the_chosen_major(server: Server, request: pytest.FixtureRequest) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,17 +16,34 @@ from environment.load import ROOT
 
 PULUMI = {"pulumi", "pulumi_docker"}
 PYINFRA = {"pyinfra", "gevent"}
-FORBIDDEN = {
-    "environment": PULUMI
-    | PYINFRA
-    | {"components", "roles", "ops", "db", "migrations", "psycopg", "sqlalchemy", "alembic"},
-    "components": PYINFRA | {"roles", "ops", "db", "migrations", "psycopg", "alembic"},
-    "roles": PULUMI | {"components", "ops", "db", "migrations", "psycopg"},
-    "db": PULUMI | PYINFRA | {"components", "roles", "ops"},
-    "migrations": PULUMI | PYINFRA | {"components", "roles", "ops"},
-    "ops": PULUMI | {"components"},
+DATABASES = {"psycopg", "sqlalchemy", "alembic"}
+
+LAYERS: dict[str, set[str]] = {
+    "environment": set(),
+    "keel_host": set(),
+    "toolchain": {"environment"},
+    "processes": {"environment"},
+    "roles": {"environment", "keel_host"},
+    "db": {"environment", "keel_host"},
+    "migrations": {"environment", "db"},
+    "components": {"environment", "processes"},
+    "__main__": {"environment", "components"},
+    "ops": {"environment", "keel_host", "toolchain", "processes", "roles", "db"},
+    "tools": {"environment", "keel_host", "toolchain", "roles", "db", "ops"},
 }
-"""Layer → what no module of it may import."""
+"""Package → those that it may import, all of them above it here: nothing imports upwards, and there is no circle. Tests may import
+everything, and nothing imports them."""
+
+FORBIDDEN = {
+    "environment": PULUMI | PYINFRA | DATABASES,
+    "processes": PULUMI | PYINFRA | DATABASES,
+    "components": PYINFRA | DATABASES,
+    "roles": PULUMI | DATABASES,
+    "db": PULUMI | PYINFRA,
+    "migrations": PULUMI | PYINFRA,
+    "ops": PULUMI,
+}
+"""Package → what of others no module of it may import."""
 
 
 ROOMS = (
@@ -41,48 +60,85 @@ LARGEST_ROOM = 1900
 """Lines. A room that outgrows it gets rooms of its own."""
 
 
-def modules_of(path: Path) -> Iterator[str]:
-    """Every module that a file imports, wherever in it; of `from package import name` both, for a name may be a module."""
+@cache
+def sources() -> dict[str, Path]:
+    """Module → its file, of everything that is ours."""
+    tops = [path for path in ROOT.iterdir() if not path.name.startswith(".")]
+    paths = [path for top in tops for path in (top.rglob("*.py") if top.is_dir() else [top]) if path.suffix == ".py"]
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+
+
+@cache
+def imports(module: str) -> frozenset[str]:
+    """Every module that one imports, wherever in it: within functions and for types too."""
+    path = sources()[module]
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    found = set()
     for node in ast.walk(ast.parse(path.read_text(), str(path))):
         if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield from (f"{node.module}.{name.name}" for name in node.names)
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            # A name of a package may be a module of it.
+            found |= {named if (named := f"{base}.{name.name}") in sources() else base for name in node.names}
+    return frozenset(found - {module})
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Top-level packages that a file imports."""
-    yield from (name.partition(".")[0] for name in modules_of(path))
-
-
-def room(path: Path) -> str:
-    """The room of `ops` in which a file is; a file beside the rooms is one by itself."""
-    return path.relative_to(ROOT / "ops").parts[0].removesuffix(".py")
-
-
-@pytest.mark.parametrize("layer", FORBIDDEN)
-def test_a_layer_imports_only_what_it_may(layer: str) -> None:
-    modules = sorted((ROOT / layer).rglob("*.py"))
-    assert modules
-    wrong = {
-        (str(path.relative_to(ROOT)), name) for path in modules for name in imports(path) if name in FORBIDDEN[layer]
+def crossings(wrong: Callable[[str, str], bool]) -> set[tuple[str, str]]:
+    """The imports, tests' own left out, of which ``wrong`` holds."""
+    return {
+        (module, other)
+        for module in sources()
+        if package(module) not in {"tests", "conftest"}
+        for other in imports(module)
+        if wrong(module, other)
     }
-    assert wrong == set()
+
+
+def package(module: str) -> str:
+    """The package of a module, which may be anybody's."""
+    return module.partition(".")[0]
+
+
+def test_a_package_imports_those_below_it_only() -> None:
+    """Each names only what stands before it, which is what makes it an order."""
+    order = list(LAYERS)
+    assert not [name for name in order if LAYERS[name] - set(order[: order.index(name)])]
+    ours = {package(module) for module in sources()}
+    assert ours - {"tests", "conftest"} <= LAYERS.keys()
+
+    def wrong(module: str, other: str) -> bool:
+        own, its = package(module), package(other)
+        return its in ours and its != own and its not in LAYERS[own]
+
+    assert crossings(wrong) == set()
+
+
+def test_a_package_brings_no_library_that_is_not_for_it() -> None:
+    assert crossings(lambda module, other: package(other) in FORBIDDEN.get(package(module), ())) == set()
+
+
+def test_no_modules_import_each_other() -> None:
+    """Nor in a circle of several."""
+    order = TopologicalSorter({module: imports(module) & sources().keys() for module in sources()})
+    order.prepare()  # raises CycleError, which names the circle
+
+
+def room(module: str) -> str:
+    """The room of `ops` in which a module is; one beside the rooms is a room by itself."""
+    return module.split(".")[1]
 
 
 def test_no_room_of_ops_imports_its_neighbour_or_one_above() -> None:
     floor = {name: number for number, rooms in enumerate(ROOMS) for name in rooms}
-    files = [path for path in sorted((ROOT / "ops").rglob("*.py")) if path != ROOT / "ops" / "__init__.py"]
-    assert {room(path) for path in files} == floor.keys()
-    wrong = {
-        (str(path.relative_to(ROOT)), name)
-        for path in files
-        for name in modules_of(path)
-        if name.startswith("ops.")
-        and (other := name.split(".")[1]) != (own := room(path))
-        and floor[other] >= floor[own]
-    }
-    assert wrong == set()
+    assert {room(module) for module in sources() if module.startswith("ops.")} == floor.keys()
+
+    def wrong(module: str, other: str) -> bool:
+        both = module.startswith("ops.") and other.startswith("ops.")
+        return both and room(other) != room(module) and floor[room(other)] >= floor[room(module)]
+
+    assert crossings(wrong) == set()
 
 
 @pytest.mark.parametrize("name", [name for rooms in ROOMS for name in rooms if name != "step"])

@@ -9,7 +9,7 @@ from psycopg import errors
 
 from environment.products import Product
 from tests.db.fixtures import only
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 product = only("ai_assistant")
 

@@ -14,8 +14,8 @@ from db import migrate
 from environment.products import Product, short
 from migrations.ai_assistant import sql_files
 from tests.db.fixtures import only
-from tests.db.server import Server
 from tests.db.steps import revisions
+from tools.scratch_server import Server
 
 product = only("ai_assistant")
 

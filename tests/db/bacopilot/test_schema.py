@@ -9,8 +9,8 @@ import pytest
 from db import migrate, provision
 from db.spec import Migrated
 from environment.products import Product
-from tests.db.fixtures import only, spec_of
-from tests.db.server import Server
+from tests.db.fixtures import only
+from tools.scratch_server import Server, spec_of
 
 product = only("bacopilot")
 

@@ -6,8 +6,8 @@ from alembic import command
 from db import migrate
 from environment.products import Product
 from tests.db.fixtures import only
-from tests.db.server import Server
 from tests.db.steps import revisions
+from tools.scratch_server import Server
 
 product = only("componentforge")
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, selectinload
 from db.componentforge.models import Conversation, User
 from environment.products import Product
 from tests.db.fixtures import only
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 product = only("componentforge")
 

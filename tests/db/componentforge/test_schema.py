@@ -8,7 +8,7 @@ import pytest
 
 from environment.products import Product
 from tests.db.fixtures import only
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 product = only("componentforge")
 

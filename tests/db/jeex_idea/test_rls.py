@@ -6,7 +6,7 @@ import pytest
 from db import migrate
 from environment.products import Product
 from tests.db.fixtures import only
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 product = only("jeex_idea")
 

@@ -14,7 +14,7 @@ from db import migrate
 from db.describe import describe
 from environment.products import ROOT, Product
 from tests.db.fixtures import only
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 product = only("jeex_idea")
 

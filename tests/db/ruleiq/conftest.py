@@ -7,7 +7,7 @@ import pytest
 from environment.products import Product
 from tests.db.ruleiq.sessions import Session
 from tests.db.ruleiq.steps import Query
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 
 @pytest.fixture

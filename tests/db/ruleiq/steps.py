@@ -7,7 +7,7 @@ from alembic import command
 
 from db import migrate
 from environment.products import Product
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 Rows = dict[str, list[Any]]
 Query = Callable[[str], list[Any]]

@@ -9,8 +9,8 @@ from db import migrate
 from environment.products import ROOT, Product
 from tests.db.fixtures import only
 from tests.db.ruleiq.steps import Query, at, back, columns, contents
-from tests.db.server import Server
 from tests.db.steps import revisions
+from tools.scratch_server import Server
 
 product = only("ruleiq")
 

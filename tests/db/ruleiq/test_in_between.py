@@ -12,7 +12,7 @@ from db import migrate
 from environment.products import Product
 from tests.db.fixtures import only
 from tests.db.ruleiq.steps import Query, at, back
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 product = only("ruleiq")
 

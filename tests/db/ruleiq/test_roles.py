@@ -8,7 +8,7 @@ from environment.products import Product
 from tests.db.fixtures import only
 from tests.db.ruleiq.sessions import Session, become, plan
 from tests.db.ruleiq.steps import Query, at, back
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 product = only("ruleiq")
 

@@ -9,7 +9,7 @@ from db import migrate
 from environment.products import Product
 from tests.db.fixtures import only
 from tests.db.ruleiq.sessions import Session, plan
-from tests.db.server import Server
+from tools.scratch_server import Server
 
 product = only("ruleiq")
 

@@ -1,4 +1,5 @@
-"""A real PostgreSQL in a container of its own, gone when the tests end, however they end."""
+"""A real PostgreSQL in a container of its own, for tests and for what is written from a new database. It is gone when its process
+ends, however that ends."""
 
 import os
 import secrets
@@ -9,17 +10,22 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psycopg
+from pydantic import SecretStr
 from sqlalchemy import URL
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from environment.products import Product
-from tests.db import images
+from db import provision
+from db.spec import ClusterSpec, Migrated
+from environment.products import Product, catalogue
+from tools import scratch_images
 
 T = TypeVar("T")
 
+LOCALE = "C.UTF-8"
+
 SUPERUSER_PASSWORD = secrets.token_urlsafe()
 
-# Standard input is the life line: when the test process ends, also by SIGKILL, it closes; the container ends.
+# Standard input is the life line: when its process ends, also by SIGKILL, it closes; the container ends.
 # fsync and full pages off: nothing here has to survive a power failure. jit off: a plan of the catalogue would be compiled
 # for longer than it runs, on majors whose packages can.
 SCRIPT = """
@@ -96,10 +102,10 @@ class Server:
 
 
 @contextmanager
-def running(major: int = images.DEFAULT) -> Iterator[Server]:
+def running(major: int = scratch_images.DEFAULT) -> Iterator[Server]:
     """Start a server of a major version and remove it in the end."""
     name = f"keel-test-db-{os.getpid()}"
-    image = images.tag(major)
+    image = scratch_images.tag(major)
     process = subprocess.Popen(
         ["docker", "run", "--rm", "-i", "--name", name, "--user", "postgres", "--tmpfs", "/pg:mode=1777",
          "-p", "127.0.0.1::5432", "--entrypoint", "sh", image, "-c", SCRIPT],
@@ -127,3 +133,24 @@ def _port(name: str, image: str, process: "subprocess.Popen[str]") -> int | None
     except psycopg.OperationalError:
         return None
     return port
+
+
+def spec_of(*, migrated: Migrated = Migrated.NEVER) -> ClusterSpec:
+    """All products of this checkout, equally far migrated."""
+    products = tuple(catalogue().values())
+    bare = ClusterSpec(products=products, passwords={}, locale=LOCALE)
+    return bare.model_copy(
+        update={
+            "passwords": {
+                role.name: SecretStr(password_of(role.name))
+                for role in provision.declared_roles(bare, 18)
+                if role.password
+            },
+            "migrated": dict.fromkeys(catalogue(), migrated),
+        }
+    )
+
+
+def provisioned(server: Server, spec: ClusterSpec) -> None:
+    """Converge the cluster."""
+    provision.apply(server.superuser, provision.plan(server.superuser, spec), prune=True)

@@ -1,6 +1,6 @@
 """`make bench-backups`: backup, restore and archive beside the raw tools, the way back, the rebuild, and what could be lost.
 
-    python -m tools.bench_backups [--json]
+    python -m tests.bench.backups [--json]
 
 In an environment of its own like dev with the five products filled to about 1 GB, removed afterwards. Every figure comes
 from one run, so that those of the tools beside each other compare.
@@ -63,7 +63,7 @@ def main(
         discard(environment)
     show(found)
     if as_json:
-        content = evidence.circumstances("python -m tools.bench_backups --json") | {"figures": found}
+        content = evidence.circumstances("python -m tests.bench.backups --json") | {"figures": found}
         evidence.keep(evidence.FOLDER / f"bench-backups-{datetime.now(UTC).date()}.json", content)
 
 

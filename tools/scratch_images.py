@@ -1,6 +1,6 @@
 """Where a scratch server's PostgreSQL comes from: dev's host image, or a small one of another Debian release.
 
-python -m tests.db.images 15 17   builds what is missing, before several processes need it at once.
+python -m tools.scratch_images 15 17   builds what is missing, before several processes need it at once.
 """
 
 from __future__ import annotations

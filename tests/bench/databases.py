@@ -1,6 +1,6 @@
 """`make bench-databases`: populate rate, migrations, and the products' queries on rows of their documents' upper estimates.
 
-    python -m tools.bench_databases [--size large] [--env NAME] [--json] [PRODUCT…]
+    python -m tests.bench.databases [--size large] [--env NAME] [--json] [PRODUCT…]
 
 In an environment of its own like dev, with every product, removed afterwards; or with --env in a running one of kind
 dev or ci, whose rows are lost. Queries run as the application through PgBouncer, under row-level security (BAC-44).
@@ -23,10 +23,10 @@ from environment.products import Product, catalogue
 from ops.hosts.environment import open_environment
 from ops.hosts.session import Session
 from ops.steps.migration import migrator
+from tests.bench.migrations import on_empty, on_filled, staying
+from tests.bench.queries import measure, ways
 from tests.system.environments import discard, prepare
 from tools import evidence
-from tools.bench_migrations import on_empty, on_filled, staying
-from tools.bench_queries import measure, ways
 
 SEED = 1
 AIM_MS = 100.0
@@ -55,7 +55,7 @@ def main(
             found[product.name] = bench(session, product, size)
             show(product, found[product.name])
     if as_json:
-        command = f"python -m tools.bench_databases --size {size} --json"
+        command = f"python -m tests.bench.databases --size {size} --json"
         content = evidence.circumstances(command) | {"seed": SEED, "products": found}
         evidence.keep(evidence.FOLDER / f"bench-databases-{datetime.now(UTC).date()}.json", content)
 

@@ -1,7 +1,7 @@
 """`make bench`: cold start, no-op, one changed setting, full drift check, the operator command and the end, on an environment of
 its own like dev.
 
-    python -m tools.bench [ROUNDS]
+    python -m tests.bench [ROUNDS]
 
 Prints, from one run, every figure with its spread over the rounds (default 3), and for each operation the share of time in
 Keel's steps (pyinfra, SSH, SQL) as against Pulumi itself.

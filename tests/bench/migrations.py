@@ -19,7 +19,7 @@ from db.url import conninfo
 from environment.products import Product
 from environment.report import Report
 from ops.hosts.session import Session
-from tools.bench_queries import Given, quick
+from tests.bench.queries import Given, quick
 
 ROUNDS = 3
 
