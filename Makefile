@@ -18,7 +18,7 @@ endif
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-check:  ## what stands in the way of a set-up on this machine; changes nothing
+check:  ## what prevents a set-up on this machine; changes nothing
 	@tools/setup --check
 
 up: check  ## the environment, from whatever is there, verified
@@ -53,13 +53,13 @@ verify-schema:  ## BAC-31: heads, models, catalogue, functions and indexes of ev
 drift:  ## what differs from the model on the hosts and in the databases
 	@./keel --env $(ENV) drift
 
-lint:  ## ruff and mypy
+lint:  ## ruff, mypy and plain words
 	@$(FAST) tools/lint
 
 test-fast:  ## no Docker: lint, unit, component and role tests
 	@$(FAST) tools/test-fast
 
-test: check lint  ## the gate: real servers, real environments beside a running one (seed=N repeats a draw, since=REV)
+test: check lint  ## the gate: real servers, real environments next to a running one (seed=N repeats a draw, since=REV)
 	@$(RUN) python -m tests.gate $(seed:%=--seed %) $(since:%=--since %)
 
 reference:  ## regenerate schema, settings page, templates of .env, requirement map, list of checks and what the roles declare
@@ -80,7 +80,7 @@ bench:  ## cold start, no-op, one setting, drift check, status, down
 bench-databases:  ## populate rate, migrations and the products' queries on large data
 	@$(RUN) python -m tests.bench.databases
 
-bench-backups:  ## backup, restore, archive beside the raw tools; the way back, the rebuild, what could be lost
+bench-backups:  ## backup, restore and archive next to the raw tools; restores, the rebuild, what could be lost
 	@$(RUN) python -m tests.bench.backups
 
 campaign:  ## hours: every scenario of every family, then disasters at random moments; results below docs/evidence
@@ -88,7 +88,7 @@ campaign:  ## hours: every scenario of every family, then disasters at random mo
 	@$(RUN) python -m tests.campaign $(rounds:%=--rounds %)
 	@$(MAKE) --no-print-directory mutants
 
-mutants:  ## one to two hours: changes of the code by lot, and whether a test fails; `make mutants seed=N`
+mutants:  ## one to two hours: random changes of the code, and whether a test fails; `make mutants seed=N`
 	@$(RUN) python -m tools.mutants $(seed:%=--seed %)
 
 dev-setup: up  ## BAC-47: environment, services, migrations, test data

@@ -1,4 +1,4 @@
-"""What lies on the hosts: stages of roles, databases, migrations, and the proof of it all."""
+"""What runs on the hosts: stages of roles, databases, migrations, and the verification of it all."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Platform(pulumi.ComponentResource):
 
 
 def _recovery_inputs(manifest: Manifest, hosts: Hosts) -> dict[str, Any]:
-    """A host that was made anew, or a new order, makes it look again."""
+    """A host that was created again, or a new order, makes it look again."""
     return {"manifest": manifest.slice({"recovery"}), "identities": hosts.identities}
 
 

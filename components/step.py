@@ -76,7 +76,7 @@ class StepProvider(ResourceProvider):
         return ReadResult(id_, {**_plain(props), "drift": drift})
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """Nothing to do: what a step did lies on the hosts and goes with them."""
+        """Nothing to do: what a step did is on the hosts and goes with them."""
 
     def _apply(self, props: dict[str, Any]) -> dict[str, Any]:
         outputs = self._run("apply", props) or {}

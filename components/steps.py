@@ -26,7 +26,7 @@ class Converge(Step, name="Converge", module="keel"):
 
 
 class Recovery(Step, name="Recovery", module="keel"):
-    """Runs before any database starts: tells a new cluster from a lost one, which it brings back only when ordered."""
+    """Runs before any database starts: distinguishes a new cluster from a lost one, which it brings back only when ordered."""
 
 
 class Databases(Step, name="Databases", module="keel"):

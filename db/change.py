@@ -23,7 +23,7 @@ class Change:
     removes: bool = False
     """Takes away something the model does not declare: reported, executed only on request."""
     told: bool = False
-    """Never executed: a person has to decide. `sql` is what he could execute, where a statement does it."""
+    """Reported, never executed: an operator decides. `sql` is the statement they could run, if one is enough."""
     shown: SQL | Composed | None = field(repr=False, default=None)
     """What people see in place of `sql`, where that holds a verifier or what only a program needs."""
 

@@ -41,7 +41,7 @@ def describe(connection: Connection, schema: str) -> list[str]:
 
 
 def describe_models(connection: Connection, metadata: MetaData) -> list[str]:
-    """The same for models, created as temporary tables, which nobody else sees; roll back afterwards."""
+    """The same for models, created as temporary tables, which no other session sees; roll back afterwards."""
     connection.execute(text("set local search_path = pg_temp, public"))
     metadata.create_all(connection, checkfirst=False)
     schema = connection.scalar(text("select pg_my_temp_schema()::regnamespace::text"))

@@ -21,7 +21,7 @@ from environment.errors import UNCHANGED, KeelError
 from environment.products import Product
 
 Progress = Callable[[str, int, int], None]
-"""Told the table, how many of its rows are done, and how many it gets."""
+"""Called with the table, how many of its rows are done, and how many it gets."""
 
 STEP = 5_000
 """Rows between two reports of progress."""
@@ -180,5 +180,5 @@ def _count(connection: "psycopg.Connection[Any]", table: str) -> int:
 def _failed(product: Product, where: str, error: psycopg.Error) -> PopulateError:
     return PopulateError(
         f"{product.name}: {where}{str(error).strip()}\nNo row was kept and none removed. "
-        f"Correct db/{product.name}/populate.py, or what stands in the way, and run it again"
+        f"Correct db/{product.name}/populate.py, or remove what prevents it, and run it again"
     )

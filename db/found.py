@@ -69,7 +69,7 @@ class Cluster:
     roles: dict[str, FoundRole]
     memberships: frozenset[Membership]
     settings: dict[tuple[str, str], dict[str, str]]
-    """By database and role; an empty name stands for all of them."""
+    """By database and role; an empty name means all of them."""
     databases: dict[str, FoundDatabase]
     grants: frozenset[Grant]
     holdings: frozenset[Holding]
@@ -93,7 +93,7 @@ class Contents:
 
 
 FRESH_DATABASE = (("CONNECT", PUBLIC), ("TEMPORARY", PUBLIC))
-"""What everybody may do in a database nobody has touched."""
+"""What everybody may do in a new database."""
 
 
 _SERVER = b"""

@@ -2,7 +2,7 @@
 
 `db/<name>/product.yaml` says which columns hold personal data. In a copy each of their values becomes another one of
 the same type and form: NULL stays NULL, equal values stay equal, also between tables and products, addresses stay
-addresses. What nobody has classified does not come along: such tables are emptied, such columns refuse the copy.
+addresses. What has no classification is not copied: such tables are emptied, such columns refuse the copy.
 """
 
 import re
@@ -42,7 +42,7 @@ where c.relkind in ('r', 'p') and n.nspname !~ '^(pg_|information_schema$)'
 order by 1, 2
 """
 _KEPT = (("alembic", "alembic_version"), ("alembic", "repeatable"))
-"""Beside the product's tables: how far the copy has come, and which functions, policies and grants it has."""
+"""Apart from the product's tables: how far the copy has come, and which functions, policies and grants it has."""
 
 
 class NotMaskable(KeelError):
@@ -50,7 +50,7 @@ class NotMaskable(KeelError):
 
 
 class MaskingFailed(KeelError):
-    """A constraint that masked values do not keep: table, constraint, what to do. The row itself is never told."""
+    """A constraint that masked values do not keep: table, constraint, what to do. The row itself is never shown."""
 
 
 class Column(NamedTuple):
@@ -124,7 +124,7 @@ def mask(
 
 
 def dump_options(major: int) -> tuple[str, ...]:
-    """What pg_dump of this server major leaves out of a masked copy: large objects, which belong to no table, so that nobody
+    """What pg_dump of this server major leaves out of a masked copy: large objects, which belong to no table, so that nothing
     has classified them, and the planner's statistics, which hold frequent values as they were."""
     return ("-B", "--no-statistics") if major >= 18 else ("-B",)
 
@@ -194,21 +194,23 @@ def _problem(column: Column) -> str:
 
 
 def _check_known(product: Product, columns: Sequence[Column]) -> None:
-    """Raise NotMaskable for columns that this checkout does not know: nobody has said whether they are personal."""
+    """Raise NotMaskable for columns that this checkout does not know: no one has classified them."""
     known = {*catalogue.recorded(product)}
     problems = [
-        f"{column.table}.{column.name} is not in this checkout: nobody has said whether it is personal"
+        f"{column.table}.{column.name} is not in this checkout, so it has no classification"
         for column in columns
         if column.table in product.tables
         and f"column {column.table}.{column.name}" not in known
         and column.name not in product.renamed.get(column.table, {})
     ]
     if problems:
-        raise NotMaskable(_told(product, problems, "Use the checkout that it belongs to, or drop what nobody declared"))
+        raise NotMaskable(
+            _told(product, problems, "Use the checkout that it belongs to, or drop what the model does not declare")
+        )
 
 
 def _empty(connection: "psycopg.Connection[Any]", product: Product, report: Report) -> None:
-    """Tables without a classification: originals that revisions keep aside, restored tables, somebody's own."""
+    """Tables without a classification: originals that revisions keep aside, restored tables, and an operator's own."""
     names = [
         (schema, name)
         for schema, name in connection.execute(_TABLES).fetchall()

@@ -50,7 +50,7 @@ def head(product: Product) -> str:
 
 
 def resolve(product: Product, revision: str | None) -> str:
-    """The id of a revision that is called by it or by what stands in front: 007; without one, head.
+    """The id of a revision that is named by it or by its beginning: 007; without one, head.
 
     Raises MigrationError when this checkout's history has no such revision.
     """

@@ -45,7 +45,7 @@ class Rows:
 
 
 class NoRows(KeelError):
-    """A product whose rows nobody has described: its name, and where they belong."""
+    """A product without a description of its rows: its name, and where to write one."""
 
 
 def rows(product: Product, size: Size) -> list[Rows]:

@@ -79,7 +79,7 @@ def plan(connect: Connect, spec: ClusterSpec) -> list[Change]:
 def apply(connect: Connect, changes: Iterable[Change], *, prune: bool = False) -> list[Change]:
     """Execute the changes in order and return those that were executed.
 
-    What takes away something undeclared is left alone unless `prune`, what is only told always. Each change is a transaction of its own
+    What takes away something undeclared is left alone unless `prune`, what is only reported always. Each change is a transaction of its own
     (CREATE DATABASE allows no other way); after an error the earlier ones stay, and planning again goes on
     there. Raises ProvisionError.
     """

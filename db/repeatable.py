@@ -1,7 +1,7 @@
 """Functions, policies and grants of a product: SQL files that are applied as a whole, in one transaction.
 
-What the catalogue holds afterwards is written down beside the digest of the files (`alembic.repeatable`).
-So a later look tells, without changing or locking anything, whether files or catalogue were changed since.
+What the catalogue holds afterwards is written down next to the digest of the files (`alembic.repeatable`).
+So a later look finds out, without changing or locking anything, whether files or catalogue were changed since.
 """
 
 import hashlib

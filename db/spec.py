@@ -1,6 +1,6 @@
 """What the cluster should hold: roles, databases, grants. Derived from the products; talks to no server.
 
-Roles of the cluster, beside Patroni's own superuser and replication role (PLAT-09):
+Roles of the cluster, apart from Patroni's own superuser and replication role (PLAT-09):
 
 - `keel_admin`: maintenance (JEEX-06). Not a superuser: it can end sessions, make a checkpoint, create a
   scratch database and, from PostgreSQL 17 on, vacuum and reindex, but reads no row of a product. No
@@ -53,7 +53,7 @@ class ClusterSpec(Model):
         default=(), description="Products of this checkout that the stack does not list: parked when they are there."
     )
     kept_roles: tuple[str, ...] = Field(
-        default=(), description="Roles made elsewhere that nobody declares here, such as Patroni's replication role."
+        default=(), description="Roles made elsewhere and not declared here, such as Patroni's replication role."
     )
     maintenance_logins: tuple[str, ...] = Field(
         default=(),
@@ -152,7 +152,7 @@ NAMES_MOMENTS = frozenset({"pg_create_restore_point(text)", "pg_switch_wal()"})
 
 
 def schemas(product: Product) -> dict[str, str]:
-    """Schemas beside `public` and their owners.
+    """Schemas other than `public`, and their owners.
 
     `alembic` keeps the version table out of the product's own schema; `auth` holds the look-up functions,
     owned by the role that sees just enough of the rows (PLAT-18).

@@ -1,7 +1,7 @@
-"""What a cluster holds beyond the model: databases and roles of nobody, settings, extensions in use (X-46).
+"""What a cluster holds beyond the model: databases and roles that are not declared, settings, extensions in use (X-46).
 
 Nothing that owns or holds data is dropped here. A database is never dropped; a role goes only when all it has is
-privileges; an extension that something needs stays. What stays is told, with the SQL for a person to decide on.
+privileges; an extension that something needs stays. What stays is reported, with SQL on which an operator decides.
 """
 
 from collections.abc import Collection, Iterator
@@ -43,7 +43,7 @@ def databases(cluster: Cluster, spec: ClusterSpec) -> Iterator[Change]:
 
 
 def roles(connect: Connect, cluster: Cluster, declared: list[Role], spec: ClusterSpec) -> Iterator[Change]:
-    """Drop every role that nobody declared; tell of those that own something."""
+    """Drop every undeclared role; report those that own something."""
     kept = {role.name for role in declared} | {SUPERUSER, *spec.kept_roles, *spec.maintenance_logins}
     kept |= {role.name for product in parked(cluster, spec) for role in product_roles(product, Migrated.NEVER)}
     known = OF_THE_CLUSTER | {product.name for product in (*spec.products, *spec.unlisted)}
@@ -52,7 +52,7 @@ def roles(connect: Connect, cluster: Cluster, declared: list[Role], spec: Cluste
             continue
         if found.superuser:
             statement = SQL("ALTER ROLE {} NOSUPERUSER").format(Identifier(name))
-            yield Change(f"role {name} is a superuser that nobody declared: it stays", statement, told=True)
+            yield Change(f"role {name} is an undeclared superuser: it stays", statement, told=True)
         else:
             yield from drop_role(connect, cluster, name, known)
 
@@ -71,7 +71,7 @@ def drop_role(connect: Connect, cluster: Cluster, name: str, known: Collection[s
             with connect(database or MAINTENANCE_DATABASE) as connection:
                 objects = [row[0] for row in connection.execute(_OWNED, [name]).fetchall()]
         except psycopg.OperationalError:  # kept aside by a restore, it takes no connections
-            objects = [f"what lies in the closed database {database}"]
+            objects = [f"objects in the closed database {database}"]
         heir = f"{database}_owner" if f"{database}_owner" in cluster.roles else SUPERUSER
         yield Change(
             f"role {name} is not declared and owns {_listed(objects)}: it stays",

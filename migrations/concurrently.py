@@ -24,7 +24,7 @@ def drop_index(name: str) -> None:
 
 
 def run(*statements: str) -> None:
-    """Wait for old transactions as long as it takes, which blocks nobody. The limits end with the revision."""
+    """Wait for old transactions as long as it takes, which blocks no other session. The limits end with the revision."""
     with op.get_context().autocommit_block():
         op.execute("SET lock_timeout = 0")
         op.execute(f"SET statement_timeout = '{LONGEST}'")

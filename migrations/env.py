@@ -50,7 +50,7 @@ def url() -> URL:
 
 
 class Steps:
-    """What Alembic tells after each revision: how far the history has come."""
+    """What Alembic reports after each revision: how far the history has come."""
 
     def __init__(self) -> None:
         self.reached: set[str] = set()

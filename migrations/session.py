@@ -24,10 +24,10 @@ LOCK_TIMEOUT = "5s"
 
 CLIENT_CHECK = "2s"
 """A statement whose client was killed ends after this time, and with it the lock of its migration. Otherwise a
-concurrent index goes on waiting for an old transaction, for nobody, and keeps the next migration out."""
+concurrent index goes on waiting for an old transaction, without a client, and keeps the next migration out."""
 
 log = logging.getLogger("alembic.runtime.migration")
-"""Alembic's own, so that waiting is told wherever its progress is."""
+"""Alembic's own, so that waiting is reported where its progress is."""
 
 _HOLDER = text(
     "select format('%s, pid %s, connected since %s', usename, pid, coalesce(backend_start::text, 'an unknown time'))"
@@ -84,7 +84,7 @@ def _take_turn(connection: Connection, product: Product, wait: float) -> None:
     told = False
     while not connection.scalar(text("select pg_try_advisory_lock(:key)"), {"key": LOCK}):
         if time.monotonic() > deadline:
-            holder = connection.scalar(_HOLDER, {"key": LOCK}) or "nobody any more"
+            holder = connection.scalar(_HOLDER, {"key": LOCK}) or "a session that has ended"
             raise CommandError(
                 f"another migration of {product.name} did not end within {wait:g} s. Nothing was changed. "
                 f"The lock is held by {holder}. Run again when it has ended; if it hangs, end it with "

@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
     """Entry point after the version gate; the exit status."""
     parser = argparse.ArgumentParser(prog="tools/setup", description=__doc__)
     parser.add_argument("--quiet", action="store_true", help="say nothing when everything is there")
-    parser.add_argument("--check", action="store_true", help="only say what stands in the way; change nothing")
+    parser.add_argument("--check", action="store_true", help="only list what prevents a set-up; change nothing")
     parser.add_argument("--no-docker", action="store_true", help="the Python environment only")
     parser.add_argument(
         "--suite",

@@ -24,7 +24,7 @@ def machine(system: System) -> list[str]:
 def steps(system: System, pending: Sequence[Step]) -> list[str]:
     """Findings about what is still to be done: steps with no way, and the space the others take.
 
-    Of steps that build upon one with no way nothing is said: whether they are possible nobody knows.
+    Steps that depend on one with no way are left out: whether they are possible is not known.
     """
     blocked: list[Step] = []
     needs: list[Need] = []
@@ -61,7 +61,7 @@ def remote_engine(system: System) -> str | None:
 
 
 def cgroups(system: System) -> str | None:
-    """systemd 258 and later runs on cgroup v2 only: at its usual place, or beside v1 (hybrid)."""
+    """systemd 258 and later runs on cgroup v2 only: at its usual place, or next to v1 (hybrid)."""
     mounts = [line.split() for line in system.read("/proc/mounts").splitlines()]
     places = {m[1]: m[3].split(",") for m in mounts if len(m) > 3 and m[2] == "cgroup2"}
     for place in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):

@@ -82,7 +82,7 @@ def _unsuitable(system: System) -> str | None:
         return "no pulumi on PATH"
     missing = [part for part in PARTS if not (found.resolve().parent / part).exists()]
     if missing:
-        return f"{found} has no {missing[0]} beside it"
+        return f"{found} has no {missing[0]} next to it"
     version = re.match(r"v?(\d+)\.(\d+)", system.run("pulumi", "version").out)
     if version is None or (int(version[1]), int(version[2])) < OLDEST:
         return f"{found} is older than {OLDEST[0]}.{OLDEST[1]}"
@@ -98,7 +98,7 @@ def _link(system: System, target: Path) -> None:
 
 
 def _install(system: System, cache: Cache, target: Path) -> None:
-    """Run the vendor's script, told to leave the user's shell profile and ~/.pulumi alone."""
+    """Run the vendor's script, with orders to leave the user's shell profile and ~/.pulumi alone."""
     script = system.fetch(VENDOR)
     version = CLI.required(PKG).removeprefix("v")
     with whole(target) as part:

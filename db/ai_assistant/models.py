@@ -2,7 +2,7 @@
 
 - keys are texts with a meaning, as in the seed, and not UUIDs (X-03);
 - `practices."references"` keeps its name, which SQL has to quote (Q-01);
-- `active`, `is_active` and `status` stay beside each other, the booleans decide (X-37);
+- `active`, `is_active` and `status` all stay, the booleans decide (X-37);
 - timestamps of the seed have no time zone, ours have one; every session is in UTC (X-05);
 - `deactivated_at`, the archive tables and `hard_deletes` are ours (ADA-13, ADA-14, X-49).
 """

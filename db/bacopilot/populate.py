@@ -108,7 +108,7 @@ def _owned(number: int, chance: Random, *, users: int, count: int) -> Sequence[A
 
 
 def _version(number: int, chance: Random, *, count: int) -> Sequence[Any]:
-    """The first documents have all the versions, KEPT each; one hour lies between two."""
+    """The first documents have all the versions, KEPT each; one hour apart."""
     document, older = divmod(number, KEPT)
     replaced = _at(document, count) + timedelta(hours=older + 1)
     return key("document_versions", number), key("documents", document), older + 1, text(chance, 120), replaced

@@ -157,7 +157,7 @@ class Message(TimestampMixin, Base):
 
 
 class EmbeddingModel(TimestampMixin, Base):
-    """A model that makes vectors of chunks (CF-11); belongs to nobody."""
+    """A model that makes vectors of chunks (CF-11); belongs to no user."""
 
     __tablename__ = "embedding_models"
 

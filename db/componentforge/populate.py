@@ -14,7 +14,7 @@ FIRST = 1001
 
 YEAR = timedelta(days=365)
 HASH = "$2b$12$" + "." * 53
-"""In the form of bcrypt and the hash of nothing: nobody logs in as a populated user (CF-30)."""
+"""In the form of bcrypt and the hash of nothing: no one can log in as a populated user (CF-30)."""
 
 CHAT, VECTORS = "gpt-4", "text-embedding-3-small"
 COMPONENTS = ("Button", "Card", "Input", "Modal", "Table", "Tabs", "Badge", "Select")

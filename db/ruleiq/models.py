@@ -3,7 +3,7 @@
 - the nine column names in full (RIQ-23), CHECKs and foreign keys that the seed misses (RIQ-11 … RIQ-16);
 - ids default to `gen_random_uuid()`, timestamps have no time zone, except `approved_at` (X-04, X-05);
 - what the seed names without DDL has what its relations need and little more (RIQ-08, RIQ-09, X-33);
-- `status`, `employee_count` and `data_sensitivity` stay nullable: null is "nobody has stated it" (Q-29).
+- `status`, `employee_count` and `data_sensitivity` stay nullable: null is "not stated" (Q-29).
 """
 
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""ruleIQ's rows in number. Its document has no estimates, hence: 10 000 users, 100 000 companies, sessions, policies and
+"""ruleIQ's rows in number. Its document has no estimates, so these are ours: 10 000 users, 100 000 companies, sessions, policies and
 conversations, 1 000 000 pieces of evidence."""
 
 from collections.abc import Sequence

@@ -62,7 +62,7 @@ def _along(session: Session, held: Stanza, timeline: str) -> list[Backup]:
 
 
 def _way(session: Session, held: Stanza, timeline: str) -> Callable[[int, str], bool]:
-    """Whether an LSN of a timeline lies on the way to ``timeline``: on it, or on one before it and before the fork."""
+    """Whether an LSN of a timeline is on the way to ``timeline``: on it, or on one before it and before the fork."""
     newest = int(timeline) if timeline.isdecimal() else repository.newest_timeline(session, held)
     forks = repository.forks(session, held, newest)
     return lambda line, lsn: line == newest or (line in forks and position(lsn) <= position(forks[line]))
@@ -83,6 +83,6 @@ def _named(session: Session, end: RecoveryTarget) -> str:
     known = {point["name"]: point["lsn"] for point in restore_points.recorded(session)}
     if end.value not in known:
         raise Refused(
-            f"no restore point {end.value!r} was written down; `./keel backup list` shows those that were", UNCHANGED
+            f"no restore point {end.value!r} is recorded; `./keel backup list` shows those that are", UNCHANGED
         )
     return known[end.value]

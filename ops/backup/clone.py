@@ -1,6 +1,6 @@
 """Databases of one environment at a moment, put in place of another's: from its repository, personal data masked first.
 
-The source is only read, and its personal data does not leave it: the moment is restored beside its cluster, on its backup
+The source is only read, and its personal data does not leave it: the moment is restored to a scratch server, on its backup
 host, and masked there; then each database goes to the target as a dump and takes its place (ADA-22, JEEX-35).
 """
 
@@ -73,11 +73,11 @@ def choose(
 def _problems(source: Manifest, target: Manifest, names: Sequence[str], *, masked: bool, into: bool) -> Iterator[str]:
     one, other = source.identity, target.identity
     if one.name == other.name:
-        yield f"{one.name} is the source and the target; back in time, in place: ./keel -e {one.name} restore"
+        yield f"{one.name} is both source and target. To go back in time in place: ./keel -e {one.name} restore"
     if other.kind is Kind.PRODUCTION and not (into and one.kind is Kind.PRODUCTION):
-        yield f"{other.name} is production: nothing is put in place of its databases"
+        yield f"{other.name} is production: Keel never replaces its databases"
     if not masked and GUARD[other.kind] < GUARD[one.kind]:
-        yield f"{other.name} ({other.kind}) guards less than {one.name} ({one.kind}): personal data goes there masked only"
+        yield f"{other.name} ({other.kind}) protects less than {one.name} ({one.kind}): personal data must be masked"
     for name in names:
         for manifest in (source, target):
             if name not in manifest.products:
@@ -87,7 +87,7 @@ def _problems(source: Manifest, target: Manifest, names: Sequence[str], *, maske
     if source.release.postgres > target.release.postgres:
         yield (
             f"{one.name} runs PostgreSQL {source.release.postgres}, {other.name} {target.release.postgres}: "
-            "a dump does not go into an older server"
+            "a dump cannot be loaded into an older server"
         )
 
 
@@ -118,7 +118,7 @@ def _has_rows(superuser: Superuser, product: Product) -> bool:
 
 def apply(source: Session, target: Session, clone: Clone, report: Report) -> dict[str, str | None]:
     """Carry it out; product → the name under which its former database is kept. Raises RestoreFailed, RepositoryFailed,
-    NotMaskable or MaskingFailed; before the first database takes its place nothing was changed. Run again, it begins anew."""
+    NotMaskable or MaskingFailed; before the first database takes its place nothing was changed. Run again, it starts from the beginning."""
     if clone.wanted.newest is not None:
         restore.archive_all(source)
     products = [target.manifest.products[name].product for name in clone.products]

@@ -1,4 +1,4 @@
-"""Drills: the newest backup restored beside the cluster and examined, by the same job that cron runs."""
+"""Drills: the newest backup restored to a scratch server and checked, by the same job that cron runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One product's database, or one table, of an earlier moment, taken from a server restored beside the cluster.
+"""One product's database, or one table, of an earlier moment, taken from a scratch server.
 
 The other products are not touched. What was there is kept: a database under another name, a table where it is.
 """
@@ -21,7 +21,7 @@ from ops.hosts.session import Session, Superuser
 from ops.products import databases
 
 SCHEMA = "restored"
-"""Where a single table comes to lie: nobody but superusers may read it."""
+"""Where a single table is copied to: only superusers may read it."""
 
 
 def product(session: Session, name: str, wanted: Plan, report: Report) -> str | None:
@@ -127,7 +127,7 @@ def table(session: Session, product_name: str, name: str, wanted: Plan, report: 
 
 
 def _concerned(session: Session) -> tuple[str, str]:
-    """The hosts that nobody else may change meanwhile: the primary's and the repository's."""
+    """The hosts that no other controller may change meanwhile: the primary's and the repository's."""
     return session.leader().name, session.manifest.repository_host.name
 
 

@@ -49,12 +49,12 @@ class Archive(BaseModel):
 
     @property
     def repository(self) -> int:
-        """pgBackRest's number of the repository that it lies in."""
+        """pgBackRest's number of the repository that holds it."""
         return self.database.get("repo-key", FIRST)
 
 
 class Backup(BaseModel):
-    """One backup, as `pgbackrest info` tells it."""
+    """One backup, as `pgbackrest info` prints it."""
 
     label: str
     type: str
@@ -120,16 +120,16 @@ class Stanza(BaseModel):
     @field_validator("backups")
     @classmethod
     def _by_age(cls, backups: list[Backup]) -> list[Backup]:
-        """pgBackRest tells them repository by repository."""
+        """pgBackRest lists them repository by repository."""
         return sorted(backups, key=lambda made: made.stopped)
 
     @property
     def exists(self) -> bool:
-        """True once anything of this cluster lies in the repository."""
+        """True once the repository holds anything of this cluster."""
         return self.status.code != NOTHING
 
     def folder(self, archive: Archive) -> str:
-        """Where the WAL of that history lies in its repository."""
+        """Where the WAL of that history is in its repository."""
         return f"archive/{self.name}/{archive.id}"
 
     @property
@@ -215,13 +215,13 @@ def follow(session: Session, host: str, shell: str, report: Report) -> None:
 
 
 def check_space(session: Session, host: str, folder: str, needed: int) -> None:
-    """Raise RepositoryFailed unless the volume of ``folder`` holds ``needed`` bytes more and a tenth of itself stays free."""
+    """Raise RepositoryFailed unless the volume of ``folder`` holds ``needed`` bytes more and a tenth of the volume stays free."""
     size, free = map(int, session.run(host, f"df -B1 --output=size,avail {folder} | tail -1").split())
     if free - needed < size / 10:
         raise RepositoryFailed(
             (
-                f"{host}: {folder} has {free / 2**30:.1f} GiB free; {needed / 2**30:.1f} GiB are needed and a "
-                "tenth of the volume stays free"
+                f"{host}: {folder} has {free / 2**30:.1f} GiB free; {needed / 2**30:.1f} GiB are needed, and a "
+                "tenth of the volume must stay free"
             ),
             UNCHANGED,
         )

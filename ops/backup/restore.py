@@ -74,7 +74,7 @@ def plan(
     if end.moment and not earliest <= end.moment <= (newest or datetime.now(UTC)):
         until = f"{newest:%F %T} UTC (the last commit)" if newest else "the end of the archive"
         raise Refused(
-            f"{end.value} cannot be reached: what is kept goes from {earliest:%F %T} UTC to {until}", UNCHANGED
+            f"{end.value} cannot be reached: you can restore to times from {earliest:%F %T} UTC to {until}", UNCHANGED
         )
     if newest:
         _check_reached(session, end)
@@ -134,7 +134,7 @@ def _carry_out(session: Session, hosts: list[str], wanted: Plan, report: Report)
     # Patroni makes no cluster on a member that may not lead it.
     leader = _leader(session) or next(host for host in hosts if host not in session.manifest.postgres.apply_delay)
     if wanted.newest is not None:
-        report("what is not archived yet is archived")
+        report("archiving the WAL that is not archived yet")
         archive_all(session)
     started = _begin(session, wanted)
     report(f"PostgreSQL is stopped on {', '.join(hosts)}")
@@ -151,7 +151,7 @@ def _carry_out(session: Session, hosts: list[str], wanted: Plan, report: Report)
     archive_all(session)
     replicas = [host for host in hosts if host != leader]
     if replicas:
-        report(f"{', '.join(replicas)}: made anew from {leader}")
+        report(f"{', '.join(replicas)}: built again from {leader}")
         everywhere(
             session,
             replicas,
@@ -258,7 +258,7 @@ def _forget_recovery(session: Session, host: str) -> None:
     patroni.ask(session, host, "/restart", {})
     if not _await_leader(session, host):
         raise RestoreFailed(
-            f"{host} did not lead again within 300 s after a restart; `journalctl -u patroni` there says why"
+            f"{host} did not become the primary again within 300 s after a restart; `journalctl -u patroni` there says why"
         )
 
 

@@ -1,4 +1,4 @@
-"""A server restored beside the cluster, on the backup host, from which one product or one table of an earlier moment is taken.
+"""A server restored on the backup host, next to the cluster: one product or one table of an earlier moment is taken from it.
 
 The backup host's own program restores it and takes it away when this side stops listening, however that ends
 (roles/jobs/templates/isolated).
@@ -31,7 +31,7 @@ class Isolated:
 
 @contextmanager
 def isolated(session: Session, wanted: Plan, report: Report, *, only: str | None = None) -> Iterator[Isolated]:
-    """Carry out ``wanted`` beside the cluster (with ``only``: of the databases that one alone) and start a server on it.
+    """Restore ``wanted`` next to the cluster (with ``only``: of the databases that one alone) and start a server on it.
 
     Raises RepositoryFailed with what pgBackRest or the server said. Everything is removed at the end.
     """
@@ -41,7 +41,7 @@ def isolated(session: Session, wanted: Plan, report: Report, *, only: str | None
         *([f"--db-include={only}"] if only else []),
     ]  # fmt: skip
     program = f"runuser -u postgres -- {paths.ISOLATED_SERVER} {wanted.bytes} {shlex.join(options)}"
-    report(f"{host}: backup {wanted.label} is restored beside the cluster, to {wanted.end}")
+    report(f"{host}: backup {wanted.label} is restored to a scratch server, as of {wanted.end}")
     process = subprocess.Popen(
         session.ssh(host, f"{program} 2>&1"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

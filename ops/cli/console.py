@@ -31,7 +31,7 @@ class NobodyToAsk(KeelError):
 
 
 def stdout() -> Console:
-    """Standard output. A sentence stays in one piece, for it may hold what is to be copied; a table is folded to the terminal,
+    """Standard output. A sentence stays in one piece, because someone may copy it; a table is folded to the terminal,
     or to 200 columns in a pipe, which has no width."""
     console = Console(markup=False, highlight=False, soft_wrap=True)
     if not console.is_terminal:

@@ -1,1 +1,1 @@
-"""What Patroni and etcd say of the cluster, and what they are told."""
+"""What Patroni and etcd report about the cluster, and requests to them."""

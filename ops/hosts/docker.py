@@ -29,7 +29,7 @@ def image_id(name: str) -> str | None:
 
 
 def inspect(kind: str, name: str) -> dict[str, Any] | None:
-    """What ``docker <kind> inspect`` tells of ``name``; None when there is no such thing."""
+    """What ``docker <kind> inspect`` prints for ``name``; None when there is no such thing."""
     done = subprocess.run(["docker", kind, "inspect", name], capture_output=True, text=True)
     if done.returncode:
         return None
@@ -56,5 +56,5 @@ def build(folder: str, tag: str, labels: dict[str, str], report: Report) -> str:
         )
     built = image_id(tag)
     if built is None:
-        raise DockerFailed(f"docker build of {tag} ended well, but there is no such image")
+        raise DockerFailed(f"docker build of {tag} succeeded, but there is no such image")
     return built

@@ -91,7 +91,7 @@ def refuse_others(session: Session) -> None:
 
 
 def _holder(session: Session, host: str) -> str:
-    """Who holds the host's lock; empty when nobody does, or the host does not answer."""
+    """Who holds the host's lock; empty when it is free, or the host does not answer."""
     try:
         return session.run(host, f"exec 9>>{PATH}; flock -n -s 9 || cat {PATH}.owner", timeout=15).strip()
     except (Unreachable, subprocess.SubprocessError):

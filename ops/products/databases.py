@@ -20,7 +20,7 @@ from ops.hosts.session import Session, Superuser
 from roles.postgres.names import REPLICATION, REWIND
 
 MANY = 25
-"""Changes; more are told by their number."""
+"""Changes that are listed; of more, only the number is."""
 
 
 def provide(session: Session, report: Report) -> None:

@@ -44,7 +44,7 @@ class DumpFailed(KeelError):
 
 
 class TableSize(NamedTuple):
-    """One table, with its indexes and what is stored beside it."""
+    """One table, with its indexes and its TOAST."""
 
     rows: int
     bytes: int
@@ -60,7 +60,7 @@ class Survey(NamedTuple):
 
 
 class Record(Model):
-    """What is written beside a dump, as `<dump>.json`."""
+    """The record of a dump, `<dump>.json`."""
 
     environment: str
     product: str
@@ -99,7 +99,7 @@ def retirable(session: Session, superuser: Superuser, name: str) -> tuple[Produc
         raise NotRetirable(
             f"{name} is no product of this checkout; there are {', '.join(catalogue())}",
             UNCHANGED,
-            "A database that somebody else made is for him to drop",
+            "Keel retires only its own products; whoever created this database has to drop it",
         )
     product, cluster = catalogue()[name], _cluster(superuser)
     there, roles = name in cluster.databases, _roles(product, cluster)
@@ -121,7 +121,7 @@ def survey(superuser: Superuser, product: Product) -> Survey:
 
 
 def dump(session: Session, superuser: Superuser, product: Product, target: Path, report: Report) -> Record:
-    """Dump the database to `target`, private to its user, with a record beside it. Raises DumpFailed.
+    """Dump the database to `target`, private to its user, and its record next to it. Raises DumpFailed.
 
     Neither file appears under its name before the dump was read back as a whole and has every table.
     """
@@ -234,7 +234,7 @@ def _survey(connection: psycopg.Connection[Any]) -> Survey:
 def _on_the_primary(
     session: Session, command: list[str], *, given: Path | None = None, into: Path | None = None
 ) -> str:
-    """Run a program of the server's own release on its host; a dump goes through SSH and lies on no other disk."""
+    """Run a program of the server's own release on its host; a dump goes through SSH and is stored on no other disk."""
     host = session.leader().name
     argv = session.ssh(host, shlex.join(command))
     with (

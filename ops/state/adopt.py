@@ -1,8 +1,8 @@
 """Record what runs, where Pulumi's state was lost, so that the next `up` replaces and restarts nothing.
 
 What the program would make is Pulumi's own plan for an empty state; what runs is asked of Docker. Both together are a state in
-which every resource of Docker stands as it runs: what is not as the stack file wants it stays a difference. Pulumi completes it
-in a folder beside the real backend, where the next `up` is tried too; only a whole state comes into its place, at once.
+which every resource of Docker is recorded as it runs: what is not as the stack file wants it stays a difference. Pulumi completes it
+in a folder apart from the real backend, where the next `up` is tried too; only a whole state comes into its place, at once.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
 
 def look(session: Session, report: Report, *, make_missing: bool = False) -> Adoption:
-    """What is to be recorded. Changes nothing. Raises NotAdoptable, Busy or PulumiFailed.
+    """What will be recorded. Changes nothing. Raises NotAdoptable, Busy or PulumiFailed.
 
     With ``make_missing`` what is not there is left to the next `up`.
     """
@@ -65,7 +65,7 @@ def hosts(adoption: Adoption) -> list[str]:
 
 
 def _aside(session: Session) -> Path:
-    """Folder of a backend for this session alone. Plans and states hold secrets: it lies where the session's keys do."""
+    """Folder of a backend for this session alone. Plans and states hold secrets: it is where the session's keys are."""
     return session.folder / "pulumi"
 
 
@@ -102,11 +102,11 @@ def _found(name: str, plan: dict[str, Planned], make_missing: bool) -> Adoption:
         found[urn] = Found(there.get("Id") or there["Name"], there.get("Image", ""), differences(kind, there, asked))
     if not any(plan[urn]["goal"]["type"] == CONTAINER for urn in found):
         raise NotAdoptable(
-            f"no container of {name} is on this machine: nothing to adopt", advice=f"`make up ENV={name}` makes it"
+            f"no container of {name} is on this machine: nothing to adopt", advice=f"`make up ENV={name}` creates it"
         )
     if missing and not make_missing:
         problems.append(
-            f"not there: {', '.join(missing)}. With --make-missing it is left out, and the next `up` makes it (data is on "
+            f"not there: {', '.join(missing)}. With --make-missing it is left out, and the next `up` creates it (data is on "
             "volumes)"
         )
     problems += [
@@ -118,7 +118,7 @@ def _found(name: str, plan: dict[str, Planned], make_missing: bool) -> Adoption:
 
 
 def _others(name: str, plan: dict[str, Planned]) -> Iterator[str]:
-    """Containers and networks of the environment that nobody planned."""
+    """Containers and networks of the environment that the plan does not contain."""
     for kind, listing in (
         (CONTAINER, ("ps", "-a", "--format", "{{.Names}}")),
         (NETWORK, ("network", "ls", "--format", "{{.Name}}")),
@@ -143,7 +143,7 @@ def _text(value: Any) -> str:
 
 
 class Rehearsal(NamedTuple):
-    """The state that is to be written, and what the next `up` would do with it."""
+    """The state that will be written, and what the next `up` would do with it."""
 
     state: dict[str, Any]
     ahead: list[str]

@@ -4,7 +4,7 @@
 
 A dead run's lock is recognised by its process; its pending operations are dropped (every step can be carried out again);
 containers and networks that carry the environment's label but are not in the state were made and never recorded, and are
-removed: data lies on volumes, which Docker hands out again under their names.
+removed: data is on volumes, which Docker hands out again under their names.
 
 With --discard, `make down` of dev and ci also removes what is recorded, at once. Pulumi takes host after host: the backup host
 goes first, and PostgreSQL's shutdown then waits for an archive that is gone until the container is killed after 60 s; the
@@ -59,25 +59,26 @@ def _remove_unrecorded(environment: str, resources: list[dict[str, Any]], interr
             f"{environment} has {len(containers)} container(s) here, and Pulumi's state knows none of them",
             UNCHANGED,
             (
-                "Where the state is elsewhere, name its backend (Pulumi.yaml or PULUMI_BACKEND_URL). Where it is "
-                f"lost, `./keel --env {environment} adopt` records what runs; then run again. Where they need not run "
-                "on, remove them and run again (data stays on the volumes): docker rm -f $(docker ps -aq --filter "
+                "If the state is elsewhere, name its backend (Pulumi.yaml or PULUMI_BACKEND_URL). If it is "
+                f"lost, `./keel --env {environment} adopt` records what runs; then run again. If you do not need the "
+                "containers, remove them and run again (data stays on the volumes): docker rm -f $(docker ps -aq --filter "
                 f"label={LABEL}={environment})"
             ),
         )
     for container in [c for c in containers if c not in recorded]:
         name = docker("inspect", "-f", "{{.Name}}", container).lstrip("/")
         print(
-            f"{environment}: container {name} was made and not recorded; it is made again (its data stays)", flush=True
+            f"{environment}: container {name} was created but not recorded; it is created again (its data stays)",
+            flush=True,
         )
         docker("rm", "-f", container)
     for network in [n for n in networks if n not in recorded]:
-        print(f"{environment}: network {network[:12]} was made and not recorded; it is made again", flush=True)
+        print(f"{environment}: network {network[:12]} was created but not recorded; it is created again", flush=True)
         docker("network", "rm", network)
 
 
 def _notice_missing(environment: str, state: dict[str, Any]) -> None:
-    """Start recorded containers that were stopped, and let the state forget what is gone, so that `up` makes it anew.
+    """Start recorded containers that were stopped, and let the state forget what is gone, so that `up` creates it again.
 
     A refresh would do that too, but it fails where a volume has vanished: after a disaster.
     """
@@ -92,7 +93,7 @@ def _notice_missing(environment: str, state: dict[str, Any]) -> None:
     gone = [resource for found, resource in recorded.items() if found not in states]
     if gone:
         names = ", ".join(map(_name, gone))
-        print(f"{environment}: what is gone is made again (data is on volumes): {names}", flush=True)
+        print(f"{environment}: what is gone is created again (data is on volumes): {names}", flush=True)
         stack.forget(resources, {resource["urn"] for resource in gone})
         stack.write(environment, state)
 

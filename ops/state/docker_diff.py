@@ -1,4 +1,4 @@
-"""What runs, as `docker inspect` tells it, in the form in which Pulumi's program asks for it."""
+"""What runs, as `docker inspect` prints it, in the form in which Pulumi's program asks for it."""
 
 from __future__ import annotations
 

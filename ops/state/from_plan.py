@@ -16,7 +16,7 @@ Planned = dict[str, Any]
 Resource = dict[str, Any]
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""Stands in a plan for what is known only once a resource was made."""
+"""What a plan contains in place of values that are known only once a resource exists."""
 STEP = "pulumi-python:dynamic/keel:"
 HOST_IMAGE, DRAIN = f"{STEP}HostImage", f"{STEP}Drain"
 DOCKER = (NETWORK, VOLUME, CONTAINER)

@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 
 def collect(session: Session) -> Facts:
-    """Everything at one moment. What does not answer is told in the facts, never raised."""
+    """Everything at one moment. What does not answer is recorded in the facts, never raised."""
     manifest = session.manifest
     with ThreadPoolExecutor(len(manifest.hosts)) as pool:
         asked = list(pool.map(partial(_ask, session), manifest.hosts))
@@ -203,7 +203,7 @@ def _pools(edge: str, said: str) -> list[PoolFacts]:
 
 
 def _watch(_host: str, said: str) -> WatchFacts:
-    """The alerts that stand on the backup host, and how long ago it looked."""
+    """The active alerts on the backup host, and how long ago it looked."""
     alerts, _, seconds = said.rpartition("}\n")
     return WatchFacts(**json.loads(alerts + "}"), seconds_ago=int(seconds))
 

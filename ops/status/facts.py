@@ -30,7 +30,7 @@ class Standby(Model):
 
 
 class ServerFacts(Model):
-    """One PostgreSQL server as itself tells, over its own socket."""
+    """One PostgreSQL server as it reports itself, over its own socket."""
 
     host: str
     in_recovery: bool
@@ -71,7 +71,7 @@ class HeadFacts(Model):
 
 
 class AlertFacts(Model):
-    """What stands on the backup host (roles/jobs/templates/watch-archive)."""
+    """One active alert on the backup host (roles/jobs/templates/watch-archive)."""
 
     alert: str
     severity: str

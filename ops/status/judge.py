@@ -11,7 +11,7 @@ WAITING_COMMITS = frozenset({"on", "remote_apply", "remote_write"})
 """Values of synchronous_commit with which a commit waits for the standby."""
 SYNCHRONOUS = frozenset({"sync", "quorum"})
 UNWATCHED = 300
-"""Seconds without a look at the archive that mean that nobody looks: it is done each minute."""
+"""Seconds without a check of the archive that mean that checks have stopped: they run every minute."""
 
 
 class Verdict(Model):
@@ -78,7 +78,7 @@ def _problems(facts: Facts) -> Iterator[str]:
         yield f"{name}: PgBouncer does not answer"
     if facts.watch:
         if facts.watch.seconds_ago > UNWATCHED:
-            yield f"the backup host has not looked at the archive since {facts.watch.looked}"
+            yield f"the backup host has not checked the archive since {facts.watch.looked}"
         yield from (alert.text for alert in facts.watch.alerts if alert.severity == "critical")
     for redis in facts.redis:
         if redis.fault:

@@ -93,7 +93,7 @@ def _disk(system: System, _environment: str, settings: Settings) -> Iterator[tup
     elif free < preflight.ALWAYS_FREE + held:
         yield (
             "warn",
-            f"{free / MIB:.0f} MiB free below {existing(root)}; replicas that are away may hold back {held / MIB:.0f} MiB "
+            f"{free / MIB:.0f} MiB free below {existing(root)}; replicas that are down may hold back {held / MIB:.0f} MiB "
             "of WAL: free some, or lower keel:postgres.max_slot_wal_keep_size",
         )
     else:
@@ -176,6 +176,6 @@ CHECKS: dict[str, Check] = {
     "clock": _clock,
     "fsync": _fsync,
 }
-"""In the order they are told."""
+"""In the order in which they are shown."""
 CONTAINERS = frozenset({"kernel", "docker", "disk", "memory", "ports", "fsync"})
 """Checks that matter only where hosts are containers on this machine."""

@@ -52,7 +52,7 @@ def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str,
                 "once already: a token acts once"
             ),
             UNCHANGED,
-            f"Order it anew:\n  {command(name, used=wanted.token)}",
+            f"Order it again:\n  {command(name, used=wanted.token)}",
         )
     if not held.backups:
         raise Refused(f"the repository holds {held.name}, but no backup of it: there is nothing to recover from")

@@ -10,7 +10,7 @@ from ops.hosts.session import Session
 
 
 def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str, Any]:
-    """Carry out the stage. The outcome is told as progress; nothing that differs between two runs is recorded."""
+    """Carry out the stage. The outcome is reported as progress; nothing that differs between two runs is recorded."""
     outcome = converge(session, [inputs["stage"]], report)
     report(f"{inputs['stage']}: {len(outcome.changes)} of {outcome.operations} operations changed something")
     return {}

@@ -42,8 +42,8 @@ def _check_etcd(session: Session, host: str) -> None:
     if unwell:
         raise Refused(
             (
-                f"{host} is not taken away: etcd member(s) {', '.join(unwell)} do not answer, and without {host} the "
-                "store would lose its majority"
+                f"{host} cannot be stopped now: etcd member(s) {', '.join(unwell)} do not answer, and without {host} "
+                "etcd would lose its majority"
             ),
             UNCHANGED,
             "Bring them back (`./keel status`), then run again",
@@ -58,7 +58,7 @@ def _move_leader(session: Session, host: str, report: Report) -> None:
     unwell = [member.name for member in others if not member.well]
     if unwell:
         raise Refused(
-            f"{host} is not taken away: PostgreSQL on {', '.join(unwell)} is not running or streaming",
+            f"{host} cannot be stopped now: PostgreSQL on {', '.join(unwell)} is not running or streaming",
             UNCHANGED,
             "Bring it back (`./keel status`), then run again",
         )
@@ -71,7 +71,9 @@ def _move_leader(session: Session, host: str, report: Report) -> None:
         candidate = patroni.await_candidate(session.manifest, look)
     except patroni.NotReached as error:
         raise Refused(
-            f"{host} is not taken away, for it leads: {error}", UNCHANGED, "Look at `./keel status`, then run again"
+            f"{host} cannot be stopped now, because it leads: {error}",
+            UNCHANGED,
+            "Look at `./keel status`, then run again",
         ) from error
     report(f"switchover from {host} to {candidate}")
     try:

@@ -46,7 +46,7 @@ def observe(session: Session, inputs: dict[str, Any]) -> list[str]:
     found = image_id(inputs["tag"])
     if found is None:
         return [f"image {inputs['tag']} is gone"]
-    return [] if found == inputs["image"] else [f"image {inputs['tag']} is another one than was built"]
+    return [] if found == inputs["image"] else [f"image {inputs['tag']} is not the one that was built"]
 
 
 def main(environment: str) -> str:

@@ -61,7 +61,7 @@ def _await_ssh(session: Session, host: str) -> None:
 
 
 def _greeting(session: Session, host: str) -> None:
-    """Docker's proxy accepts before sshd listens: only its greeting tells that it does."""
+    """Docker's proxy accepts before sshd listens: only its greeting shows that it does."""
     endpoint = session.manifest.host(host).ssh
     with socket.create_connection((endpoint.hostname, endpoint.port), timeout=2) as connection:
         connection.settimeout(2)

@@ -64,7 +64,7 @@ def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str,
 
 def _await_archive_attempt(session: Session) -> None:
     """After a failed attempt to archive, wait for the next, which PostgreSQL makes within a minute: a repository that came
-    back in this very run is no failure. What it comes to, the verification tells."""
+    back in this very run is no failure. The verification reports the outcome."""
 
     @retry(retry=retry_if_result(lambda failed: failed), stop=stop_after_delay(75), wait=wait_fixed(1),
            retry_error_callback=lambda state: False)  # fmt: skip

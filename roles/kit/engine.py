@@ -1,6 +1,6 @@
 """Carry out the roles' declarations on one host, through pyinfra, in the order of the list in roles/order.py.
 
-The same code runs for real (each operation is carried out where it stands) and dry (pyinfra's prepare stage:
+The same code runs for real (each operation is carried out at once) and dry (pyinfra's prepare stage:
 each operation only says whether it would change something).
 """
 
@@ -23,7 +23,7 @@ SYSTEMD_FILES = ("/etc/systemd/system/", "/usr/lib/systemd/system/")
 
 
 def converge(roles: Sequence[Role], target: Target, announce: Callable[[str], None]) -> None:
-    """Bring ``target`` to what ``roles`` declare. ``announce`` is told each role's name before it starts."""
+    """Bring ``target`` to what ``roles`` declare. ``announce`` receives each role's name before it starts."""
     state = observe(roles, target)
     for role in roles:
         announce(role.name)

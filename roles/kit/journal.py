@@ -62,7 +62,7 @@ def perform(name: str, operation: Callable[..., OperationMeta], *arguments: Any)
 
 
 def call(function: Callable[..., None], *arguments: Any) -> FunctionCommand:
-    """A command that calls ``function``; what it raises is told by :func:`perform` (pyinfra would only log it)."""
+    """A command that calls ``function``; what it raises is reported by :func:`perform` (pyinfra would only log it)."""
 
     def remembering() -> None:
         try:

@@ -15,7 +15,7 @@ from pyinfra.api import FactBase
 
 
 class PathState(NamedTuple):
-    """What lies at a path; ``sha256`` is empty for directories."""
+    """What is at a path; ``sha256`` is empty for directories."""
 
     kind: str
     mode: str
@@ -41,9 +41,9 @@ class HostState:
     certificates: dict[str, str] = field(default_factory=dict)
     """Directory → certificate (PEM)."""
     keys: dict[str, str] = field(default_factory=dict)
-    """Directory → public key (PEM) of the private key that lies there."""
+    """Directory → public key (PEM) of the private key that is there."""
     stale: set[tuple[str, str]] = field(default_factory=set)
-    """(unit, "restart" or "reload"): the unit did not read what lies there now."""
+    """(unit, "restart" or "reload"): the unit did not read what is there now."""
 
 
 _MARK = "=====keel "

@@ -48,7 +48,7 @@ def directory(wanted: Directory, state: HostState) -> Commands:
 
 @operation()
 def file(wanted: File, state: HostState) -> Commands:
-    """A managed file: uploaded beside, checked by the program that will read it, then moved into place."""
+    """A managed file: uploaded under another name, checked by the program that will read it, then moved into place."""
     digest = hashlib.sha256(wanted.content.encode()).hexdigest()
     found = state.paths.get(wanted.path)
     if found and found[1:] == (wanted.mode.lstrip("0"), wanted.owner, wanted.group, digest):

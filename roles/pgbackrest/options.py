@@ -44,7 +44,7 @@ def sections(target: Target) -> dict[str, Options]:
 
 def reached(target: Target, repository: Repository, number: int | None = None) -> Options:
     """The options by which a host reaches a repository (under another ``number``): its store and key on the backup host,
-    that host elsewhere. Keys are on the backup host alone; database hosts are told them for as long as a command runs."""
+    that host elsewhere. Keys are on the backup host alone; database hosts receive them for as long as a command runs."""
     manifest = target.manifest
     if not keeps(target):
         options: Options = {

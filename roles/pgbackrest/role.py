@@ -104,7 +104,7 @@ class Pgbackrest(Role):
 
 
 def _peers(target: Target) -> list[HostEntry]:
-    """The other side: database hosts for the backup host, it for them; nobody where one host is both."""
+    """The other side: database hosts for the backup host, it for them; none where one host is both."""
     manifest = target.manifest
     others = manifest.carrying(Group.POSTGRES) if keeps(target) else (manifest.repository_host,)
     return [host for host in others if host.name != target.host.name]
@@ -117,7 +117,7 @@ def _copies(target: Target) -> bool:
 
 @operation()
 def _forget_second(copying: bool) -> Generator[str, None, None]:
-    """Stop copying, and take the second repository's keys and figures away. What lies in it stays."""
+    """Stop copying, and take the second repository's keys and figures away. What it holds stays."""
     if copying:
         yield f"systemctl disable --now {COPY_TIMER}; systemctl stop {COPY_SERVICE}; systemctl reset-failed {COPY_SERVICE} || true"
         yield f"rm -f {COPY} {COPY_CONFIG} {AUTHORITY} {paths.METRICS}/job_*-second.prom {paths.METRICS}/copy_archive.prom {paths.COPIED}"

@@ -107,7 +107,7 @@ def forget_hand_made_settings(target: Target) -> None:
 
 
 def forget_hand_made_access(wanted: list[str]) -> None:
-    """Make pg_hba.conf of this member what Patroni was told: it writes the file only when its own settings change."""
+    """Make pg_hba.conf of this member what Patroni was given: it writes the file only when its own settings change."""
     found = host.get_fact(AccessLines)
     # Of a line only what it admits: its options may hold a password.
     more = ", ".join(" ".join(line.split()[:4]) for line in found if line not in wanted)

@@ -87,7 +87,7 @@ def url(manifest: Manifest, host: str, path: str) -> str:
 def question(manifest: Manifest, host: str, path: str) -> str:
     """Shell that prints what Patroni on ``host`` answers at ``path``; it fails where that is an error.
 
-    Patroni opens its listener anew when its certificate changed, so a question is asked again. An order is not.
+    Patroni opens its listener again when its certificate changed, so a question is asked again. An order is not.
     """
     again = "--retry 3 --retry-all-errors --retry-delay 1"
     return f"{CURL} -f {again} --max-time 20 {url(manifest, host, path)}"

@@ -20,7 +20,7 @@ class StillWaiting(KeelError):
 def restart_all(manifest: Manifest, ask: Ask, host: str, await_configuration: Callable[[], None]) -> None:
     """Replicas one by one, then switchover and the old leader; to lower a value, the leader first, in its place.
 
-    ``host`` is the member that is asked about all. Each round looks anew; raises StillWaiting when members still wait after
+    ``host`` is the member that is asked about all. Each round looks again; raises StillWaiting when members still wait after
     five, NotReached when one does not come back.
     """
 

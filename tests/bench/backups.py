@@ -1,9 +1,9 @@
-"""`make bench-backups`: backup, restore and archive beside the raw tools, the way back, the rebuild, and what could be lost.
+"""`make bench-backups`: backup, restore and archive next to the raw tools, the way back, the rebuild, and what could be lost.
 
     python -m tests.bench.backups [--json]
 
 In an environment of its own like dev with the five products filled to about 1 GB, removed afterwards. Every figure comes
-from one run, so that those of the tools beside each other compare.
+from one run, so that those of both compare.
 """
 
 from __future__ import annotations

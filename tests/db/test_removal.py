@@ -130,7 +130,7 @@ def test_an_undeclared_superuser_is_only_told(server: Server) -> None:
     server.execute("CREATE ROLE eve SUPERUSER")
     try:
         (told,) = plan(server)
-        assert "role eve is a superuser that nobody declared" in told.what
+        assert "role eve is an undeclared superuser" in told.what
         assert provision.apply(server.superuser, [told], prune=True) == []
         assert told.difference.undo == 'ALTER ROLE "eve" NOSUPERUSER'
     finally:

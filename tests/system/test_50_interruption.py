@@ -51,7 +51,7 @@ def test_a_host_removed_by_hand_is_made_again_with_its_data(dev: Ephemeral) -> N
     with dev.session() as session:
         before = session.run("db2", "cat /var/lib/postgresql/*/main/PG_VERSION; ls /var/lib/etcd/member")
     docker("rm", "-f", dev.container("db2"))
-    assert "what is gone is made again" in dev.recover().stdout
+    assert "what is gone is created again" in dev.recover().stdout
     dev.up()
     with dev.session() as session:
         assert session.run("db2", "cat /var/lib/postgresql/*/main/PG_VERSION; ls /var/lib/etcd/member") == before

@@ -55,9 +55,9 @@ def test_backups_by_hand(dev: Ephemeral) -> None:
 def test_what_cannot_be_reached_is_refused(dev: Ephemeral) -> None:
     """Nothing changes: a time before the oldest backup, in the future, a name that nobody gave, and nobody to ask."""
     for target, words in (
-        ("2020-01-01T00:00:00Z", "cannot be reached: what is kept goes from"),
-        ("2099-01-01T00:00:00Z", "cannot be reached: what is kept goes from"),
-        ("no-such-point", "no restore point 'no-such-point' was written down"),
+        ("2020-01-01T00:00:00Z", "cannot be reached: you can restore to times from"),
+        ("2099-01-01T00:00:00Z", "cannot be reached: you can restore to times from"),
+        ("no-such-point", "no restore point 'no-such-point' is recorded"),
         ("yesterday evening", "is no recovery target; allowed"),
     ):
         refused = dev.keel("restore", "--to", target, "--yes", check=False)

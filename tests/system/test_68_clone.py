@@ -114,7 +114,7 @@ def test_as_it_is_between_equals(ci: Ephemeral, target: Ephemeral) -> None:
 def test_what_must_not_be_is_refused(ci: Ephemeral, target: Ephemeral) -> None:
     """Nothing changes: over itself, a product that the target does not list, nobody to ask."""
     for arguments, words in (
-        (("--from", target.name, "--yes"), "is the source and the target"),
+        (("--from", target.name, "--yes"), "is both source and target"),
         (("--from", ci.name, "--product", "ruleiq", "--yes"), f"ruleiq is no product of {target.name}"),
         (("--from", ci.name), "there is no terminal to ask"),
     ):

@@ -251,7 +251,7 @@ def test_missing_ones_are_left_out_when_that_is_meant(machine: dict[str, Any]) -
 
 def test_a_machine_without_the_environment_has_nothing_to_adopt(machine: dict[str, Any]) -> None:
     del machine["keel-dev-db1"]
-    with pytest.raises(adopt.NotAdoptable, match=r"nothing to adopt. `make up ENV=dev` makes it"):
+    with pytest.raises(adopt.NotAdoptable, match=r"nothing to adopt. `make up ENV=dev` creates it"):
         adopt._found("dev", PLAN, make_missing=True)
 
 

@@ -106,7 +106,7 @@ def test_a_critical_alert_of_the_backup_host_is_a_problem() -> None:
     assert judge(facts(watch=_watch("warning"))).problems == ()
     assert judge(facts(watch=_watch("warning", 300))).problems == ()
     (problem,) = judge(facts(watch=_watch("warning", 301))).problems
-    assert problem == "the backup host has not looked at the archive since then"
+    assert problem == "the backup host has not checked the archive since then"
 
 
 @pytest.mark.parametrize("current", [None, "002"])

@@ -31,13 +31,13 @@ def model(stack: str, patch: Mapping[str, Any] | None = None) -> Manifest:
 @pytest.mark.parametrize(
     ("source", "into", "options", "words"),
     [
-        ("dev", "dev", {}, "dev is the source and the target"),
-        ("staging", "production", {}, "production is production: nothing is put in place"),
-        ("production", "production", {"into": True, "masked": False}, "is the source and the target"),
+        ("dev", "dev", {}, "dev is both source and target"),
+        ("staging", "production", {}, "production is production: Keel never replaces its databases"),
+        ("production", "production", {"into": True, "masked": False}, "is both source and target"),
         ("staging", "production", {"into": True, "masked": False}, "production is production"),
-        ("production", "staging", {"masked": False}, "staging (staging) guards less than production (production)"),
-        ("staging", "dev", {"masked": False, "into": True}, "dev (dev) guards less than staging"),
-        ("staging", "ci", {"masked": False}, "personal data goes there masked only"),
+        ("production", "staging", {"masked": False}, "staging (staging) protects less than production (production)"),
+        ("staging", "dev", {"masked": False, "into": True}, "dev (dev) protects less than staging"),
+        ("staging", "ci", {"masked": False}, "personal data must be masked"),
     ],
 )
 def test_where_personal_data_may_not_go(source: str, into: str, options: dict[str, bool], words: str) -> None:
@@ -130,4 +130,4 @@ def test_what_makes_no_sense_is_refused() -> None:
     table = run("--env", "dev", "restore", "--to", "latest", "--into", "ci", "--product", "ruleiq", "--table", "users")
     assert table.exit_code == 2 and "Leave out --into" in table.stderr
     itself = run("--env", "dev", "clone", "--from", "dev", "--yes")
-    assert itself.exit_code == 2 and "is the source and the target" in itself.stderr
+    assert itself.exit_code == 2 and "is both source and target" in itself.stderr

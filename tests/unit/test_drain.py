@@ -56,7 +56,7 @@ def test_an_unwell_etcd_member_stops_a_replacement(tmp_path: Path, etcd: tuple[b
     if not unwell:
         assert drain.apply(session, {"host": "db1"}, pytest.fail) == {}
         return
-    with pytest.raises(Refused, match=rf"db1 is not taken away: etcd member\(s\) {unwell} do not answer"):
+    with pytest.raises(Refused, match=rf"db1 cannot be stopped now: etcd member\(s\) {unwell} do not answer"):
         drain.apply(session, {"host": "db1"}, pytest.fail)
 
 
@@ -91,7 +91,7 @@ def test_where_nothing_moves(tmp_path: Path, members: tuple[Member, ...], refuse
     if not refused:
         drain._move_leader(session, "db1", pytest.fail)
         return
-    with pytest.raises(Refused, match=f"^db1 is not taken away: {refused}"):
+    with pytest.raises(Refused, match=f"^db1 cannot be stopped now: {refused}"):
         drain._move_leader(session, "db1", pytest.fail)
 
 

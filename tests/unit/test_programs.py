@@ -98,7 +98,7 @@ def test_an_image_is_built_once_and_its_base_provided_first(tmp_path: Path, monk
     assert image.apply(unneeded, inputs, nothing) == {"image": "sha256:3"}
     assert (len(done), image.observe(unneeded, inputs)) == (2, [])
     there["keel-host:1"] = "sha256:4"
-    assert image.observe(unneeded, inputs) == ["image keel-host:1 is another one than was built"]
+    assert image.observe(unneeded, inputs) == ["image keel-host:1 is not the one that was built"]
 
 
 def test_a_base_that_cannot_be_provided_is_told_with_the_end_of_the_words(
@@ -246,7 +246,7 @@ def test_what_was_made_and_never_recorded_is_removed(
     monkeypatch.setattr(clear_killed, "docker", answer)
     clear_killed._remove_unrecorded("dev", [{"urn": "a", "id": "c1"}, {"urn": "b", "id": "n1"}], False)
     assert removed == [("rm", "-f", "c2"), ("network", "rm", "n" * 20)]
-    assert [line.split(" was made")[0] for line in capsys.readouterr().out.splitlines()] == [
+    assert [line.split(" was created")[0] for line in capsys.readouterr().out.splitlines()] == [
         "dev: container keel-dev-db2", f"dev: network {'n' * 12}",
     ]  # fmt: skip
 

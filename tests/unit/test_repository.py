@@ -113,7 +113,7 @@ def test_a_tenth_of_a_volume_stays_free(tmp_path: Path, free: int, enough: bool)
     if enough:
         repository.check_space(session, "ops1", "/there", 20 * 2**30)
         return
-    with pytest.raises(RepositoryFailed, match=r"^ops1: /there has 29.0 GiB free; 20.0 GiB are needed and a tenth"):
+    with pytest.raises(RepositoryFailed, match=r"^ops1: /there has 29.0 GiB free; 20.0 GiB are needed, and a tenth"):
         repository.check_space(session, "ops1", "/there", 20 * 2**30)
 
 

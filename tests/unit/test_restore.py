@@ -306,7 +306,7 @@ def test_where_the_recovery_ended_is_forgotten(tmp_path: Path, monkeypatch: pyte
     ]
     assert clock.waits == [0.5, 0.5]
     session.says["db1", "/primary"] = NO_PRIMARY
-    with pytest.raises(restore.RestoreFailed, match="db1 did not lead again within 300 s"):
+    with pytest.raises(restore.RestoreFailed, match="db1 did not become the primary again within 300 s"):
         restore._forget_recovery(session, "db1")
     assert clock.now == 301
 

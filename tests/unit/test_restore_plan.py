@@ -78,11 +78,11 @@ def test_it_begins_with_the_newest_backup_that_ended_before(environment: Path, t
 @pytest.mark.parametrize(
     ("to", "options", "words"),
     [
-        ("2026-11-22T06:00:00Z", {}, "cannot be reached: what is kept goes from 2026-11-22 07:00:00"),
+        ("2026-11-22T06:00:00Z", {}, "cannot be reached: you can restore to times from 2026-11-22 07:00:00"),
         ("2026-11-22T12:00:01Z", {}, r"to 2026-11-22 12:00:00 UTC \(the last commit\)"),
         ("0/FFF", {}, "no backup ended before lsn 0/FFF .*; there are A, B, C"),
         ("ruleiq-empty-012-20261122T063000Z", {}, "no backup ended before name"),
-        ("nobody-gave-it", {}, "was written down"),
+        ("nobody-gave-it", {}, "is recorded"),
         ("latest", {"label": "D"}, "D is no backup that ended before .*; there are A, B, C"),
         ("2026-11-22T08:00:00Z", {"label": "C"}, "C is no backup that ended before"),
     ],

@@ -43,7 +43,7 @@ def possible(root: Path, paths: Iterable[str]) -> list[MutationSpec]:
 
 
 def drawn(root: Path, specs: list[MutationSpec], count: int | None, seed: str) -> list[MutationSpec]:
-    """`count` of them by lot, or all; those that change nothing are drawn again."""
+    """`count` of them at random, or all; those that change nothing are drawn again."""
     lots = list(specs)
     random.Random(seed).shuffle(lots)
     chosen: list[MutationSpec] = []
