@@ -60,7 +60,7 @@ class Endpoint(NamedTuple):
 
 def psql(
     product: Annotated[str, typer.Argument(help="name of the product's database")],
-    arguments: Annotated[list[str] | None, typer.Argument(metavar="[-- PSQL-ARGS]", show_default=False)] = None,
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="[-- PSQL-ARGS]")] = None,
     environment: Environment = "dev",
     role: Annotated[Role, typer.Option(help="who to be")] = Role.APP,
     direct: Annotated[bool, typer.Option("--direct", help="to the primary, past the pooler")] = False,

@@ -11,7 +11,7 @@ from ops.cli.console import Environment, progress, stdout
 
 def verify(
     environment: Environment = "dev",
-    arguments: Annotated[list[str] | None, typer.Argument(metavar="[-- PYTEST-ARGS]", show_default=False)] = None,
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="[-- PYTEST-ARGS]")] = None,
 ) -> None:
     """Check the running environment from outside and inside. Exit status: 0 all checks passed, 1 not."""
     from ops.hosts.environment import open_environment

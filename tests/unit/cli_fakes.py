@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from ops.hosts.session import Session
 from ops.status.facts import Facts, HeadFacts, HostFacts, PoolFacts, RedisFacts, ServerFacts, Standby
 from roles.postgres.patroni import Member
 from tests.unit.stacks import ROOTS, config
+
+# Loaded when they are first asked for: within a test that fakes a terminal, they would keep the fake.
+for _command in ("escrow", "rollback"):
+    import_module(f"ops.cli.{_command}")
 
 CLOSED_PORT = 1
 """A port on which nothing listens (tcpmux)."""

@@ -100,12 +100,12 @@ def test_the_names_are_pytests() -> None:
     assert [name for name in checks.implied(manifest("ci")) if "replicas" in name] == []
 
 
-def suite(*reports: dict[str, list[str]]) -> Any:
-    """In place of pytest's processes: each writes what it reported."""
+def suite(*reports: dict[str, list[str]], status: int = 0) -> Any:
+    """In place of pytest's processes: each writes what it reported and ends with ``status``."""
     left = list(reports)
 
     class Process:
-        returncode = 0
+        returncode = status
 
         def __init__(self, command: list[str], env: dict[str, str], **_: Any) -> None:
             Path(env["KEEL_REPORT"]).write_text(json.dumps(left.pop(0)))
@@ -138,6 +138,17 @@ def test_a_check_that_does_not_run_fails_the_verification(
     gone = len(implied) - len(ran)
     assert f"PLAT-49: {gone} of {len(implied)} checks that the manifest implies did not run: {lost}" in failure
     assert part.failures == []
+
+
+@pytest.mark.parametrize(("status", "ran"), [(0, True), (1, True), (2, False), (3, False), (5, False)])
+def test_the_suite_ran_where_pytest_says_passed_or_failed(
+    monkeypatch: pytest.MonkeyPatch, session: Session, status: int, ran: bool
+) -> None:
+    """PLAT-49: any other status is an end before its time, whatever has been reported until then."""
+    monkeypatch.setattr("ops.steps.verification.subprocess.Popen", suite(report(["a check"]), status=status))
+    result = verification.run(session, "tests/verify/test_tls.py")
+    assert result.ran == (["a check"] if ran else [])
+    assert [f"(pytest exit {status})" in failure for failure in result.failures] == ([] if ran else [True])
 
 
 def test_each_file_of_the_suite_is_one_process_alone(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from environment.products import catalogue, revisions
+from environment.types import Model
 from environment.urls import REDIS_ACCOUNT
 from ops.hosts.session import Session, Unreachable
-from ops.status import collect
+from ops.status import collect, facts
 from ops.status.facts import AlertFacts, Facts, PoolFacts, RedisFacts, WatchFacts
 from roles.postgres.patroni import Member
 from tests.unit.cli_fakes import PRIMARY, REPLICA, environment, program, session
@@ -241,3 +242,16 @@ def test_the_questions_are_asked_in_one_command_and_none_waits_for_another(
     assert Path(f"{asked}-redis").read_text() == f"AUTH {REDIS_ACCOUNT} {password}\nINFO\n"
     assert password not in asked.read_text() and password not in commands[0]
     assert list(left.iterdir()) == [], "answers are left on the host"
+
+
+def test_what_nobody_told_is_nothing() -> None:
+    """No figure of a service that does not answer stands for one."""
+    models = [model for model in vars(facts).values() if isinstance(model, type) and issubclass(model, Model)]
+    told = {
+        f"{model.__name__}.{name}": field.default
+        for model in models
+        for name, field in model.model_fields.items()
+        if not field.is_required() and field.default_factory is None
+    }
+    assert "RedisFacts.used_bytes" in told
+    assert {name: default for name, default in told.items() if default} == {}

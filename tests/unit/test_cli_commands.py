@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -64,7 +65,9 @@ def test_a_drill_tells_its_result(monkeypatch: pytest.MonkeyPatch, result: str, 
     report = {"result": result, "text": f"drill of dev: {result}\n", "checks": [{"name": "a", "objections": []}]}
     report |= dict.fromkeys(("began", "backup", "known", "rto_seconds", "rpo_seconds"), "-")
     monkeypatch.setattr("ops.backup.drill.run", lambda *_: report)
-    monkeypatch.setattr("ops.backup.drill.reports", lambda _: [report])
+    monkeypatch.setattr(
+        "ops.backup.drill.reports", lambda _: [report | {"result": "passed", "text": "an older one"}, report]
+    )
     for shown in (keel("drill"), keel("drill", "--last")):
         assert (shown.exit_code, shown.stdout) == (status, report["text"])
     assert json.loads(keel("drill", "--last", "--json").stdout) == report
@@ -230,6 +233,29 @@ def test_converging_tells_unreachable_hosts_and_refuses_to_work_without_them(tmp
     assert run(nowhere, print, dry=True).unreachable == ("db1", "db2", "edge1", "ops1")
     with pytest.raises(Exception, match=r"unreachable: db1.*Nothing was changed"):
         run(nowhere, print, dry=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ({}, (["base", "store", "data", "edge", "backup"], ["db1", "db2", "edge1", "ops1"])),
+        ({"stages": ["edge", "base"], "hosts": ["db2"]}, (["base", "edge"], ["db2"])),
+    ],
+)
+def test_converging_is_asked_for_every_place_or_for_those_that_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], asked: tuple[list[str], list[str]]
+) -> None:
+    """Stages in their own order, whatever the order on the command line."""
+    requests: list[dict[str, Any]] = []
+
+    def run_step(request: dict[str, Any], _report: object) -> dict[str, Any]:
+        requests.append(request["inputs"])
+        return _outcome().model_dump()
+
+    monkeypatch.setattr("ops.converge.client.run_step", run_step)
+    assert run(session(tmp_path), print, dry=True, **given) == _outcome()
+    ((stages, hosts),) = [(request["stages"], request["hosts"]) for request in requests]
+    assert (stages, hosts) == asked
 
 
 GRANT = Difference(

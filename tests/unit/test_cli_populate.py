@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
+from rich.text import Text
 from typer.testing import CliRunner, Result
 
 from db import filling
 from ops.cli.app import app
+from ops.cli.populate import _bars
 from tests.unit.cli_fakes import opened, session
 
 DONE = {"users": filling.Populated(10_000, 0.5), "projects": filling.Populated(100_000, 2.0)}
@@ -54,6 +59,23 @@ def test_what_was_made_is_told(asked: list[dict[str, Any]]) -> None:
     (call,) = asked
     assert (call["product"], call["size"], call["seed"], call["replace"]) == ("jeex_idea", "large", 7, False)
     assert "//jeex_idea_migrator:" in call["url"]
+
+
+def test_a_terminal_shows_how_fast_each_table_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Since its own beginning; nothing can be said before the first rows are there."""
+    screen = Console(file=StringIO(), force_terminal=True, width=100)
+    clock = iter([0.0, 0.0, 4.0, 10.0, 10.0, 12.0])
+    monkeypatch.setattr("ops.cli.populate.stderr", lambda: screen)
+    monkeypatch.setattr("ops.cli.populate.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    with _bars() as tell:
+        for name, done in (("users", 0), ("users", 10_000), ("projects", 0), ("projects", 500)):
+            tell(name, done, 10_000)
+    assert isinstance(screen.file, StringIO)
+    lines = Text.from_ansi(screen.file.getvalue()).plain.splitlines()
+    assert [line.split()[2:] for line in lines[-2:]] == [
+        ["10000/10000", "2,500", "rows/s"],
+        ["500/10000", "250", "rows/s"],
+    ]
 
 
 def test_json_is_one_document(asked: list[dict[str, Any]]) -> None:

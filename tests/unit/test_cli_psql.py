@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from environment.manifest import HostEntry
+from environment.types import Group
 from ops.cli.app import app
 from ops.cli.psql import Role, Route, WrongWay, route
 from ops.hosts.session import Session
@@ -134,6 +135,24 @@ def test_without_psql_here_it_runs_on_a_host_and_leaves_nothing_there(
     assert found["password"] not in commands
     folder = Path(variables["PGSERVICEFILE"]).parent
     assert folder.parent == Path("/dev/shm") and not folder.exists()
+
+
+def test_of_several_edges_the_first_is_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake: Session) -> None:
+    """From a host as from here."""
+    there = session(tmp_path / "session", stack="production")
+    endpoints: list[str] = []
+
+    def run(*_: object, given: str = "") -> str:
+        endpoints.append(given)
+        return "/dev/shm/folder"
+
+    monkeypatch.setattr(Session, "run", run)
+    monkeypatch.setattr("ops.cli.psql._foreground", lambda *_: 0)
+    opened(monkeypatch, there)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert _psql().exit_code == 0
+    first, *others = there.manifest.carrying(Group.EDGE)
+    assert others and f"host={first.address}\n" in endpoints[1]
 
 
 @pytest.mark.parametrize("way", [Route.POOLED, Route.REPLICA])

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from psycopg import IsolationLevel
 from typer.testing import CliRunner, Result
 
 from environment.products import catalogue
@@ -106,3 +108,18 @@ def test_what_is_left_is_told(done: list[str], monkeypatch: pytest.MonkeyPatch) 
     result = run("--yes")
     assert result.exit_code == 1
     assert "left: role jeex_user owns table x" in result.stdout
+
+
+def test_what_is_counted_and_what_is_dumped_is_one_moment_and_nothing_is_written() -> None:
+    """Both in one snapshot of a transaction that cannot write."""
+    connection = SimpleNamespace(execute=lambda _: SimpleNamespace(fetchall=lambda: [("00000003-1",)]))
+
+    class Opened:
+        @contextmanager
+        def connect(self, database: str) -> Iterator[SimpleNamespace]:
+            assert database == "jeex_idea"
+            yield connection
+
+    with retire._snapshot(Opened(), catalogue()["jeex_idea"]) as (_, name):  # type: ignore[arg-type]
+        assert name == "00000003-1"
+    assert (connection.isolation_level, connection.read_only) == (IsolationLevel.REPEATABLE_READ, True)

@@ -111,7 +111,7 @@ def sheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cheap: None) -> Path:
         tmp_path / "bin",
         "pulumi",
         f'cd {kept} || exit 1; case "$*" in\n'
-        '"config set --secret keel:"*" -s staging --non-interactive") cat > "$4" ;;\n'
+        '"config set --secret keel:"*" -s staging --non-interactive") cat > "$4"; echo "what Pulumi says" ;;\n'
         '"config --show-secrets --json --non-interactive -s staging")\n'
         '  printf "{"; comma=; for key in keel:*; do printf "%s\\"%s\\": {\\"value\\": \\"%s\\"}" "$comma" "$key" "$(cat "$key")"; comma=,; done\n'
         '  echo "}" ;;\n'
@@ -158,8 +158,8 @@ def test_a_check_names_the_roots_that_are_others(sheet: Path, other: str) -> Non
     assert told.exit_code == 3 and f"other than the stack's: {other}. Write" in told.stdout.replace("\n", " ")
 
 
-def test_roots_come_back_from_the_sheet(sheet: Path) -> None:
-    """Asked for, and printed by neither."""
+def test_roots_come_back_from_the_sheet(sheet: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Asked for, and printed by neither; what Pulumi says is shown where it fails."""
     sheet.write_text(seal(ROOTS, PASSPHRASE))
     for name in ("access", "pki", "backup"):
         root(sheet, name).write_text("lost")
@@ -172,6 +172,20 @@ def test_roots_come_back_from_the_sheet(sheet: Path) -> None:
         ROOTS.access, ROOTS.pki, ROOTS.backup
     ]  # fmt: skip
     assert not [secret for secret in (ROOTS.access, ROOTS.pki, ROOTS.backup) if secret in done.output]
+    assert "what Pulumi says" not in "".join(capfd.readouterr())
+
+
+def test_a_new_passphrase_is_asked_for_twice_and_a_known_one_once(sheet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was mistyped would seal the roots for ever."""
+    monkeypatch.setattr("ops.cli.escrow.terminal", lambda: True)
+
+    def asked(command: str, *typed: str) -> Result:
+        arguments = ["--env", "staging", "escrow", command, str(sheet)]
+        return CliRunner().invoke(app, arguments, input="".join(f"{line}\n" for line in typed))
+
+    assert asked("write", PASSPHRASE, "mistyped", "", "").exit_code == 1 and not sheet.exists()
+    assert asked("write", PASSPHRASE, PASSPHRASE).exit_code == 0
+    assert asked("check", PASSPHRASE).exit_code == 0
 
 
 def test_a_sheet_that_does_not_open_changes_nothing(sheet: Path) -> None:

@@ -45,7 +45,8 @@ def test_a_tunnel_ends_with_its_block(tmp_path: Path, monkeypatch: pytest.Monkey
     stand_in.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     opened: Session = session(tmp_path)
-    with opened.tunnel(opened.manifest.carrying(Group.EDGE)[0], 5000):
+    with opened.tunnel(opened.manifest.carrying(Group.EDGE)[0], 5000) as port:
+        assert port > 1023, "a free one, that nobody else has by right"
         assert Path("/proc", written.read_text()).exists()
     assert not Path("/proc", written.read_text()).exists()
 

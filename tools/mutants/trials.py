@@ -20,7 +20,7 @@ TESTS = {"environment": FAST, "roles": FAST, "ops": (*FAST, *DATABASE), "db": (*
 """Which tests are asked about a layer: those of `make test` that need no environment."""
 
 DECIDES = (
-    *(f"{folder}/" for folder in (*scratch.LAYERS, "components", "migrations", "stacks", "tests")),
+    *(f"{folder}/" for folder in (*scratch.LAYERS, "components", "migrations", "processes", "stacks", "tests")),
     "conftest.py", "pyproject.toml", "requirements.txt", "tools/mutants/plugin.py",
 )  # fmt: skip
 """What the result of a test depends on."""
