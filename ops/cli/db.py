@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import unicodedata
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +14,7 @@ from ops.cli.retire import retire
 from ops.cli.rollback import rollback
 
 if TYPE_CHECKING:
-    from environment.products import Product
+    pass
 
 app = typer.Typer(no_args_is_help=True, help="Compare, seed, fill, extend and retire the databases of the products.")
 app.command()(populate)
@@ -51,7 +48,7 @@ def check(
     from db.check import everything
     from ops.hosts.environment import open_environment
     from ops.products.lookup import product_of
-    from ops.steps.migration import migrator
+    from ops.products.migrations import migrator
 
     found = {}
     with open_environment(environment) as session, progress(f"{environment}: databases") as report:
@@ -84,7 +81,7 @@ def seed(
     from db import migrate
     from ops.hosts.environment import open_environment
     from ops.products.lookup import product_of
-    from ops.steps.migration import migrator
+    from ops.products.migrations import migrator
 
     with open_environment(environment) as session:
         guarded = session.manifest.identity.kind.guarded
@@ -93,25 +90,6 @@ def seed(
             with migrator(session, chosen) as url:
                 done = migrate.seed(chosen, url, which.value, production=guarded)
             stdout().print(f"{name}: {which.value} rows are there" if done else f"{name}: has no {which.value} rows")
-
-
-def _next(product: Product, slug: str) -> str:
-    """The id of the next revision: a number, or the time where its document says so, and what it does (X-14, BAC-30)."""
-    from db import migrate
-    from db.alembic_options import ID_LENGTH
-    from environment.products import short
-
-    if product.revision_ids == "timestamp":
-        front = datetime.now(UTC).strftime("%Y%m%d_%H%M")
-    else:
-        front = f"{int(short(migrate.head(product))) + 1:03}"
-    return f"{front}_{slug}"[:ID_LENGTH].rstrip("_")
-
-
-def _snake(text: str) -> str:
-    """The text's letters and digits in lower snake case, without accents; empty when it has none of them."""
-    plain = unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode()
-    return "_".join(re.findall(r"[a-z0-9]+", plain))
 
 
 @app.command()
@@ -124,14 +102,12 @@ def revision(
 
     Exit status 1: NAME has no letter and no digit.
     """
-    from alembic import command
-
-    from db import migrate
+    from db import new_revision
     from ops.hosts.environment import open_environment
     from ops.products.lookup import product_of
-    from ops.steps.migration import migrator
+    from ops.products.migrations import migrator
 
-    slug = _snake(name)
+    slug = new_revision.slug(name)
     if not slug:
         tell_error(
             f"no revision can be called {name!r}: it has no letter a-z and no digit. Nothing was written. "
@@ -140,7 +116,6 @@ def revision(
         raise typer.Exit(1)
     with open_environment(environment) as session:
         chosen = product_of(session.manifest, product)
-        made = _next(chosen, slug)
         with migrator(session, chosen) as url:
-            command.revision(migrate.config(chosen, url), message=name, autogenerate=True, rev_id=made)
+            made = new_revision.write(chosen, url, name)
     stdout().print(f"{product}: migrations/{product}/versions/{made}.py is written; read it before you use it")

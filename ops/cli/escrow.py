@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 from typing import Annotated
 
@@ -72,7 +71,8 @@ def restore(
     Exit status: 0 done, 1 you said no, 2 refused.
     """
     from environment import escrow
-    from environment.load import PROJECT, stack_file
+    from environment.load import stack_file
+    from ops.state.stack import pulumi
 
     held = escrow.unseal(_read(sheet), environment, _passphrase(passphrase_file))
     stdout().print(
@@ -81,10 +81,7 @@ def restore(
     confirm(environment, yes, "replace its roots")
     for name in ("access", "pki", "backup"):
         # Without a value in its arguments, Pulumi reads it from standard input.
-        subprocess.run(
-            ["pulumi", "config", "set", "--secret", f"keel:{name}", "-s", environment, "--non-interactive"],
-            cwd=PROJECT, input=getattr(held, name), text=True, check=True, capture_output=True,
-        )  # fmt: skip
+        pulumi("config", "set", "--secret", f"keel:{name}", "-s", environment, given=getattr(held, name))
     stdout().print(f"{environment}: the roots are in the stack file; commit it")
 
 

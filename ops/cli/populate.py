@@ -46,7 +46,7 @@ def populate(
     from db import populate as making
     from ops.hosts.environment import load_settings, open_environment
     from ops.products.lookup import product_of
-    from ops.steps.migration import migrator
+    from ops.products.migrations import migrator
 
     kind = load_settings(environment).environment.kind
     if kind.guarded:

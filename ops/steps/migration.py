@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 
-from db import check, migrate, provision, release
-from db.difference import Difference
+from db import migrate, provision, release
 from db.url import conninfo
 from environment.manifest import ProductEntry
 from environment.products import Product, short
 from environment.report import Report
 from ops.backup import jobs, restore_points
 from ops.hosts.session import Session
+from ops.products import migrations
 
 
 def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -27,7 +25,7 @@ def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str,
     """
     entry = session.manifest.products[inputs["product"]]
     product, guarded = entry.product, session.manifest.identity.kind.guarded
-    with migrator(session, product) as url:
+    with migrations.migrator(session, product) as url:
         target = _upgrade(session, entry, url, report)
         if guarded:
             with psycopg.connect(conninfo(url)) as connection:
@@ -42,22 +40,7 @@ def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str,
 
 def observe(session: Session, inputs: dict[str, Any]) -> list[str]:
     """Where the database differs, one line each, with the SQL that would undo it."""
-    return [str(difference) for difference in differences(session, inputs["product"])]
-
-
-def differences(session: Session, name: str) -> list[Difference]:
-    """Where the product's database differs from this checkout's revision, models and repeatable SQL."""
-    entry = session.manifest.products[name]
-    with migrator(session, entry.product) as url:
-        found = check.drift(entry.product, url, entry.limits.revision)
-    return sorted(Difference(f"{name}: {finding.sentence}", finding.undo) for finding in found)
-
-
-@contextmanager
-def migrator(session: Session, product: Product) -> Iterator[str]:
-    """The migrator's URL, direct to the primary (PLAT-21)."""
-    with session.direct() as (address, port):
-        yield session.url(product.migrator_role, product.name, address, port)
+    return [str(difference) for difference in migrations.differences(session, inputs["product"])]
 
 
 def _upgrade(session: Session, entry: ProductEntry, url: str, report: Report) -> str:

@@ -25,7 +25,7 @@ from db.populate import Size
 from ops.backup import jobs
 from ops.backup.restore import archive_all
 from ops.hosts.session import Session
-from ops.steps.migration import migrator
+from ops.products.migrations import migrator
 from roles import paths
 from tests.system.disaster import lose_everything
 from tests.system.environments import Ephemeral, discard, prepare

@@ -22,7 +22,7 @@ from db.populate import Size
 from environment.products import Product, catalogue
 from ops.hosts.environment import open_environment
 from ops.hosts.session import Session
-from ops.steps.migration import migrator
+from ops.products.migrations import migrator
 from tests.bench.migrations import on_empty, on_filled, staying
 from tests.bench.queries import measure, ways
 from tests.system.environments import discard, prepare

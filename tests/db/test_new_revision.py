@@ -49,7 +49,7 @@ def versions(product: Product, at_head: str, tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setenv("ENV", "dev")
     monkeypatch.setattr(migrate, "config", lambda *_: copied)
-    monkeypatch.setattr("ops.steps.migration.migrator", migrator)
+    monkeypatch.setattr("ops.products.migrations.migrator", migrator)
     opened(monkeypatch, session(tmp_path))
     return folder
 

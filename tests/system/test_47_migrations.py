@@ -9,7 +9,7 @@ from alembic import command
 
 from db import migrate
 from environment.products import catalogue
-from ops.steps.migration import migrator
+from ops.products.migrations import migrator
 from tests.system.environments import Ephemeral
 
 RULEIQ = catalogue()["ruleiq"]

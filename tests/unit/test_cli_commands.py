@@ -284,9 +284,9 @@ def test_drift_tells_none_some_or_unknown(
             raise database
         return database
 
-    monkeypatch.setattr("ops.converge.client.run", lambda *_, **__: outcome)
+    monkeypatch.setattr("ops.status.drift.run", lambda *_, **__: outcome)
     monkeypatch.setattr("ops.products.databases.differences", lambda *_: [])
-    monkeypatch.setattr("ops.steps.migration.differences", differences)
+    monkeypatch.setattr("ops.products.migrations.differences", differences)
     result = keel("drift", "--json")
     assert result.exit_code == status
     document = json.loads(result.stdout)
@@ -300,7 +300,7 @@ def test_a_mistake_in_keel_is_not_told_as_drift(monkeypatch: pytest.MonkeyPatch)
     def broken(_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("ops.converge.client.run", lambda *_, **__: _outcome())
+    monkeypatch.setattr("ops.status.drift.run", lambda *_, **__: _outcome())
     monkeypatch.setattr("ops.products.databases.differences", broken)
     assert isinstance(keel("drift").exception, ZeroDivisionError)
 
@@ -308,9 +308,9 @@ def test_a_mistake_in_keel_is_not_told_as_drift(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.usefixtures("fake")
 def test_drift_tells_the_sql_that_would_undo_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line for people, in one piece also in a pipe."""
-    monkeypatch.setattr("ops.converge.client.run", lambda *_, **__: _outcome())
+    monkeypatch.setattr("ops.status.drift.run", lambda *_, **__: _outcome())
     monkeypatch.setattr("ops.products.databases.differences", lambda *_: [])
-    monkeypatch.setattr("ops.steps.migration.differences", lambda _, name: [GRANT] if name == "jeex_idea" else [])
+    monkeypatch.setattr("ops.products.migrations.differences", lambda _, name: [GRANT] if name == "jeex_idea" else [])
     lines = keel("drift").stdout.splitlines()
     assert lines == [f"drift: {GRANT.what}", f"  undone by: {GRANT.undo}", "dev: 0 on hosts, 1 in databases"]
 

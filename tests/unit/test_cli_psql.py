@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 from environment.manifest import HostEntry
 from environment.types import Group
 from ops.cli.app import app
-from ops.cli.psql import Role, Route, WrongWay, route
 from ops.hosts.session import Session
+from ops.products.psql import Role, Route, WrongWay, route
 from tests.unit.cli_fakes import opened, program, session
 
 RECORDER = """

@@ -56,7 +56,7 @@ ROOMS = (
 )
 """The rooms of `ops`, from the lowest floor to the highest: a module may import its own room and the floors below."""
 
-LARGEST_ROOM = 1900
+LARGEST_ROOM = 1600
 """Lines. A room that outgrows it gets rooms of its own."""
 
 
