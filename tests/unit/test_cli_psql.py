@@ -147,7 +147,7 @@ def test_of_several_edges_the_first_is_the_way(tmp_path: Path, monkeypatch: pyte
         return "/dev/shm/folder"
 
     monkeypatch.setattr(Session, "run", run)
-    monkeypatch.setattr("ops.cli.psql._foreground", lambda *_: 0)
+    monkeypatch.setattr("ops.products.psql._foreground", lambda *_: 0)
     opened(monkeypatch, there)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert _psql().exit_code == 0
