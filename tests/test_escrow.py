@@ -1,4 +1,4 @@
-"""The whole procedure of docs/runbooks/escrow.md, with Pulumi itself; its parts are in tests/unit/test_escrow.py."""
+"""The whole procedure of docs/runbooks/escrow.md, with Pulumi itself; its parts are in tests/unit/environment/test_escrow.py."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def test_numbers_reach_the_step_whole(provider: StepProvider, monkeypatch: pytes
 
 
 def test_roots_travel_in_the_request_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Design: never inputs or closures; the request goes to standard input (tests/unit/test_step_process.py)."""
+    """Design: never inputs or closures; the request goes to standard input (tests/unit/processes/test_step.py)."""
     own = {f"keel:{name}": f"own root {name}, at least 32 characters long" for name in derive.SECRETS}
     provider = StepProvider()
     provider.configure(ConfigureRequest(Config(own, "keel")))

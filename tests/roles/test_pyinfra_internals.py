@@ -1,7 +1,7 @@
 """What Keel relies on in pyinfra beyond its documentation: one test each, which says who relies on it.
 
 They are to fail when a new pyinfra does otherwise, before a host notices. roles/kit/README.md lists them, with what
-other tests show: pyinfra's command line (tests/unit/test_pyinfra_command.py) and its connection (tests/unit/test_host_keys.py).
+other tests show: pyinfra's command line (tests/unit/ops/hosts/test_pyinfra_command.py) and its connection (tests/unit/ops/hosts/test_host_keys.py).
 """
 
 from __future__ import annotations

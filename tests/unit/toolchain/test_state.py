@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.toolchain_fakes import cache, machine, write
+from tests.unit.toolchain.fakes import cache, machine, write
 from toolchain import main, shellenv, steps
 from toolchain.cache import scratch, whole
 from toolchain.errors import SetupError

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from ops.cli.app import app
 from ops.status import machine as looks
 from tests.unit.cli_fakes import environment
-from tests.unit.toolchain_fakes import DOCKER_VERSION, FakeSystem, machine, write
+from tests.unit.toolchain.fakes import DOCKER_VERSION, FakeSystem, machine, write
 from toolchain import engine
 from toolchain.preflight import ALWAYS_FREE
 from toolchain.system import Result

@@ -18,8 +18,8 @@ from ops.hosts.session import Unreachable
 from ops.steps import bootstrap_gate
 from roles import paths
 from tests.unit.hosts import ANY, Hosts, hosts, nothing
-from tests.unit.test_drain import ILL
-from tests.unit.test_restore_plan import STANZA
+from tests.unit.ops.backup.test_restore_plan import STANZA
+from tests.unit.ops.steps.test_drain import ILL
 
 ORDERED = {"recovery": {"token": "first", "to": "latest"}}
 SILENT = {"repo": [{"key": 1, "status": {"code": 99, "message": "no answer"}}]}

@@ -16,7 +16,7 @@ from ops.state import adopt
 from ops.state.docker_diff import Difference
 from ops.state.from_plan import Adoption, Found
 from tests.unit.cli_fakes import environment, session
-from tests.unit.test_adopt import FOUND, PLAN
+from tests.unit.ops.state.test_adopt import FOUND, PLAN
 
 CHANGED = {**FOUND, "container": Found("c1", "sha256:new", {"memory": Difference(512, 2048)})}
 

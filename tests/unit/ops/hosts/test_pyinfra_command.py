@@ -12,8 +12,8 @@ import pytest
 from environment.derive import public_openssh
 from environment.load import ROOT
 from tests.unit.cli_fakes import environment
+from tests.unit.ops.hosts.test_host_keys import paramiko_key
 from tests.unit.sshd import Server, serving
-from tests.unit.test_host_keys import paramiko_key
 
 ROOTS = environment(stack="ci").roots
 PYINFRA = """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.toolchain_fakes import GO_ENV, FakeSystem, cache, machine, write
+from tests.unit.toolchain.fakes import GO_ENV, FakeSystem, cache, machine, write
 from toolchain import docker_plugin, main, pulumi_cli
 from toolchain.errors import CommandFailed, SetupError
 from toolchain.steps import take

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.toolchain_fakes import DOCKER_VERSION, cache, machine, write
+from tests.unit.toolchain.fakes import DOCKER_VERSION, cache, machine, write
 from toolchain import base_image, engine
 from toolchain.errors import SetupError
 from toolchain.steps import take

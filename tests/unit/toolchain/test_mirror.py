@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.toolchain_fakes import FakeSystem, cache, machine, write
+from tests.unit.toolchain.fakes import FakeSystem, cache, machine, write
 from toolchain import base_image, mirror
 from toolchain.errors import CommandFailed, SetupError
 from toolchain.steps import take

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.toolchain_fakes import DOCKER_VERSION, GO_ENV, FakeSystem, cache, machine, write
+from tests.unit.toolchain.fakes import DOCKER_VERSION, GO_ENV, FakeSystem, cache, machine, write
 from toolchain import main, preflight, pulumi_cli, venv
 from toolchain.steps import GB, Need
 from toolchain.system import Result

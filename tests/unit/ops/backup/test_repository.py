@@ -18,7 +18,7 @@ from ops.backup import choice, drill, jobs, repository, restore_points
 from ops.backup.repository import Archive, Backup, RepositoryFailed, Stanza
 from roles import paths
 from tests.unit.hosts import Database, Hosts, hosts, nothing
-from tests.unit.test_restore_plan import NOON, STANZA, made, two
+from tests.unit.ops.backup.test_restore_plan import NOON, STANZA, made, two
 
 BACKUP = Backup.model_validate(
     made("A", 7, "0/1000", 2) | {"archive": {"start": "0000001A0000000000000001", "stop": "0000001A0000000000000002"}}

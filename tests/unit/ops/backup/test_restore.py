@@ -23,7 +23,7 @@ from ops.products import databases
 from roles import paths
 from tests.unit.cli_fakes import LEADER, SYNC_STANDBY
 from tests.unit.hosts import ANY, NO_PRIMARY, Clock, Database, Hosts, hosts, led_by, nothing
-from tests.unit.test_drain import ILL, cluster
+from tests.unit.ops.steps.test_drain import ILL, cluster
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 WANTED = restore.Plan(target("latest"), "20261122-020000F", 2, 200 * 2**20, NOON, NOON, "nothing", "3")

@@ -13,7 +13,7 @@ from environment.errors import UNCHANGED, KeelError, explained, told
 from environment.load import ROOT
 from ops.cli.app import app
 
-PACKAGES = ("environment", "components", "roles", "db", "migrations", "ops", "tools", "toolchain")
+PACKAGES = ("environment", "components", "roles", "db", "migrations", "ops", "processes", "tools", "toolchain")
 
 
 def exceptions() -> Iterator[tuple[str, str, set[str]]]:
