@@ -178,6 +178,9 @@ def test_the_leader_is_who_says_so(tmp_path: Path, silence: str | BaseException)
     asked.says.update({("db1", "https://10.88.0.11:8008/primary"): silence, ("db2", "/primary"): ""})
     assert asked.leader().name == "db2"
     assert asked.asked("/primary") == [("db1", 15), ("db2", 15)]
+    for _, command, _ in asked.ran:
+        assert " -f " in command, "503 says that it does not lead"
+        assert "--cacert /etc/keel/ca.crt --cert " in command and " -k " not in command
     asked.says["db2", "/primary"] = silence
     with pytest.raises(Unreachable, match=r"no primary in dev: none of \['db1', 'db2'\] says that it leads"):
         asked.leader()
