@@ -12,6 +12,7 @@ from components.steps import Drain, Ready
 from components.volumes import full_name, of_host
 from environment.derive import Roots, private_openssh, public_openssh
 from environment.manifest import HostEntry, Manifest
+from environment.names import AUTHORIZED_KEYS, HOST_KEY, LABEL
 from environment.settings import Host as HostSettings
 from environment.types import Group
 
@@ -49,7 +50,7 @@ class Host(pulumi.ComponentResource):
                 docker.Volume(
                     f"{name}-{volume}",
                     name=full_name(args.manifest, args.entry, volume),
-                    labels=[docker.VolumeLabelArgs(label="keel.environment", value=environment)],
+                    labels=[docker.VolumeLabelArgs(label=LABEL, value=environment)],
                     opts=pulumi.ResourceOptions(
                         parent=self,
                         # In the order of the chain: a repository without any database means loss, not a killed start.
@@ -79,7 +80,7 @@ class Host(pulumi.ComponentResource):
                 for inside, outside in sorted(_published(args.manifest, args.entry).items())
             ],
             uploads=_identity(args),
-            labels=[docker.ContainerLabelArgs(label="keel.environment", value=environment)],
+            labels=[docker.ContainerLabelArgs(label=LABEL, value=environment)],
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[drain],
@@ -152,10 +153,8 @@ def _identity(args: HostArgs) -> list[docker.ContainerUploadArgs]:
     private = private_openssh(args.roots.ssh_key(args.entry.name))
     controller = public_openssh(args.roots.ssh_key("controller"))
     return [
-        docker.ContainerUploadArgs(
-            file="/etc/ssh/ssh_host_ed25519_key", content=pulumi.Output.secret(private), permissions="0600"
-        ),
-        docker.ContainerUploadArgs(file="/root/.ssh/authorized_keys", content=f"{controller}\n", permissions="0600"),
+        docker.ContainerUploadArgs(file=HOST_KEY, content=pulumi.Output.secret(private), permissions="0600"),
+        docker.ContainerUploadArgs(file=AUTHORIZED_KEYS, content=f"{controller}\n", permissions="0600"),
     ]
 
 

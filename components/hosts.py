@@ -13,6 +13,7 @@ from environment import image, roles
 from environment.derive import Roots
 from environment.errors import KeelError
 from environment.manifest import Manifest
+from environment.names import LABEL
 from environment.settings import Settings
 from environment.types import Provider
 
@@ -41,7 +42,7 @@ class Hosts(pulumi.ComponentResource):
             name=f"keel-{manifest.identity.name}",
             driver="bridge",
             ipam_configs=[docker.NetworkIpamConfigArgs(subnet=str(manifest.network.cidr))],
-            labels=[docker.NetworkLabelArgs(label="keel.environment", value=manifest.identity.name)],
+            labels=[docker.NetworkLabelArgs(label=LABEL, value=manifest.identity.name)],
             opts=child,
         )
         recipe = image.recipe(manifest.release, roles.packages(manifest.release.postgres))

@@ -5,15 +5,16 @@ from __future__ import annotations
 import subprocess
 
 from environment.errors import UNCHANGED, KeelError
+from environment import names
 from environment.manifest import HostEntry, Manifest
 from environment.recovery import RECOVERIES
 from environment.types import Group, Provider
 
 VOLUMES = {
-    Group.POSTGRES: ("postgresql", "/var/lib/postgresql"),
-    Group.ETCD: ("etcd", "/var/lib/etcd"),
-    Group.REDIS: ("redis", "/var/lib/redis"),
-    Group.BACKUP: ("pgbackrest", "/var/lib/pgbackrest"),
+    Group.POSTGRES: ("postgresql", names.POSTGRES_VOLUME),
+    Group.ETCD: ("etcd", names.ETCD_VOLUME),
+    Group.REDIS: ("redis", names.REDIS_VOLUME),
+    Group.BACKUP: ("pgbackrest", names.BACKUP_VOLUME),
 }
 """What outlives a container, by group: volume name and path."""
 
@@ -66,14 +67,14 @@ def refuse_lost_data(manifest: Manifest) -> None:
 def _acted(repository: str, token: str) -> bool:
     """True if the volume remembers a recovery with this token. Where no image is there to look with, this machine never ran
     the environment, and the step `recovery` asks again before any database starts."""
-    images = ["docker", "image", "ls", "-q", "--filter", "label=keel.image"]
+    images = ["docker", "image", "ls", "-q", "--filter", f"label={names.IMAGE_LABEL}"]
     found = subprocess.run(images, capture_output=True, text=True, check=True).stdout.split()
     look = ["docker", "run", "--rm", "--network", "none", "-v", f"{repository}:/repository:ro", "--entrypoint", "test"]
     return bool(found) and subprocess.run([*look, found[0], "-e", f"/repository/{RECOVERIES}/{token}"]).returncode == 0
 
 
 def _existing(environment: str) -> set[str]:
-    listed = ["docker", "volume", "ls", "-q", "--filter", f"label=keel.environment={environment}"]
+    listed = ["docker", "volume", "ls", "-q", "--filter", f"label={names.LABEL}={environment}"]
     try:
         return set(subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split())
     except (FileNotFoundError, subprocess.CalledProcessError):

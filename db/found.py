@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from db.spec import BACKUP, PUBLIC, Grant
+from db.spec import PUBLIC, Grant
+from environment.names import BACKUP
 
 Connect = Callable[[str], "psycopg.Connection[Any]"]
 """Opens a session as superuser in the named database, on the primary and not through the pooler."""

@@ -11,17 +11,18 @@ import psycopg
 from psycopg import sql
 
 from db.change import Change
-from db.spec import PGBOUNCER
+from environment.names import LOOKUP, PGBOUNCER
 
 _BODY = Path(__file__).with_name("user_lookup.sql").read_text()
 _SETTINGS = ["search_path=pg_catalog, pg_temp"]
 _CREATE = sql.SQL(
-    "CREATE OR REPLACE FUNCTION keel.user_lookup(wanted text, OUT username text, OUT password text)"
+    f"CREATE OR REPLACE FUNCTION {LOOKUP}(wanted text, OUT username text, OUT password text)"
     " RETURNS SETOF record LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS {}"
 ).format(sql.Literal(_BODY))
 _ACCESS = sql.SQL(
-    "REVOKE ALL ON FUNCTION keel.user_lookup(text) FROM PUBLIC;"
-    " GRANT USAGE ON SCHEMA keel TO {0}; GRANT EXECUTE ON FUNCTION keel.user_lookup(text) TO {0}"
+    f"REVOKE ALL ON FUNCTION {LOOKUP}(text) FROM PUBLIC;"
+    " GRANT USAGE ON SCHEMA keel TO {0};"
+    f" GRANT EXECUTE ON FUNCTION {LOOKUP}(text) TO {{0}}"
 ).format(sql.Identifier(PGBOUNCER))
 _FOUND = b"""
 select p.prosrc, p.prosecdef, p.proconfig, o.rolsuper,
@@ -30,7 +31,7 @@ select p.prosrc, p.prosecdef, p.proconfig, o.rolsuper,
              left join pg_roles r on r.oid = a.grantee where a.grantee <> p.proowner),
        has_schema_privilege(%s, p.pronamespace, 'USAGE')
 from pg_proc p join pg_roles o on o.oid = p.proowner
-where p.oid = to_regprocedure('keel.user_lookup(text)')
+where p.oid = to_regprocedure(%s)
 """
 
 
@@ -40,15 +41,15 @@ def plan(connection: "psycopg.Connection[Any]") -> list[Change]:
         schema = Change("create schema keel in database postgres", sql.SQL("CREATE SCHEMA keel"))
         return [schema, _replace("create"), _restrict()]
     role_exists = connection.execute(b"select 1 from pg_roles where rolname = %s", [PGBOUNCER]).fetchone()
-    found = connection.execute(_FOUND, [PGBOUNCER]).fetchone() if role_exists else None
+    found = connection.execute(_FOUND, [PGBOUNCER, f"{LOOKUP}(text)"]).fetchone() if role_exists else None
     if found is None:
         return [_replace("create"), _restrict()]
     body, definer, settings, owned_by_superuser, callers, usage = found
     changes = []
     if not owned_by_superuser:
-        drop = sql.SQL("DROP FUNCTION keel.user_lookup(text)")
+        drop = sql.SQL(f"DROP FUNCTION {LOOKUP}(text)")
         return [
-            Change("drop function keel.user_lookup: its owner is no superuser", drop),
+            Change(f"drop function {LOOKUP}: its owner is no superuser", drop),
             _replace("create"),
             _restrict(),
         ]
@@ -58,8 +59,8 @@ def plan(connection: "psycopg.Connection[Any]") -> list[Change]:
         changes.append(_restrict())
     changes += [
         Change(
-            f"revoke EXECUTE on function keel.user_lookup from {caller}",
-            sql.SQL("REVOKE ALL ON FUNCTION keel.user_lookup(text) FROM {} CASCADE").format(sql.Identifier(caller)),
+            f"revoke EXECUTE on function {LOOKUP} from {caller}",
+            sql.SQL(f"REVOKE ALL ON FUNCTION {LOOKUP}(text) FROM {{}} CASCADE").format(sql.Identifier(caller)),
             removes=True,
         )
         for caller in sorted(set(callers) - {"PUBLIC", PGBOUNCER})
@@ -68,8 +69,8 @@ def plan(connection: "psycopg.Connection[Any]") -> list[Change]:
 
 
 def _replace(verb: str) -> Change:
-    return Change(f"{verb} function keel.user_lookup in database postgres", _CREATE)
+    return Change(f"{verb} function {LOOKUP} in database postgres", _CREATE)
 
 
 def _restrict() -> Change:
-    return Change(f"let only {PGBOUNCER} call keel.user_lookup", _ACCESS)
+    return Change(f"let only {PGBOUNCER} call {LOOKUP}", _ACCESS)

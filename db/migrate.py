@@ -123,26 +123,6 @@ def differences_of(connection: Connection, product: Product) -> list[str]:
     return found + [f"not in the models: {line}" for line in sorted(set(live) - set(wanted))]
 
 
-def apply_repeatable(product: Product, url: str) -> list[str]:
-    """Apply functions, policies and grants when they differ; returns what differed. Raises MigrationError."""
-    at, target = current(product, url), head(product)
-    if at != target:
-        raise MigrationError(
-            f"{product.name}: the database is at revision {at}, the .sql files belong to {target}",
-            UNCHANGED,
-            "Upgrade first",
-        )
-    try:
-        return repeatable.apply(product, url)
-    except psycopg.Error as error:
-        raise _failed(product, url, target, error) from error
-
-
-def repeatable_drift(product: Product, url: str) -> list[str]:
-    """What differs between the catalogue and functions, policies and grants; changes nothing."""
-    return repeatable.drift(product, url)
-
-
 def seed(product: Product, url: str, which: SeedSet, *, production: bool) -> bool:
     """Insert a seed set as the migrator, in one transaction; False when there is no such set (PLAT-30).
 

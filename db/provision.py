@@ -13,7 +13,6 @@ from db import lookup, role_changes, undeclared
 from db.change import Change, ProvisionError, privileges
 from db.found import FRESH_DATABASE, Cluster, Connect, Contents, read_cluster, read_contents
 from db.spec import (
-    BACKUP,
     MAINTENANCE_DATABASE,
     NAMES_MOMENTS,
     ClusterSpec,
@@ -27,6 +26,7 @@ from db.spec import (
     schemas,
 )
 from environment.errors import UNCHANGED
+from environment.names import BACKUP
 from environment.products import Product
 
 STATISTICS = "pg_stat_statements"

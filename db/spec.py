@@ -16,13 +16,9 @@ from typing import NamedTuple
 
 from pydantic import Field, SecretStr
 
+from environment.names import ADMIN, BACKUP, MONITOR, PGBOUNCER
 from environment.products import Product
 from environment.types import Model
-
-ADMIN = "keel_admin"
-MONITOR = "keel_monitor"
-BACKUP = "keel_backup"
-PGBOUNCER = "keel_pgbouncer"
 
 PUBLIC = "PUBLIC"
 MAINTENANCE_DATABASE = "postgres"

@@ -12,10 +12,8 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from db.change import Change
 from db.found import Cluster, Connect, Contents
 from db.spec import MAINTENANCE_DATABASE, ClusterSpec, Migrated, Role, product_roles
+from environment.names import SUPERUSER
 from environment.products import Product
-
-SUPERUSER = "postgres"
-"""Made by initdb, and Patroni's own."""
 
 OF_THE_CLUSTER = frozenset({MAINTENANCE_DATABASE, "template0", "template1"})
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from environment.names import CREATECLUSTER
 from environment.settings import Release
 
 
@@ -16,7 +17,9 @@ def recipe(release: Release, packages: Sequence[str]) -> str:
     environment = Environment(  # noqa: S701 - a Dockerfile, not HTML
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True
     )
-    return environment.get_template("host-image.Dockerfile.j2").render(release=release, packages=packages)
+    return environment.get_template("host-image.Dockerfile.j2").render(
+        release=release, packages=packages, createcluster=CREATECLUSTER
+    )
 
 
 def tag(release: Release, dockerfile: str) -> str:

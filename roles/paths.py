@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from environment import recovery
+from environment import names, recovery
 from environment.manifest import Manifest
 
 KEEL = "/etc/keel"
@@ -15,7 +15,7 @@ FETCH_WAL = f"{LIBRARY}/fetch-wal"
 JOB = f"{LIBRARY}/job"
 """Runs a scheduled job by its name."""
 
-REPOSITORY = "/var/lib/pgbackrest"
+REPOSITORY = names.BACKUP_VOLUME
 """The backup volume."""
 DUMPS = f"{REPOSITORY}/dumps"
 METRICS = f"{REPOSITORY}/metrics"
@@ -40,23 +40,31 @@ ISOLATED = "/etc/pgbackrest/isolated.conf"
 """pgBackRest's configuration for servers that are restored beside the cluster, on the backup host."""
 INFO = "--io-timeout=5 --output=json info"
 """pgBackRest's command for what its repositories hold, in JSON. One that is away is asked for five seconds, not sixty."""
-BACKUP_ROLE = "keel_backup"
-"""The login that the logical dumps are made with; it reads every row (PLAT-19)."""
 
 RESTORING = ".restoring"
 """Suffix of a data directory that a recovery takes over: what is right in it is not fetched again."""
-RECOVERY_ORDER = "/run/postgresql/keel-recovery.json"
+UNITS = "/etc/systemd/system"
+SOCKETS = "/run/postgresql"
+"""Folder of the server's socket, on every member."""
+PATRONI_PASSFILE = f"{names.POSTGRES_VOLUME}/.pgpass.patroni"
+"""Patroni writes it, for its replicas."""
+RECOVERY_ORDER = f"{SOCKETS}/keel-recovery.json"
 """A recovery that was ordered on a host: {"token": …, "options": [pgBackRest's]}."""
+
+
+PGBOUNCER_SOCKETS = "/run/pgbouncer"
+ETCD_DATA = f"{names.ETCD_VOLUME}/member"
+"""etcd's data, on every member of the store."""
 
 
 def dropin(unit: str) -> str:
     """Path of Keel's drop-in for a systemd unit."""
-    return f"/etc/systemd/system/{unit}.d/keel.conf"
+    return f"{UNITS}/{unit}.d/keel.conf"
 
 
 def data_directory(manifest: Manifest) -> str:
     """PostgreSQL's data directory on every member."""
-    return f"/var/lib/postgresql/{manifest.release.postgres}/main"
+    return f"{names.POSTGRES_VOLUME}/{manifest.release.postgres}/main"
 
 
 def pgbackrest(manifest: Manifest, command: str) -> str:

@@ -41,7 +41,7 @@ def order(session: Session, token: str, end: RecoveryTarget, more: tuple[str, ..
         f"for left in {data}.failed {data}; do if {condition}; then rm -rf {taken}; mv $left {taken}; fi; done; "
         f"rm -f {taken}/postmaster.pid"
     )
-    given = f"install -d -o postgres -g postgres -m 2775 /run/postgresql && echo {text} > {paths.RECOVERY_ORDER}"
+    given = f"install -d -o postgres -g postgres -m 2775 {paths.SOCKETS} && echo {text} > {paths.RECOVERY_ORDER}"
     everywhere(
         session, members, f"{given} && chown postgres: {paths.RECOVERY_ORDER} && {{ {leftovers}; }}", timeout=3600
     )

@@ -26,6 +26,7 @@ from environment.errors import KeelError
 from environment.manifest import HostEntry, Manifest
 from environment.pki import ca_certificate
 from environment.types import Group
+from roles.paths import SOCKETS
 from roles.postgres.patroni import leads
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Session:
     def superuser(self) -> Iterator[Superuser]:
         """Connections as ``postgres``, through SSH to the primary's socket: no superuser crosses the network."""
         leader = self.leader()
-        with self.forward(leader.name, "/run/postgresql/.s.PGSQL.5432") as directory:
+        with self.forward(leader.name, f"{SOCKETS}/.s.PGSQL.5432") as directory:
             yield Superuser(directory)
 
     @contextmanager

@@ -13,11 +13,11 @@ from db import migrate, provision
 from db.change import Change
 from db.difference import Difference
 from db.spec import MAINTENANCE_DATABASE, ClusterSpec, Migrated, cluster_roles, product_roles
+from environment.names import REPLICATION, REWIND
 from environment.products import catalogue
 from environment.report import Report
 from environment.types import Kind, Undeclared
 from ops.hosts.session import Session, Superuser
-from roles.postgres.names import REPLICATION, REWIND
 
 MANY = 25
 """Changes that are listed; of more, only the number is."""

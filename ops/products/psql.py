@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from environment.errors import KeelError
+from environment.names import ADMIN
 
 if TYPE_CHECKING:
     from environment.products import Product
@@ -68,8 +69,6 @@ def route(role: Role, named: Sequence[Route]) -> Route:
 
 def login(product: Product, role: Role) -> str:
     """The role's name in the server. Raises WrongWay when the product has no such role."""
-    from db.spec import ADMIN
-
     if role is Role.WORKER and not product.worker_role:
         raise WrongWay(f"{product.name} has no worker role; its application is {product.app_role}")
     return {

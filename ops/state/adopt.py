@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from environment.errors import UNCHANGED, KeelError
+from environment.names import LABEL
 from environment.report import Report
 from ops.hosts.docker import docker, image_id, inspect
 from ops.hosts.session import Session
 from ops.state import stack
-from ops.state.clear_killed import LABEL
 from ops.state.docker_diff import CONTAINER, NETWORK, VOLUME, differences
 from ops.state.from_plan import DOCKER, HOST_IMAGE, UNKNOWN, Adoption, Found, Planned, inputs, of_type
 

@@ -18,10 +18,9 @@ import sys
 from typing import Any
 
 from environment.errors import UNCHANGED, KeelError
+from environment.names import LABEL
 from ops.hosts.docker import DockerFailed, docker
 from ops.state import stack
-
-LABEL = "keel.environment"
 
 
 class Unrecorded(KeelError):

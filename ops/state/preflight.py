@@ -11,6 +11,7 @@ import sys
 
 from environment.errors import UNCHANGED, KeelError
 from environment.load import parse, read_stack_file, stack_file
+from environment.names import LABEL
 from environment.rules.placement import published_ports
 from environment.settings import Settings
 from environment.types import Provider
@@ -51,7 +52,7 @@ def _free(port: int) -> bool:
 
 
 def _own_ports(environment: str) -> set[int]:
-    listed = _output("docker", "ps", "--filter", f"label=keel.environment={environment}", "--format", "{{.Ports}}")
+    listed = _output("docker", "ps", "--filter", f"label={LABEL}={environment}", "--format", "{{.Ports}}")
     return {
         int(part.rpartition("->")[0].rpartition(":")[2])
         for part in listed.replace("\n", ", ").split(", ")

@@ -128,7 +128,7 @@ def _questions(manifest: Manifest, host: HostEntry) -> Iterator[tuple[str, str]]
     if host.carries(Group.EDGE):
         port = manifest.ports.pgbouncer
         shown = "-U postgres -X --csv -c 'show pools' pgbouncer"
-        yield "pools", f"runuser -u postgres -- psql -h /run/pgbouncer -p {port} {shown}"
+        yield "pools", f"runuser -u postgres -- psql -h {paths.PGBOUNCER_SOCKETS} -p {port} {shown}"
     if host.carries(Group.REDIS):
         yield "redis", f"redis-cli --tls --cacert {paths.CA} -h 127.0.0.1 -p {manifest.ports.redis} <&3"
     if host == manifest.repository_host:

@@ -10,6 +10,7 @@ from typing import Any
 
 from environment import image, roles
 from environment.load import ROOT, parse, read_stack_file, stack_file
+from environment.names import IMAGE_LABEL
 from environment.report import Report
 from ops.hosts.docker import DockerFailed, build, image_id
 from ops.hosts.session import Session
@@ -27,7 +28,7 @@ def provide(tag: str, dockerfile: str, report: Report, *, kind: str = "host") ->
         _provide_base(dockerfile.split()[1])
         with tempfile.TemporaryDirectory(prefix="keel-image-") as folder:
             Path(folder, "Dockerfile").write_text(dockerfile)
-            found = build(folder, tag, {"keel.image": kind}, report)
+            found = build(folder, tag, {IMAGE_LABEL: kind}, report)
     return found
 
 

@@ -9,11 +9,13 @@ from tenacity import retry, retry_if_exception_type, retry_if_result, stop_after
 
 from environment.errors import KeelError
 from environment.report import Report
+from environment.names import POSTGRES_VOLUME
 from environment.types import Group
 from ops.cluster import etcd
 from ops.cluster.patroni import members
 from ops.hosts.docker import docker
 from ops.hosts.session import Session, Unreachable
+from roles import paths
 
 
 class NotReady(KeelError):
@@ -69,7 +71,7 @@ def _greeting(session: Session, host: str) -> None:
             raise Unreachable(f"{host}: no SSH greeting on {endpoint.hostname}:{endpoint.port}")
 
 
-DATA = "/var/lib/etcd/member /var/lib/postgresql/*/main/PG_VERSION"
+DATA = f"{paths.ETCD_DATA} {POSTGRES_VOLUME}/*/main/PG_VERSION"
 """What a member leaves on its volumes once it has run."""
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from environment.derive import public_openssh
+from environment.names import AUTHORIZED_KEYS, CREATECLUSTER, HOST_KEY
 from roles import paths
 from roles.kit.declare import Directory, File, Role, Target, Unit
 
 HOSTS = f"{paths.KEEL}/hosts"
+MERGE = f"{paths.LIBRARY}/merge-hosts"
 SSHD = "/etc/ssh/sshd_config.d/keel.conf"
 HOSTS_UNIT = "keel-hosts.service"
 
@@ -21,27 +23,27 @@ class Base(Role):
             Directory(paths.KEEL),
             Directory(paths.TLS),
             Directory(paths.LIBRARY),
-            Directory("/root/.ssh", mode="700"),
+            Directory(AUTHORIZED_KEYS.rpartition("/")[0], mode="700"),
             Directory("/etc/systemd/journald.conf.d"),
-            Directory("/etc/postgresql-common"),
+            Directory(CREATECLUSTER.rpartition("/")[0]),
         )
 
     def files(self, target: Target) -> tuple[File, ...]:
         controller = public_openssh(target.roots.ssh_key("controller"))
         return (
             File(HOSTS, self.render("hosts.j2", target)),
-            File(f"{paths.LIBRARY}/merge-hosts", self.render("merge-hosts", target), mode="755"),
-            File(f"/etc/systemd/system/{HOSTS_UNIT}", self.render(HOSTS_UNIT, target)),
-            File("/root/.ssh/authorized_keys", f"{controller} keel-{target.manifest.identity.name}\n", mode="600"),
-            File(SSHD, self.render("sshd.conf", target), mode="600", check="sshd -t -f {}"),
+            File(MERGE, self.render("merge-hosts", target, hosts=HOSTS), mode="755"),
+            File(f"{paths.UNITS}/{HOSTS_UNIT}", self.render(HOSTS_UNIT, target, merge=MERGE)),
+            File(AUTHORIZED_KEYS, f"{controller} keel-{target.manifest.identity.name}\n", mode="600"),
+            File(SSHD, self.render("sshd.conf", target, key=HOST_KEY), mode="600", check="sshd -t -f {}"),
             File("/etc/systemd/journald.conf.d/keel.conf", self.render("journald.conf", target)),
             # Patroni makes the cluster, not the package: one that lay there already would be taken for ours.
-            File("/etc/postgresql-common/createcluster.conf", "create_main_cluster = false\n"),
+            File(CREATECLUSTER, "create_main_cluster = false\n"),
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:
         return (
-            Unit(HOSTS_UNIT, restart=(HOSTS, f"/etc/systemd/system/{HOSTS_UNIT}")),
+            Unit(HOSTS_UNIT, restart=(HOSTS, f"{paths.UNITS}/{HOSTS_UNIT}")),
             Unit("ssh.service", reload=(SSHD,)),
             Unit("cron.service"),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from environment.names import ETCD_VOLUME
 from environment.types import Group
 from roles import paths
 from roles.etcd.etcdctl import TLS, healthy
@@ -9,6 +10,8 @@ from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
 
 CONFIG = "/etc/default/etcd"
 JOIN = f"{paths.LIBRARY}/etcd-join"
+JOINED = "/run/keel-etcd/join.env"
+"""How the member starts when it lost its data."""
 DROPIN = paths.dropin("etcd.service")
 
 
@@ -19,8 +22,8 @@ class Etcd(Role):
 
     def directories(self, target: Target) -> tuple[Directory, ...]:
         return (
-            Directory("/var/lib/etcd", "etcd", "etcd", "700"),
-            Directory("/etc/systemd/system/etcd.service.d"),
+            Directory(ETCD_VOLUME, "etcd", "etcd", "700"),
+            Directory(f"{paths.UNITS}/etcd.service.d"),
         )
 
     def certificates(self, target: Target) -> tuple[Certificate, ...]:
@@ -30,10 +33,11 @@ class Etcd(Role):
     def files(self, target: Target) -> tuple[File, ...]:
         members = target.manifest.carrying(Group.ETCD)
         token = target.roots.token("etcd")
+        join = self.render("etcd-join.j2", target, members=members, joined=JOINED, tls=TLS, ca=paths.CA)
         return (
             File(CONFIG, self.render("etcd.env.j2", target, members=members, token=token, tls=TLS, ca=paths.CA)),
-            File(JOIN, self.render("etcd-join.j2", target, members=members, tls=TLS, ca=paths.CA), mode="755"),
-            File(DROPIN, self.render("etcd.service.conf", target)),
+            File(JOIN, join, mode="755"),
+            File(DROPIN, self.render("etcd.service.conf", target, join=JOIN, joined=JOINED)),
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:

@@ -16,7 +16,7 @@ class Haproxy(Role):
     name = "haproxy"
 
     def directories(self, target: Target) -> tuple[Directory, ...]:
-        return (Directory("/etc/systemd/system/haproxy.service.d"),)
+        return (Directory(f"{paths.UNITS}/haproxy.service.d"),)
 
     def files(self, target: Target) -> tuple[File, ...]:
         members = target.manifest.carrying(Group.POSTGRES)

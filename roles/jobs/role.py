@@ -11,6 +11,7 @@ from pyinfra import host
 from pyinfra.api import FactBase, operation
 
 from environment.load import ROOT
+from environment.names import BACKUP
 from environment.products import revisions
 from environment.repositories import FIRST, UNKNOWN, Repository, written
 from environment.settings import Schedule
@@ -28,7 +29,7 @@ POSITIONS = f"{paths.REPOSITORY}/positions.log"
 CRON = "/etc/cron.d/keel"
 LOGROTATE = "/etc/logrotate.d/keel"
 LOGS = "/var/log/keel"
-PASSFILE = "/etc/keel/backup.pgpass"
+PASSFILE = f"{paths.KEEL}/backup.pgpass"
 KNOWN_MOMENT = f"{paths.LIBRARY}/known-moment"
 DRILL = f"{paths.LIBRARY}/drill"
 SCHEMA = f"{paths.LIBRARY}/schema"
@@ -58,8 +59,8 @@ class Jobs(Role):
             "schedule": manifest.schedule, "times": _times(manifest.schedule, written(manifest.repository)), "positions": POSITIONS, "holes": paths.HOLES, "alerts": paths.ALERTS,
             "known_moment": KNOWN_MOMENT, "drill": DRILL, "known": paths.KNOWN, "drills": paths.DRILLS,
             "points": paths.POINTS, "folder": paths.REPOSITORY, "isolated": paths.ISOLATED, "fetch": paths.FETCH_WAL, "schema": SCHEMA,
-            "stanza": manifest.stanza, "server": _server(target), "role": paths.BACKUP_ROLE,
-            "written": written(manifest.repository), "products": sorted(manifest.products), **_forms(target), "facts": _facts(target), "password": target.roots.password(paths.BACKUP_ROLE),
+            "stanza": manifest.stanza, "server": _server(target), "role": BACKUP,
+            "written": written(manifest.repository), "products": sorted(manifest.products), **_forms(target), "facts": _facts(target), "password": target.roots.password(BACKUP),
         }  # fmt: skip
         return (
             File(paths.JOB, self.render("job", target, **values), mode="755"),
@@ -107,7 +108,7 @@ def _server(target: Target) -> str:
     """How jobs reach the primary, whichever host it is, as the backup role; the database's name is to follow."""
     names = ",".join(host.name for host in target.manifest.carrying(Group.POSTGRES))
     return (
-        f"host={names} port={target.manifest.ports.postgres} user={paths.BACKUP_ROLE} passfile={PASSFILE} "
+        f"host={names} port={target.manifest.ports.postgres} user={BACKUP} passfile={PASSFILE} "
         f"target_session_attrs=read-write connect_timeout=10 sslmode=verify-full sslrootcert={paths.CA}"
     )
 

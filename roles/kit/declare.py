@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from environment.derive import Roots
 from environment.manifest import HostEntry, Manifest
 from environment.roles import RoleEntry, entry
+from roles import paths
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class Role:
         return (
             _templates(self.name)
             .get_template(template)
-            .render(manifest=target.manifest, host=target.host, ports=target.manifest.ports, **values)
+            .render(manifest=target.manifest, host=target.host, ports=target.manifest.ports, paths=paths, **values)
         )
 
 

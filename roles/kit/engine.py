@@ -14,12 +14,13 @@ from typing import Any
 from gevent.lock import BoundedSemaphore
 from pyinfra import host as pyinfra_host
 
+from roles import paths
 from roles.kit import operations
 from roles.kit.declare import Role, Target, Unit
 from roles.kit.journal import perform
 from roles.kit.observe import HostState, ObserveHost
 
-SYSTEMD_FILES = ("/etc/systemd/system/", "/usr/lib/systemd/system/")
+SYSTEMD_FILES = (f"{paths.UNITS}/", "/usr/lib/systemd/system/")
 
 
 def converge(roles: Sequence[Role], target: Target, announce: Callable[[str], None]) -> None:

@@ -18,13 +18,13 @@ from roles.pgbackrest.options import AUTHORITY, TLS, folder, keeps, reached, sec
 
 CONFIG = "/etc/pgbackrest/pgbackrest.conf"
 SERVER = "keel-pgbackrest.service"
-UNIT = f"/etc/systemd/system/{SERVER}"
+UNIT = f"{paths.UNITS}/{SERVER}"
 SPOOL = "/var/spool/pgbackrest"
 LOGS = "/var/log/pgbackrest"
 COPY = f"{paths.LIBRARY}/copy-archive"
 COPY_CONFIG = "/etc/pgbackrest/second.conf"
 COPY_SERVICE, COPY_TIMER = "keel-copy-archive.service", "keel-copy-archive.timer"
-COPY_UNITS = {f"/etc/systemd/system/{unit}": unit for unit in (COPY_SERVICE, COPY_TIMER)}
+COPY_UNITS = {f"{paths.UNITS}/{unit}": unit for unit in (COPY_SERVICE, COPY_TIMER)}
 """Path → unit."""
 
 
@@ -76,7 +76,7 @@ class Pgbackrest(Role):
 
     def activate(self, target: Target, changed: frozenset[str]) -> None:
         if keeps(target) and not _copies(target):
-            copying = host.get_fact(Present, path=f"/etc/systemd/system/{COPY_TIMER}")
+            copying = host.get_fact(Present, path=f"{paths.UNITS}/{COPY_TIMER}")
             perform("pgbackrest: no second repository any more", _forget_second, copying)
 
     def _private(self, path: str, template: str, target: Target, **values: object) -> File:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from environment.names import LOOKUP, PGBOUNCER, SUPERUSER
 from roles import paths
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
 
@@ -12,8 +13,6 @@ ACCESS = f"{FOLDER}/pg_hba.conf"
 USERS = f"{FOLDER}/userlist.txt"
 TLS = f"{paths.TLS}/pgbouncer"
 DROPIN = paths.dropin("pgbouncer.service")
-LOOKUP_ROLE = "keel_pgbouncer"
-"""The only login stored here; it may call keel.user_lookup and nothing else (PLAT-22)."""
 
 
 class Pgbouncer(Role):
@@ -22,7 +21,7 @@ class Pgbouncer(Role):
     name = "pgbouncer"
 
     def directories(self, target: Target) -> tuple[Directory, ...]:
-        return (Directory("/etc/systemd/system/pgbouncer.service.d"),)
+        return (Directory(f"{paths.UNITS}/pgbouncer.service.d"),)
 
     def certificates(self, target: Target) -> tuple[Certificate, ...]:
         host, name = target.host, target.manifest.identity.name
@@ -32,10 +31,17 @@ class Pgbouncer(Role):
     def files(self, target: Target) -> tuple[File, ...]:
         manifest = target.manifest
         clients = [f"{host.address}/32" for host in manifest.hosts] + [str(c) for c in manifest.network.clients]
-        password = target.roots.password(LOOKUP_ROLE)
-        values = {"tls": TLS, "ca": paths.CA, "folder": FOLDER, "lookup_role": LOOKUP_ROLE, "clients": clients}
+        password = target.roots.password(PGBOUNCER)
+        values = {
+            "tls": TLS,
+            "ca": paths.CA,
+            "folder": FOLDER,
+            "lookup_role": PGBOUNCER,
+            "lookup": LOOKUP,
+            "clients": clients,
+        }
         return (
-            File(USERS, f'"{LOOKUP_ROLE}" "{password}"\n"postgres" ""\n', "postgres", "postgres", "640"),
+            File(USERS, f'"{PGBOUNCER}" "{password}"\n"{SUPERUSER}" ""\n', "postgres", "postgres", "640"),
             File(ACCESS, self.render("pg_hba.conf.j2", target, **values), "postgres", "postgres", "640"),
             File(DATABASES, self.render("databases.ini.j2", target, **values), "postgres", "postgres", "640"),
             File(CONFIG, self.render("pgbouncer.ini.j2", target, **values), "postgres", "postgres", "640"),

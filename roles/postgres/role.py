@@ -6,12 +6,12 @@ import json
 
 import yaml
 
+from environment.names import BACKUP, POSTGRES_VOLUME, REPLICATION, REWIND, SUPERUSER
 from environment.repositories import FIRST
 from environment.types import Group
 from roles import paths
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
 from roles.postgres import cluster, patroni
-from roles.postgres.names import REPLICATION, REWIND
 from roles.postgres.parameters import LOGS, TLS, dynamic_configuration
 
 CONFIG = "/etc/patroni/config.yml"
@@ -30,11 +30,11 @@ class Postgres(Role):
 
     def directories(self, target: Target) -> tuple[Directory, ...]:
         return (
-            Directory("/var/lib/postgresql", "postgres", "postgres", "755"),
-            Directory(f"/var/lib/postgresql/{target.manifest.release.postgres}", "postgres", "postgres", "755"),
+            Directory(POSTGRES_VOLUME, "postgres", "postgres", "755"),
+            Directory(f"{POSTGRES_VOLUME}/{target.manifest.release.postgres}", "postgres", "postgres", "755"),
             Directory(LOGS, "postgres", "postgres", "755"),
             Directory("/etc/patroni"),
-            Directory("/etc/systemd/system/patroni.service.d"),
+            Directory(f"{paths.UNITS}/patroni.service.d"),
         )
 
     def certificates(self, target: Target) -> tuple[Certificate, ...]:
@@ -46,7 +46,7 @@ class Postgres(Role):
 
     def files(self, target: Target) -> tuple[File, ...]:
         data = paths.data_directory(target.manifest)
-        passwords = {name: target.roots.password(name) for name in ("postgres", REPLICATION, REWIND)}
+        passwords = {name: target.roots.password(name) for name in (SUPERUSER, REPLICATION, REWIND)}
         config = self.render(
             "patroni.yml.j2",
             target,
@@ -62,8 +62,9 @@ class Postgres(Role):
             bootstrap=BOOTSTRAP,
             replica=REPLICA,
             data=data,
+            passfile=paths.PATRONI_PASSFILE,
             fetch=paths.FETCH_WAL,
-            backup_role=paths.BACKUP_ROLE,
+            backup_role=BACKUP,
             delay=target.manifest.postgres.apply_delay.get(target.host.name),
         )
         return (

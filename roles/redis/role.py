@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from environment.names import REDIS_VOLUME
 from environment.urls import REDIS_ACCOUNT
 from roles import paths
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
@@ -21,8 +22,8 @@ class Redis(Role):
 
     def directories(self, target: Target) -> tuple[Directory, ...]:
         return (
-            Directory("/var/lib/redis", "redis", "redis", "750"),
-            Directory("/etc/systemd/system/redis-server.service.d"),
+            Directory(REDIS_VOLUME, "redis", "redis", "750"),
+            Directory(f"{paths.UNITS}/redis-server.service.d"),
         )
 
     def certificates(self, target: Target) -> tuple[Certificate, ...]:
@@ -33,9 +34,10 @@ class Redis(Role):
     def files(self, target: Target) -> tuple[File, ...]:
         digest = hashlib.sha256(target.roots.password(f"redis/{REDIS_ACCOUNT}").encode()).hexdigest()
         accounts = self.render("users.acl.j2", target, account=REDIS_ACCOUNT, digest=digest)
+        config = self.render("redis.conf.j2", target, tls=TLS, ca=paths.CA, accounts=ACCOUNTS, folder=REDIS_VOLUME)
         return (
             File(ACCOUNTS, accounts, "redis", "redis", "640"),
-            File(CONFIG, self.render("redis.conf.j2", target, tls=TLS, ca=paths.CA), "redis", "redis", "640"),
+            File(CONFIG, config, "redis", "redis", "640"),
             File(DROPIN, self.render("redis-server.service.conf", target)),
         )
 

@@ -22,6 +22,7 @@ from rich.table import Table
 
 from db import filling
 from db.populate import Size
+from environment.names import POSTGRES_VOLUME, REPLICATION
 from ops.backup import jobs
 from ops.backup.restore import archive_all
 from ops.hosts.session import Session
@@ -36,7 +37,7 @@ SIZES = {"componentforge": Size.LARGE}
 """What makes the gigabyte; the other products are filled to a medium size."""
 WAL_MB = 512
 WATCHED_SECONDS = 150
-ASIDE = "/var/lib/postgresql/bench"
+ASIDE = f"{POSTGRES_VOLUME}/bench"
 """On the volume that holds the data directory, as a copy made in earnest would be."""
 AIMS = {"PITR to writable": 30.0, "rebuild from nothing": 180.0, "RPO idle": 60.0, "RPO under load": 60.0}
 """Seconds (issue 5)."""
@@ -92,8 +93,8 @@ def copies(session: Session, found: Figures) -> None:
             "pg_basebackup",
             lambda: session.run(
                 replica,
-                f"{as_postgres} env PGPASSFILE=/var/lib/postgresql/.pgpass.patroni pg_basebackup -D {ASIDE}/data -X stream -c fast "
-                f"-d 'host={manifest.host(leader).address} user=keel_replication sslmode=verify-full sslrootcert={paths.CA}'",
+                f"{as_postgres} env PGPASSFILE={paths.PATRONI_PASSFILE} pg_basebackup -D {ASIDE}/data -X stream -c fast "
+                f"-d 'host={manifest.host(leader).address} user={REPLICATION} sslmode=verify-full sslrootcert={paths.CA}'",
                 timeout=3600,
             ),
         )

@@ -9,7 +9,8 @@ from psycopg import sql
 
 from db import found, provision, scram
 from db.change import Change, ProvisionError
-from db.spec import ADMIN, BACKUP, MONITOR, PGBOUNCER, Migrated
+from db.spec import Migrated
+from environment.names import ADMIN, BACKUP, MONITOR, PGBOUNCER
 from environment.products import Product
 from tools.scratch_server import LOCALE, Server, password_of, provisioned, spec_of
 

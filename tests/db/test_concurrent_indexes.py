@@ -4,7 +4,7 @@ import pytest
 
 from db import migrate
 from db.indexes import invalid_indexes
-from db.spec import MONITOR
+from environment.names import MONITOR
 from environment.products import Product
 from tests.db.fixtures import only
 from tests.db.history import History

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from db import catalogue, migrate
+from db import catalogue, migrate, repeatable
 from environment.products import Product
 from tests.db import steps
 from tests.db.fixtures import Alembic, recreated
@@ -37,7 +37,7 @@ def test_each_step_down_takes_back_its_own_and_nothing_else(
         before = after
     migrate.upgrade(product, empty)
     assert migrate.differences(product, empty) == []
-    assert migrate.repeatable_drift(product, empty) == []
+    assert repeatable.drift(product, empty) == []
 
 
 def test_each_step_up_carries_the_rows(server: Server, product: Product, schemas: Schemas, empty: str) -> None:
@@ -60,7 +60,7 @@ def test_each_step_up_carries_the_rows(server: Server, product: Product, schemas
     migrate.seed(product, empty, "demo", production=False)
     assert steps.count(steps.rows(server, product)) == arrived
     assert migrate.differences(product, empty) == []
-    assert migrate.repeatable_drift(product, empty) == []
+    assert repeatable.drift(product, empty) == []
 
 
 def test_by_hand_in_any_order(server: Server, product: Product, schemas: Schemas, empty: str, alembic: Alembic) -> None:
@@ -78,7 +78,7 @@ def test_by_hand_in_any_order(server: Server, product: Product, schemas: Schemas
         assert catalogue.differences(schemas[revision], steps.schema(server, product)) == []
     migrate.upgrade(product, empty)
     assert migrate.differences(product, empty) == []
-    assert migrate.repeatable_drift(product, empty) == []
+    assert repeatable.drift(product, empty) == []
 
 
 def test_a_stamp_changes_the_version_only(

@@ -3,7 +3,7 @@
 import pytest
 from alembic.script import ScriptDirectory
 
-from db import migrate
+from db import migrate, repeatable
 from environment.products import Product, short
 from tests.db.fixtures import only
 from tools.scratch_server import Server
@@ -27,7 +27,7 @@ def test_it_goes_no_further_than_its_target(server: Server, product: Product, em
     assert server.execute("SELECT policyname FROM pg_policies", product.name) == []
     migrate.upgrade(product, empty, target=revisions[-1])
     assert migrate.current(product, empty) == migrate.head(product)
-    assert migrate.repeatable_drift(product, empty) == []
+    assert repeatable.drift(product, empty) == []
 
 
 def test_a_number_in_front_is_enough(product: Product, empty: str, revisions: list[str]) -> None:

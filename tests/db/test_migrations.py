@@ -14,7 +14,7 @@ from pytest_alembic.tests import (  # noqa: F401  # collected here: PLAT-27
 )
 from sqlalchemy import Engine, create_engine, pool
 
-from db import migrate
+from db import migrate, repeatable
 from db.alembic_options import ID_LENGTH
 from environment.products import Product, short
 from environment.products import revisions as known_revisions
@@ -53,7 +53,7 @@ def test_upgrade_reaches_head_with_everything(product: Product, empty: str) -> N
     migrate.upgrade(product, empty)
     assert migrate.current(product, empty) == migrate.head(product)
     assert migrate.differences(product, empty) == []
-    assert migrate.repeatable_drift(product, empty) == []
+    assert repeatable.drift(product, empty) == []
     migrate.upgrade(product, empty)
     assert migrate.current(product, empty) == migrate.head(product)
 
@@ -61,14 +61,14 @@ def test_upgrade_reaches_head_with_everything(product: Product, empty: str) -> N
 def test_by_hand_works_as_well(product: Product, empty: str, alembic: Alembic) -> None:
     """BAC-28, JEEX-23: `alembic -n <product>` with the URL from the environment or -x, sync or async."""
     alembic("-n", product.name, "upgrade", "head", url=empty)
-    assert migrate.repeatable_drift(product, empty) == []
+    assert repeatable.drift(product, empty) == []
     alembic("-n", product.name, "-x", f"url={empty}", "downgrade", "base")
     assert migrate.current(product, empty) is None
     asynchronous = empty.replace("postgresql:", "postgresql+asyncpg:")
     alembic("-n", product.name, "upgrade", "head", url=asynchronous)
     alembic("-n", product.name, "check", url=asynchronous)
     assert migrate.differences(product, empty) == []
-    assert migrate.repeatable_drift(product, empty) == []
+    assert repeatable.drift(product, empty) == []
 
 
 def test_printed_sql_does_the_same(server: Server, product: Product, empty: str, alembic: Alembic) -> None:
@@ -87,15 +87,15 @@ def test_printed_sql_does_the_same(server: Server, product: Product, empty: str,
     assert done.returncode == 0, done.stderr
     assert migrate.current(product, empty) == migrate.head(product)
     assert migrate.differences(product, empty) == []
-    repeatable = (  # not every product has policies, but all have triggers
+    objects = (  # not every product has policies, but all have triggers
         "SELECT tablename, policyname, qual, with_check FROM pg_policies"
         " UNION ALL SELECT tgrelid::regclass::text, tgname, pg_get_triggerdef(oid), NULL FROM pg_trigger"
         " WHERE NOT tgisinternal ORDER BY 1, 2"
     )
-    by_script = server.execute(repeatable, product.name)
-    assert migrate.repeatable_drift(product, empty) == []
+    by_script = server.execute(objects, product.name)
+    assert repeatable.drift(product, empty) == []
     migrate.upgrade(product, empty)
-    assert server.execute(repeatable, product.name) == by_script != []
+    assert server.execute(objects, product.name) == by_script != []
 
 
 @pytest.mark.parametrize("destination", ["heads", "+100", "head"])
@@ -116,11 +116,11 @@ def test_what_a_kill_left_out_the_next_upgrade_brings(
     """JEEX-25: killed after the last revision and before policies and grants; `alembic upgrade head` finishes it."""
     alembic("-n", product.name, "upgrade", "head", url=empty)
     server.execute("DROP TABLE alembic.repeatable; DROP FUNCTION public.touch_updated_at() CASCADE", product.name)
-    assert migrate.repeatable_drift(product, empty) != []
+    assert repeatable.drift(product, empty) != []
     alembic("-n", product.name, "current", url=empty)
-    assert migrate.repeatable_drift(product, empty) != [], "looking changes nothing"
+    assert repeatable.drift(product, empty) != [], "looking changes nothing"
     alembic("-n", product.name, "upgrade", "head", url=empty)
-    assert migrate.repeatable_drift(product, empty) == []
+    assert repeatable.drift(product, empty) == []
 
 
 def test_the_wrong_database_is_noticed(server: Server, product: Product, empty: str) -> None:

@@ -49,7 +49,7 @@ def test_applying_again_does_nothing(server: Server, product: Product, at_head: 
     """Nothing is dropped and made again: the policies keep their object ids."""
     oids = "SELECT array_agg(oid ORDER BY oid) FROM pg_policy"
     before = server.execute(oids, product.name)
-    assert migrate.apply_repeatable(product, at_head) == []
+    assert repeatable.apply(product, at_head) == []
     assert server.execute(oids, product.name) == before
 
 
@@ -57,7 +57,7 @@ def test_a_changed_file_is_told(product: Product, at_head: str, monkeypatch: pyt
     """The digest of the files is part of the record."""
     text = repeatable.script(product) + "-- a comment\n"
     monkeypatch.setattr(repeatable, "script", lambda _: text)
-    assert migrate.repeatable_drift(product, at_head) == [f"db/{product.name}/*.sql changed since they were applied"]
+    assert repeatable.drift(product, at_head) == [f"db/{product.name}/*.sql changed since they were applied"]
 
 
 def test_a_broken_file_changes_nothing(product: Product, at_head: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,8 +66,8 @@ def test_a_broken_file_changes_nothing(product: Product, at_head: str, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(repeatable, "script", lambda _: text)
         with pytest.raises(migrate.MigrationError, match="division by zero"):
-            migrate.apply_repeatable(product, at_head)
-    assert migrate.repeatable_drift(product, at_head) == []
+            migrate.upgrade(product, at_head)
+    assert repeatable.drift(product, at_head) == []
 
 
 def test_a_function_of_a_stranger_is_told_until_it_is_gone(server: Server, product: Product, at_head: str) -> None:
@@ -75,12 +75,12 @@ def test_a_function_of_a_stranger_is_told_until_it_is_gone(server: Server, produ
     server.execute("CREATE FUNCTION public.stray() RETURNS int LANGUAGE sql AS 'select 1'", product.name)
     try:
         for _ in range(2):
-            drift = migrate.repeatable_drift(product, at_head)
+            drift = repeatable.drift(product, at_head)
             assert any("function public.stray() of postgres" in line for line in drift), drift
-            migrate.apply_repeatable(product, at_head)
+            repeatable.apply(product, at_head)
     finally:
         server.execute("DROP FUNCTION public.stray()", product.name)
-    assert migrate.repeatable_drift(product, at_head) == []
+    assert repeatable.drift(product, at_head) == []
 
 
 def test_looking_takes_no_right_to_write(server: Server, product: Product, at_head: str) -> None:
@@ -98,9 +98,3 @@ def test_functions_run_with_a_fixed_search_path(server: Server, product: Product
         product.name,
     )
     assert loose == []
-
-
-def test_the_database_must_be_at_head(product: Product, empty: str) -> None:
-    """Policies belong to the newest tables."""
-    with pytest.raises(migrate.MigrationError, match="the database is at revision None"):
-        migrate.apply_repeatable(product, empty)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.metadata import version
 
-from db import catalogue, indexes, migrate, release
+from db import catalogue, indexes, migrate, release, repeatable
 from environment.manifest import Manifest, ProductEntry
 from environment.products import Product
 from environment.products import catalogue as checkout
@@ -97,7 +97,7 @@ def test_release(listed: ProductEntry, superuser: Databases, manifest: Manifest)
 
 def test_functions_policies_grants(product: ProductEntry, direct: Url) -> None:
     """PLAT-16: functions, triggers, policies and grants are those of this checkout, no more and no fewer."""
-    found = migrate.repeatable_drift(product.product, direct(product.product))
+    found = repeatable.drift(product.product, direct(product.product))
     expect.nothing(f"{product.product.name}: {line}" for line in found)
 
 

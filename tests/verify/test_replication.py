@@ -10,10 +10,10 @@ import pytest
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from environment.manifest import HostEntry, Manifest, ProductEntry
+from environment.names import REPLICATION
 from environment.types import Group
 from ops.cluster import patroni
 from ops.hosts.session import Session
-from roles.postgres.names import REPLICATION
 from roles.postgres.patroni import Member
 from tests.verify import expect
 from tests.verify.look import Look, ServerFacts

@@ -10,11 +10,10 @@ import pytest
 from psycopg.rows import dict_row
 
 from db import migrate, scram
-from db.spec import ADMIN, BACKUP, MONITOR, PGBOUNCER
 from environment.manifest import Manifest, ProductEntry
+from environment.names import ADMIN, BACKUP, MONITOR, PGBOUNCER, REPLICATION, REWIND
 from environment.products import Product, catalogue
 from ops.hosts.session import Session
-from roles.postgres.names import REPLICATION, REWIND
 from tests.verify import expect
 from tests.verify.databases import Databases
 from tests.verify.pooler import Pooler

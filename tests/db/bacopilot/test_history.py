@@ -7,7 +7,7 @@ import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 
-from db import migrate
+from db import migrate, repeatable
 from environment.products import Product
 from tests.db.fixtures import only
 from tools.scratch_server import Server
@@ -87,7 +87,7 @@ def test_rows_live_through_every_step_down_and_up(server: Server, product: Produ
             assert after == {}
     assert set(contents(server, product)) == set(product.tables)
     assert migrate.differences(product, filled) == []
-    assert migrate.repeatable_drift(product, filled) == []
+    assert repeatable.drift(product, filled) == []
 
 
 def test_the_column_of_messages_costs_no_rewrite(server: Server, product: Product, filled: str) -> None:

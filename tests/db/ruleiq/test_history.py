@@ -5,7 +5,7 @@ import re
 import pytest
 from alembic import command
 
-from db import migrate
+from db import migrate, repeatable
 from environment.products import ROOT, Product
 from tests.db.fixtures import only
 from tests.db.ruleiq.steps import Query, at, back, columns, contents
@@ -92,7 +92,7 @@ def test_the_way_back_and_forth_loses_nothing(server: Server, product: Product, 
         command.upgrade(migrate.config(product, empty), "+1")
     assert contents(server, product) == before
     assert migrate.differences(product, empty) == []
-    assert migrate.repeatable_drift(product, empty) == []
+    assert repeatable.drift(product, empty) == []
     private = server.execute(
         "SELECT relname FROM pg_class WHERE relnamespace = 'alembic'::regnamespace AND relkind = 'r' ORDER BY 1",
         product.name,

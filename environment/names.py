@@ -1,0 +1,40 @@
+"""Names that more than one layer uses: the cluster's own logins, Docker's labels, the folders that are volumes.
+
+What hosts alone know is in roles/paths.py; a product's roles follow from its facts (environment/products.py).
+"""
+
+from __future__ import annotations
+
+ADMIN = "keel_admin"
+"""Maintenance (JEEX-06); db/spec.py says what each login may do. Their passwords derive from the access root."""
+MONITOR = "keel_monitor"
+"""Reads statistics and states (pg_monitor)."""
+BACKUP = "keel_backup"
+"""Makes the logical dumps and names restore points: it reads every row (PLAT-19)."""
+PGBOUNCER = "keel_pgbouncer"
+"""The only login that PgBouncer stores; it may look up verifiers and nothing else (PLAT-22)."""
+LOOKUP = "keel.user_lookup"
+"""The function in the database `postgres` that PgBouncer asks for a login's verifier (db/lookup.py)."""
+REPLICATION = "keel_replication"
+"""Streams WAL. Patroni itself makes this login and the next one."""
+REWIND = "keel_rewind"
+"""Reads files of the primary, for pg_rewind."""
+SUPERUSER = "postgres"
+"""Made by initdb, and Patroni's own. It comes over the socket only, through SSH (decision 3)."""
+
+LABEL = "keel.environment"
+"""Docker's label on everything that belongs to an environment; its value is the environment's name."""
+IMAGE_LABEL = "keel.image"
+"""Docker's label on the images that Keel builds; its value is the kind of image."""
+
+POSTGRES_VOLUME = "/var/lib/postgresql"
+ETCD_VOLUME = "/var/lib/etcd"
+REDIS_VOLUME = "/var/lib/redis"
+BACKUP_VOLUME = "/var/lib/pgbackrest"
+"""Folders of hosts that are volumes: they outlive the container."""
+
+HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
+"""The host's own SSH key, which the controller pins."""
+AUTHORIZED_KEYS = "/root/.ssh/authorized_keys"
+CREATECLUSTER = "/etc/postgresql-common/createcluster.conf"
+"""Tells the package to make no cluster: Patroni does, and would take one that lies there already for its own."""
