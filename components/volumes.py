@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 
-from environment.errors import UNCHANGED, KeelError
 from environment import names
+from environment.errors import UNCHANGED, KeelError
 from environment.manifest import HostEntry, Manifest
 from environment.recovery import RECOVERIES
 from environment.types import Group, Provider

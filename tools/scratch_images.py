@@ -9,6 +9,7 @@ import hashlib
 import os
 import sys
 
+from environment.names import CREATECLUSTER
 from environment.versions import DEBIAN_POSTGRES
 from ops.steps import image
 
@@ -23,8 +24,8 @@ RECIPE = """\
 FROM debian:{suite}
 ENV DEBIAN_FRONTEND=noninteractive
 RUN printf 'Acquire::Check-Valid-Until "false";\\n' > /etc/apt/apt.conf.d/10-keel \\
- && mkdir -p /etc/postgresql-common \\
- && printf 'create_main_cluster = false\\n' > /etc/postgresql-common/createcluster.conf \\
+ && mkdir -p {folder} \\
+ && printf 'create_main_cluster = false\\n' > {createcluster} \\
  && apt-get update -q && apt-get install -y -q --no-install-recommends postgresql-{major} \\
  && apt-get clean && rm -rf /var/lib/apt/lists/*
 """
@@ -35,7 +36,8 @@ def tag(major: int) -> str:
     if major == DEFAULT:
         return os.environ.get("KEEL_TEST_IMAGE") or image.main("dev")
     suite = next(release.value for release, shipped in DEBIAN_POSTGRES.items() if shipped == major)
-    recipe = RECIPE.format(suite=suite, major=major)
+    folder = CREATECLUSTER.rpartition("/")[0]
+    recipe = RECIPE.format(suite=suite, major=major, folder=folder, createcluster=CREATECLUSTER)
     name = f"keel-scratch:{suite}-{major}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
     image.provide(name, recipe, lambda text: print(text, file=sys.stderr), kind="scratch")
     return name

@@ -8,8 +8,8 @@ from typing import Any
 from tenacity import retry, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
 from environment.errors import KeelError
-from environment.report import Report
 from environment.names import POSTGRES_VOLUME
+from environment.report import Report
 from environment.types import Group
 from ops.cluster import etcd
 from ops.cluster.patroni import members
