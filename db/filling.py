@@ -121,7 +121,7 @@ def _copy(
     columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
     statement = sql.SQL("copy {} ({}) from stdin").format(sql.Identifier(table.table), columns)
     began = time.monotonic()
-    number = 0
+    number = table.count  # none of them yet
     try:
         with connection.cursor().copy(statement) as copy:
             for number in range(table.count):

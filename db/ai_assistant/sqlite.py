@@ -6,6 +6,8 @@ Not there: triggers (updated_at and deactivated_at stay as written), full text a
 those is tested on PostgreSQL.
 """
 
+from typing import Any
+
 from sqlalchemy import JSON, DefaultClause, Engine, MetaData, Table, create_engine, pool, text
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -16,8 +18,9 @@ TABLES = (Rule.__tablename__, Practice.__tablename__, Template.__tablename__)
 
 def engine(url: str = "sqlite://") -> Engine:
     """An engine whose database has the tables, empty; by default in memory, gone with the engine."""
-    in_memory = url == "sqlite://"  # then there is one connection, for each would have a database of its own
-    made = create_engine(url, poolclass=pool.StaticPool if in_memory else None)
+    # In memory there is one connection, for each would have a database of its own; all threads share it.
+    shared: dict[str, Any] = {"poolclass": pool.StaticPool, "connect_args": {"check_same_thread": False}}
+    made = create_engine(url, **(shared if url == "sqlite://" else {}))
     schema().create_all(made)
     return made
 

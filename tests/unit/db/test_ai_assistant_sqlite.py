@@ -1,12 +1,14 @@
 """AI Development Assistant's models without a server: SQLite in memory."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, inspect, select, update
+from sqlalchemy import Engine, delete, inspect, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import StaticPool
 
 from db.ai_assistant import sqlite
 from db.ai_assistant.factories import practice, rule, template
@@ -89,3 +91,20 @@ def test_a_file_keeps_its_records(tmp_path: Path) -> None:
             session.add(rule(number))
             session.commit()
             assert len(session.scalars(select(Rule)).all()) == number
+
+
+def test_in_memory_every_thread_has_the_same_tables_and_in_a_file_its_own_connection(tmp_path: Path) -> None:
+    """ADA-45: a database in memory is its one connection's."""
+
+    def tables(engine: Engine) -> set[str]:
+        with ThreadPoolExecutor(1) as other:
+            return set(other.submit(lambda: inspect(engine).get_table_names()).result())
+
+    url = f"sqlite:///{tmp_path}/kept.db"
+    assert tables(sqlite.engine()) == tables(sqlite.engine(url)) == set(sqlite.TABLES)
+    assert not isinstance(sqlite.engine(url).pool, StaticPool)
+
+
+def test_a_record_without_a_number_is_the_first() -> None:
+    """ADA-21."""
+    assert (rule().rule_id, practice().practice_id, template().template_id) == ("rules-0", "practices-0", "templates-0")

@@ -69,3 +69,12 @@ def test_a_list_of_values_comes_through_a_dump() -> None:
     )
     assert catalogue.differences({"constraint a.b": before}, {"constraint a.b": after}) == []
     assert catalogue.differences({"constraint a.b": before}, {"constraint a.b": after.replace("user", "root")}) != []
+
+
+@pytest.mark.parametrize(
+    ("major", "options"),
+    [(15, ("-B",)), (16, ("-B",)), (17, ("-B",)), (18, ("-B", "--no-statistics"))],
+)
+def test_what_nobody_classified_is_left_out_of_a_copy(major: int, options: tuple[str, ...]) -> None:
+    """JEEX-35: large objects of every version; statistics, which hold values, since pg_dump writes them."""
+    assert masking.dump_options(major) == options
