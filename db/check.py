@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import psycopg
 
-from db import catalogue, indexes, migrate, release, repeatable
+from db import indexes, migrate, release, repeatable
 from db.url import conninfo
 from environment.products import Product
+from keel_host import catalogue
 
 
 class Finding(NamedTuple):
@@ -48,7 +49,7 @@ def everything(product: Product, url: str, held: str | None = None) -> list[Find
         return found
     with psycopg.connect(conninfo(url)) as connection:
         if migrate.current(product, url) == migrate.head(product):
-            differences = catalogue.differences(catalogue.recorded(product), catalogue.read(connection))
+            differences = catalogue.differences(catalogue.recorded(product.catalogue_file), catalogue.read(connection))
             found += [Finding("catalogue", sentence) for sentence in differences]
         found += [Finding("release", sentence) for sentence in release.truncated(product, connection)]
     return found

@@ -5,7 +5,7 @@ Alembic's own comparison leaves out CHECK constraints, predicates of partial ind
 
 from sqlalchemy import Connection, MetaData, text
 
-from db.catalogue import canonical
+from keel_host.catalogue import canonical
 
 _LINES = text("""
 select format('column %s.%s %s%s%s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod),

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
-from db import catalogue
 from environment.errors import KeelError
 from environment.products import Product
 from environment.report import Report
+from keel_host import catalogue
 
 _FUNCTIONS = Path(__file__).with_suffix(".sql").read_bytes()
 _UNLIMITED = 1_000_000_000
@@ -195,7 +195,7 @@ def _problem(column: Column) -> str:
 
 def _check_known(product: Product, columns: Sequence[Column]) -> None:
     """Raise NotMaskable for columns that this checkout does not know: no one has classified them."""
-    known = {*catalogue.recorded(product)}
+    known = {*catalogue.recorded(product.catalogue_file)}
     problems = [
         f"{column.table}.{column.name} is not in this checkout, so it has no classification"
         for column in columns

@@ -142,6 +142,11 @@ class Product(Model):
         """Models, repeatable SQL and seeds."""
         return ROOT / "db" / self.name
 
+    @property
+    def catalogue_file(self) -> Path:
+        """The record of what its database consists of at head (keel_host/catalogue.py)."""
+        return self.folder / "catalogue.txt"
+
     def seed_file(self, which: SeedSet) -> Path:
         """The rows of a seed set; a product without such rows has no file."""
         return self.folder / "seeds" / f"{which}.sql"

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from environment.settings import Repository as Settings
+from keel_host.pgbackrest import FIRST
 
 
 class Place(StrEnum):
@@ -34,12 +35,6 @@ class Repository(NamedTuple):
     def job_suffix(self) -> str:
         """What the names of the jobs end with that write backups into it."""
         return "-second" if self.place is Place.S3 else ""
-
-
-FIRST = 1
-"""The number of the repository that the database hosts archive to."""
-UNKNOWN = 99
-"""pgBackRest's status of a repository that does not answer."""
 
 
 def repositories(settings: Settings) -> tuple[Repository, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated
@@ -15,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidatorFunctionWrapHandler
 
 from environment.recovery import target
+from keel_host import schedule
 
 
 def _only(allowed: str) -> WrapValidator:
@@ -41,24 +41,10 @@ def _well_formed_key(value: str) -> str:
     return value
 
 
-_CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-_CRON_ITEM = re.compile(r"(\*|\d+(-\d+)?)(/[1-9]\d*)?")
-
-
 def _cron_time(value: str) -> str:
-    """Raise ValueError unless cron takes it: it would drop the whole file."""
-    fields = value.split(" ")
-    if value == "off":
-        return value
-    if len(fields) != len(_CRON):
-        raise ValueError("five fields")
-    for text, (low, high) in zip(fields, _CRON, strict=True):
-        for item in text.split(","):
-            if not _CRON_ITEM.fullmatch(item):
-                raise ValueError(item)
-            numbers = [int(number) for number in re.findall(r"\d+", item.partition("/")[0])]
-            if numbers != sorted(numbers) or any(not low <= number <= high for number in numbers):
-                raise ValueError(item)
+    """Raise ValueError unless cron takes it."""
+    if value != "off":
+        schedule.fields(value)
     return value
 
 

@@ -12,11 +12,12 @@ from roles.pgbackrest.role import Pgbackrest
 from roles.pgbouncer.role import Pgbouncer
 from roles.pki.role import Pki
 from roles.postgres.role import Postgres
+from roles.programs.role import Programs
 from roles.redis.role import Redis
 
 ROLES: dict[str, Role] = {
     role.name: role
-    for role in (Base(), Pki(), Etcd(), Pgbackrest(), Postgres(), Haproxy(), Pgbouncer(), Redis(), Jobs())
+    for role in (Base(), Pki(), Etcd(), Programs(), Pgbackrest(), Postgres(), Haproxy(), Pgbouncer(), Redis(), Jobs())
 }
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from environment import names, recovery
 from environment.manifest import Manifest
+from keel_host import config
 
-KEEL = "/etc/keel"
+KEEL = str(config.FOLDER)
 CA = f"{KEEL}/ca.crt"
 TLS = f"{KEEL}/tls"
 LIBRARY = "/usr/local/lib/keel"
@@ -14,14 +15,24 @@ FETCH_WAL = f"{LIBRARY}/fetch-wal"
 """PostgreSQL's restore_command."""
 JOB = f"{LIBRARY}/job"
 """Runs a scheduled job by its name."""
+WATCH_ARCHIVE = f"{LIBRARY}/watch-archive"
+"""Looks at the archive once."""
+COPY_ARCHIVE = f"{LIBRARY}/copy-archive"
+"""Copies the archive into the second repository."""
+SCRATCH_SERVER = f"{LIBRARY}/scratch-server"
+"""Restores a scratch server and keeps it while its caller listens."""
+BOOTSTRAP = f"{LIBRARY}/bootstrap"
+"""Patroni's way to make a cluster."""
+REPLICA = f"{LIBRARY}/replica-from-repository"
+"""Patroni's way to make a replica of a large cluster."""
 
 REPOSITORY = names.BACKUP_VOLUME
 """The backup volume."""
 DUMPS = f"{REPOSITORY}/dumps"
 METRICS = f"{REPOSITORY}/metrics"
-"""On the volume: a host that was made anew still knows when its jobs last succeeded."""
+"""On the volume: a new host still knows when its jobs last succeeded."""
 COPIED = f"{REPOSITORY}/second-copied"
-"""What of the archive lies in the second repository too, a name a line."""
+"""The files of the archive that are in the second repository too, a name a line."""
 RECOVERIES = f"{REPOSITORY}/{recovery.RECOVERIES}"
 POINTS = f"{REPOSITORY}/restore-points.jsonl"
 """A line per restore point: name, LSN, time, database."""
@@ -29,15 +40,17 @@ KNOWN = f"{REPOSITORY}/known-moments"
 """A file per known moment: a restore point, and what every table held there."""
 DRILLS = f"{REPOSITORY}/drills"
 """Two files per drill: its report for programs and for people."""
-ISOLATED_SERVER = f"{LIBRARY}/isolated.py"
-"""Restores a server beside the cluster, on the backup host, and keeps it while somebody listens."""
-HOLES = f"{REPOSITORY}/holes.jsonl"
-"""What is known of WAL that the archive lacks: see roles/jobs/continuity.py."""
+POSITIONS = f"{REPOSITORY}/positions.log"
+"""Where the WAL was at which time: see keel_host/positions.py."""
+ARCHIVE_GAPS = f"{REPOSITORY}/archive-gaps.jsonl"
+"""What is known of WAL that the archive lacks: see keel_host/gaps.py."""
 ALERTS = "/run/keel-alerts.json"
-"""What stands on the backup host: {"looked": time, "alerts": [{alert, severity, text, subject, since}]}. Not on its volume, which
+"""The active alerts of the backup host: {"looked": time, "alerts": [{alert, severity, text, subject, since}]}. Not on its volume, which
 may be what is full."""
-ISOLATED = "/etc/pgbackrest/isolated.conf"
-"""pgBackRest's configuration for servers that are restored beside the cluster, on the backup host."""
+SCRATCH_CONFIG = "/etc/pgbackrest/scratch.conf"
+"""pgBackRest's configuration for scratch servers, which are restored on the backup host, next to the cluster."""
+SECOND_CONFIG = "/etc/pgbackrest/second.conf"
+"""pgBackRest's configuration that knows the second repository alone."""
 INFO = "--io-timeout=5 --output=json info"
 """pgBackRest's command for what its repositories hold, in JSON. One that is away is asked for five seconds, not sixty."""
 
@@ -60,6 +73,11 @@ ETCD_DATA = f"{names.ETCD_VOLUME}/member"
 def dropin(unit: str) -> str:
     """Path of Keel's drop-in for a systemd unit."""
     return f"{UNITS}/{unit}.d/keel.conf"
+
+
+def binaries(manifest: Manifest) -> str:
+    """Folder of the server's programs."""
+    return f"/usr/lib/postgresql/{manifest.release.postgres}/bin"
 
 
 def data_directory(manifest: Manifest) -> str:

@@ -2,9 +2,10 @@
 
 import sys
 
-from db import catalogue, migrate
+from db import migrate
 from environment.products import ROOT
 from environment.products import catalogue as products
+from keel_host import catalogue
 from tools.scratch_server import provisioned, running, spec_of
 
 
@@ -15,8 +16,8 @@ def main(names: list[str]) -> None:
         for product in (products()[name] for name in names or products()):
             migrate.upgrade(product, server.url(product))
             with server.connect(product.name) as connection:
-                catalogue.path(product).write_text(catalogue.render(catalogue.read(connection)))
-            print(f"{catalogue.path(product).relative_to(ROOT)} written")
+                product.catalogue_file.write_text(catalogue.render(catalogue.read(connection)))
+            print(f"{product.catalogue_file.relative_to(ROOT)} written")
 
 
 if __name__ == "__main__":

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from environment.errors import UNCHANGED, Refused
 from environment.recovery import Form, RecoveryTarget
+from keel_host.pgbackrest import Backup, Stanza
+from keel_host.wal import TimelineHistory, position
 from ops.backup import gaps, repository, restore_points
-from ops.backup.repository import Backup, Stanza
 from ops.hosts.session import Session
-from roles.jobs.continuity import position
 
 
 def begin_with(
@@ -23,7 +21,9 @@ def begin_with(
 ) -> Backup:
     """The newest backup (or ``label``) from which a recovery along ``timeline`` can end at ``end``, of the nearest
     repository that has one (or of ``number``). Raises Refused."""
-    fitting = [made for made in _along(session, held, timeline) if _ends_before(session, made, end)]
+    history = _history(session, held, timeline)
+    passed = [made for made in held.backups if history.includes(made.timeline, made.lsn.stop)]
+    fitting = [made for made in passed if _ends_before(session, made, end)]
     if number:
         fitting = [made for made in fitting if made.repository == number]
     if label:
@@ -51,21 +51,14 @@ def check_whole(
     if not known:
         return
     at = _named(session, end) if end.form is Form.NAME else end.value if end.form is Form.LSN else None
-    if hole := gaps.in_the_way(known, begin, end, at, _way(session, held, timeline)):
-        raise Refused(f"{end} cannot be reached: {hole.sentence}", UNCHANGED)
+    if gap := gaps.in_the_way(known, begin, end, at, _history(session, held, timeline)):
+        raise Refused(f"{end} cannot be reached: {gap.sentence}", UNCHANGED)
 
 
-def _along(session: Session, held: Stanza, timeline: str) -> list[Backup]:
-    """The backups that lie on the way to ``timeline``."""
-    passes = _way(session, held, timeline)
-    return [made for made in held.backups if passes(made.timeline, made.lsn.stop)]
-
-
-def _way(session: Session, held: Stanza, timeline: str) -> Callable[[int, str], bool]:
-    """Whether an LSN of a timeline is on the way to ``timeline``: on it, or on one before it and before the fork."""
+def _history(session: Session, held: Stanza, timeline: str) -> TimelineHistory:
+    """The history of a timeline that is given by its number, or `latest`."""
     newest = int(timeline) if timeline.isdecimal() else repository.newest_timeline(session, held)
-    forks = repository.forks(session, held, newest)
-    return lambda line, lsn: line == newest or (line in forks and position(lsn) <= position(forks[line]))
+    return repository.timeline_history(session, held, newest)
 
 
 def _ends_before(session: Session, made: Backup, end: RecoveryTarget) -> bool:

@@ -20,7 +20,7 @@ from environment.report import Report
 from environment.types import Kind
 from ops.backup import partial_restore, restore
 from ops.backup.repository import check_space
-from ops.backup.scratch import isolated
+from ops.backup.scratch import scratch_server
 from ops.hosts import lock
 from ops.hosts.session import Session, Superuser
 from ops.products import databases
@@ -125,7 +125,7 @@ def apply(source: Session, target: Session, clone: Clone, report: Report) -> dic
     only = clone.products[0] if len(clone.products) == 1 else None
     with (
         lock.held(target, [target.leader().name]),
-        isolated(source, clone.wanted, report, only=only) as origin,
+        scratch_server(source, clone.wanted, report, only=only) as origin,
         target.superuser() as superuser,
     ):
         if clone.masked:

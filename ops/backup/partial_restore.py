@@ -15,7 +15,7 @@ from psycopg import sql
 from environment.errors import UNCHANGED
 from environment.report import Report
 from ops.backup.restore import Plan, RestoreFailed
-from ops.backup.scratch import Isolated, isolated
+from ops.backup.scratch import ScratchServer, scratch_server
 from ops.hosts import lock
 from ops.hosts.session import Session, Superuser
 from ops.products import databases
@@ -29,7 +29,7 @@ def product(session: Session, name: str, wanted: Plan, report: Report) -> str | 
     is kept, closed to connections; None where there was none. Raises RestoreFailed or RepositoryFailed; until the last moment nothing was changed."""
     with (
         lock.held(session, _concerned(session)),
-        isolated(session, wanted, report, only=name) as source,
+        scratch_server(session, wanted, report, only=name) as source,
         session.superuser() as superuser,
     ):
         bring(session, source, session, superuser, name, report)
@@ -39,7 +39,7 @@ def product(session: Session, name: str, wanted: Plan, report: Report) -> str | 
 
 
 def bring(
-    session: Session, source: Isolated, target: Session, superuser: Superuser, name: str, report: Report,
+    session: Session, source: ScratchServer, target: Session, superuser: Superuser, name: str, report: Report,
     options: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """Copy the database ``name`` of a restored server of ``session`` to the primary of ``target`` (whose ``superuser`` is),
@@ -105,7 +105,7 @@ def table(session: Session, product_name: str, name: str, wanted: Plan, report: 
     moment = f"{name.replace('.', '_')}_{datetime.now(UTC):%Y%m%d_%H%M%S}"[-63:]
     with (
         lock.held(session, _concerned(session)),
-        isolated(session, wanted, report, only=product_name) as source,
+        scratch_server(session, wanted, report, only=product_name) as source,
         session.superuser() as superuser,
     ):
         definition = _definition(source, product_name, name)
@@ -131,7 +131,7 @@ def _concerned(session: Session) -> tuple[str, str]:
     return session.leader().name, session.manifest.repository_host.name
 
 
-def _definition(source: Isolated, database: str, name: str) -> str:
+def _definition(source: ScratchServer, database: str, name: str) -> str:
     """The table's columns and types at that moment."""
     with source.superuser.connect(database) as connection:
         row = connection.execute(

@@ -2,158 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import re
+import shlex
 import subprocess
-from datetime import UTC, datetime
-from typing import Any
-
-from pydantic import BaseModel, Field, field_validator
 
 from environment.errors import UNCHANGED, KeelError
 from environment.report import Report
-from environment.repositories import FIRST, UNKNOWN
+from keel_host import pgbackrest
+from keel_host.pgbackrest import Stanza
+from keel_host.wal import TimelineHistory
 from ops.hosts.session import Session
 from roles import paths
-
-NOTHING = 1
-"""pgBackRest's status of a stanza that the repository does not hold."""
 
 
 class RepositoryFailed(KeelError):
     """pgBackRest refused: which command, what it said, what to do."""
 
 
-class Span(BaseModel):
-    """From and to: seconds since 1970 for times, positions or segment names for WAL."""
-
-    start: Any
-    stop: Any
-
-
-class Sizes(BaseModel):
-    """Bytes: of the cluster (`size`) and what this backup added (`delta`)."""
-
-    size: int
-    delta: int
-    repository: dict[str, int] = {}
-
-
-class Archive(BaseModel):
-    """The WAL of one database history: first and last segment, None when there is none."""
-
-    id: str
-    min: str | None
-    max: str | None
-    database: dict[str, int] = {}
-
-    @property
-    def repository(self) -> int:
-        """pgBackRest's number of the repository that holds it."""
-        return self.database.get("repo-key", FIRST)
-
-
-class Backup(BaseModel):
-    """One backup, as `pgbackrest info` prints it."""
-
-    label: str
-    type: str
-    prior: str | None
-    error: bool | None = None
-    timestamp: Span
-    archive: Span
-    lsn: Span
-    info: Sizes
-    annotation: dict[str, str] | None = None
-    database: dict[str, int]
-
-    @property
-    def started(self) -> datetime:
-        """UTC."""
-        return datetime.fromtimestamp(self.timestamp.start, UTC)
-
-    @property
-    def stopped(self) -> datetime:
-        """UTC; no earlier moment can be reached from this backup."""
-        return datetime.fromtimestamp(self.timestamp.stop, UTC)
-
-    @property
-    def timeline(self) -> int:
-        """The timeline it was made on."""
-        return int(str(self.archive.start)[:8], 16)
-
-    @property
-    def repository(self) -> int:
-        """pgBackRest's number of the repository that holds it (environment/repositories.py)."""
-        return self.database["repo-key"]
-
-    @property
-    def bytes_stored(self) -> int:
-        """What this backup itself takes in the repository."""
-        return self.info.repository.get("delta", 0)
-
-
-class Status(BaseModel):
-    """pgBackRest's own verdict: 0 is well."""
-
-    code: int
-    message: str
-
-
-class Verdict(BaseModel):
-    """Of one repository."""
-
-    key: int
-    status: Status
-
-
-class Stanza(BaseModel):
-    """What the repository holds of this cluster, oldest first."""
-
-    name: str
-    status: Status
-    archive: list[Archive] = []
-    backups: list[Backup] = Field([], alias="backup")
-    histories: list[dict[str, Any]] = Field([], alias="db")
-    repositories: list[Verdict] = Field([], alias="repo")
-
-    @field_validator("backups")
-    @classmethod
-    def _by_age(cls, backups: list[Backup]) -> list[Backup]:
-        """pgBackRest lists them repository by repository."""
-        return sorted(backups, key=lambda made: made.stopped)
-
-    @property
-    def exists(self) -> bool:
-        """True once the repository holds anything of this cluster."""
-        return self.status.code != NOTHING
-
-    def folder(self, archive: Archive) -> str:
-        """Where the WAL of that history is in its repository."""
-        return f"archive/{self.name}/{archive.id}"
-
-    @property
-    def silent(self) -> list[str]:
-        """The repositories that do not answer: number, and what was said instead."""
-        return [f"{each.key}: {each.status.message}" for each in self.repositories if each.status.code == UNKNOWN]
-
-    @property
-    def holding(self) -> set[int]:
-        """The numbers of the repositories that hold anything of this cluster, or do not say that they hold nothing."""
-        return {each.key for each in self.repositories if each.status.code != NOTHING}
-
-    def version(self, backup: Backup) -> str:
-        """Server version that ``backup`` is of."""
-        return next(
-            str(entry["version"])
-            for entry in self.histories
-            if entry["id"] == backup.database["id"] and entry.get("repo-key", backup.repository) == backup.repository
-        )
-
-
 def stanza(session: Session) -> Stanza:
     """What the repository holds. Raises RepositoryFailed or Unreachable."""
-    return Stanza.model_validate(json.loads(command(session, paths.INFO))[0])
+    return pgbackrest.read(command(session, paths.INFO))
 
 
 def command(session: Session, arguments: str, timeout: float = 120) -> str:
@@ -169,28 +37,21 @@ def command(session: Session, arguments: str, timeout: float = 120) -> str:
         ) from error
 
 
-HISTORY = re.compile(r"([0-9A-F]{8})\.history")
-
-
 def newest_timeline(session: Session, held: Stanza) -> int:
-    """The highest timeline of which any repository knows; one of a new key begins without the histories of before."""
-    listed = [command(session, f"--repo={place.repository} repo-ls {held.folder(place)}") for place in held.archive]
-    names = [line.strip() for text in listed for line in text.splitlines()]
-    known = [int(found[1], 16) for name in names if (found := HISTORY.fullmatch(name))]
-    return max([1, *known, *(made.timeline for made in held.backups)])
+    """The highest timeline of which any repository knows. Raises RepositoryFailed or Unreachable."""
+    return pgbackrest.newest_timeline(held, held.archive, lambda *asked: command(session, shlex.join(asked)))
 
 
-def forks(session: Session, held: Stanza, timeline: int) -> dict[int, str]:
-    """Each earlier timeline on the way to ``timeline``, and the position at which the way left it; nothing where its history
-    is in no repository any more."""
-    for place in held.archive if timeline > 1 else ():
+def timeline_history(session: Session, held: Stanza, timeline: int) -> TimelineHistory:
+    """The history of ``timeline``; without ancestors where its file is in no repository any more. Raises Unreachable."""
+
+    def find(*asked: str) -> str | None:
         try:
-            said = command(session, f"--repo={place.repository} repo-get {held.folder(place)}/{timeline:08X}.history")
+            return command(session, shlex.join(asked))
         except RepositoryFailed:
-            continue  # it may lie in the next one
-        rows = [line.split() for line in said.splitlines() if line.strip()]
-        return {int(row[0]): row[1] for row in rows}
-    return {}
+            return None
+
+    return pgbackrest.timeline_history(held, held.archive, timeline, find)
 
 
 def plain(line: str) -> str:

@@ -1,7 +1,7 @@
 """A server restored on the backup host, next to the cluster: one product or one table of an earlier moment is taken from it.
 
 The backup host's own program restores it and takes it away when this side stops listening, however that ends
-(roles/jobs/templates/isolated).
+(keel_host/programs/scratch_server.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from roles import paths
 
 
 @dataclass(frozen=True)
-class Isolated:
+class ScratchServer:
     """A restored server that runs."""
 
     host: str
@@ -30,7 +30,9 @@ class Isolated:
 
 
 @contextmanager
-def isolated(session: Session, wanted: Plan, report: Report, *, only: str | None = None) -> Iterator[Isolated]:
+def scratch_server(
+    session: Session, wanted: Plan, report: Report, *, only: str | None = None
+) -> Iterator[ScratchServer]:
     """Restore ``wanted`` next to the cluster (with ``only``: of the databases that one alone) and start a server on it.
 
     Raises RepositoryFailed with what pgBackRest or the server said. Everything is removed at the end.
@@ -40,7 +42,7 @@ def isolated(session: Session, wanted: Plan, report: Report, *, only: str | None
         f"--repo={wanted.repository}", f"--set={wanted.label}", f"--target-timeline={wanted.timeline}", *wanted.end.options,
         *([f"--db-include={only}"] if only else []),
     ]  # fmt: skip
-    program = f"runuser -u postgres -- {paths.ISOLATED_SERVER} {wanted.bytes} {shlex.join(options)}"
+    program = f"runuser -u postgres -- {paths.SCRATCH_SERVER} {wanted.bytes} {shlex.join(options)}"
     report(f"{host}: backup {wanted.label} is restored to a scratch server, as of {wanted.end}")
     process = subprocess.Popen(
         session.ssh(host, f"{program} 2>&1"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -48,7 +50,7 @@ def isolated(session: Session, wanted: Plan, report: Report, *, only: str | None
     try:
         folder = _ready(process, host, report)
         with session.forward(host, f"{folder}/.s.PGSQL.5432") as socket:
-            yield Isolated(host, folder, Superuser(socket))
+            yield ScratchServer(host, folder, Superuser(socket))
     finally:
         process.communicate()  # its standard input ends, and it removes what it made
 

@@ -13,8 +13,8 @@ from ops.cli.console import AsJson, Environment, confirm, progress, stderr, stdo
 
 if TYPE_CHECKING:
     from environment.settings import Repository
-    from ops.backup.repository import Backup, Stanza
-    from roles.jobs.continuity import Hole
+    from keel_host.gaps import ArchiveGap
+    from keel_host.pgbackrest import Backup, Stanza
 
 app = typer.Typer(no_args_is_help=True, help="Run, list, verify and expire backups.")
 DAMAGED = 3
@@ -46,6 +46,7 @@ def run(
 @app.command("list")
 def list_(environment: Environment = "dev", as_json: AsJson = False) -> None:
     """List backups, logical dumps and restore points, and the times that you can restore to (PLAT-33)."""
+    from keel_host.typed import document_of
     from ops.backup import gaps, jobs, repository, restore_points
     from ops.hosts.environment import open_environment
 
@@ -54,14 +55,14 @@ def list_(environment: Environment = "dev", as_json: AsJson = False) -> None:
         lost = gaps.standing(session)
     if as_json:
         document = {
-            "stanza": held.model_dump(mode="json", by_alias=True), "dumps": dumps, "restore_points": points,
-            "holes": [asdict(hole) for hole in lost],
+            "stanza": document_of(held), "dumps": dumps, "restore_points": points,
+            "gaps": [asdict(gap) for gap in lost],
         }  # fmt: skip
         print(json.dumps(document, indent=2))
         return
     stdout().print(_backups(held, session.manifest.repository))
     if lost:
-        stdout().print(_holes(lost))
+        stdout().print(_gaps(lost))
     shown = table("Logical dumps", "database", "file", "made (UTC)", "MiB", "server", "sha256")
     for dump in dumps:
         made = datetime.fromtimestamp(int(str(dump["started"])), UTC)
@@ -84,20 +85,20 @@ def _backups(held: Stanza, settings: Repository) -> object:
         f"Backups of {held.name}: {reach}",
         "label", "repository", "type", "started (UTC)", "took", "cluster MiB", "stored MiB", "server", "WAL from", "WAL to", "state",
     )  # fmt: skip
-    if held.silent:
-        stderr().print(f"no answer from repository {'; '.join(held.silent)}", style="yellow")
+    if held.unanswered:
+        stderr().print(f"no answer from repository {'; '.join(held.unanswered)}", style="yellow")
     titles = {each.number: each.title for each in repositories(settings)}
     for made in held.backups:
         shown.add_row(*_row(held, made, titles.get(made.repository, str(made.repository))))
     return shown
 
 
-def _holes(lost: list[Hole]) -> object:
+def _gaps(lost: list[ArchiveGap]) -> object:
     shown = table("Moments that you cannot restore to", "after", "until", "WAL that is missing", "segments", "state")
-    for hole in lost:
-        state = "acknowledged" if hole.acknowledged else hole.state
-        until = hole.until or "the next full backup"
-        shown.add_row(hole.since, until, f"{hole.first} to {hole.last}", str(hole.segments), state)
+    for gap in lost:
+        state = "acknowledged" if gap.acknowledged else gap.state
+        until = gap.until or "the next full backup"
+        shown.add_row(gap.since, until, f"{gap.first} to {gap.last}", str(gap.segments), state)
     return shown
 
 
@@ -105,7 +106,7 @@ def _row(held: Stanza, made: Backup, where: str) -> tuple[str, ...]:
     took = (made.stopped - made.started).total_seconds()
     return (
         made.label, where, made.type, f"{made.started:%F %T}", f"{took:.0f} s", f"{made.info.size / 2**20:.1f}",
-        f"{made.bytes_stored / 2**20:.1f}", held.version(made), str(made.archive.start), str(made.archive.stop),
+        f"{made.bytes_stored / 2**20:.1f}", held.history(made).version, made.archive.start, made.archive.stop,
         "damaged pages" if made.error else "ok",
     )  # fmt: skip
 
@@ -149,13 +150,13 @@ def expire(
 
 @app.command()
 def acknowledge(environment: Environment = "dev") -> None:
-    """End the alerts of holes in the archive after which a backup was made. The moments in them stay out of reach."""
+    """End the alerts of gaps in the archive after which a backup was made. The moments in them stay out of reach."""
     from ops.backup import gaps
     from ops.hosts.environment import open_environment
 
     with open_environment(environment) as session:
         known = gaps.acknowledge(session)
-    for hole in known:
-        stdout().print(f"{environment}: acknowledged: {hole.sentence}")
+    for gap in known:
+        stdout().print(f"{environment}: acknowledged: {gap.sentence}")
     if not known:
         stdout().print(f"{environment}: there is no gap to acknowledge")

@@ -71,7 +71,7 @@ class HeadFacts(Model):
 
 
 class AlertFacts(Model):
-    """One active alert on the backup host (roles/jobs/templates/watch-archive)."""
+    """One active alert on the backup host (keel_host/programs/watch_archive.py)."""
 
     alert: str
     severity: str

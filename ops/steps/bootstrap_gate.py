@@ -2,7 +2,7 @@
 
 Where a member holds data, or the repository holds nothing, there is nothing to do. Otherwise every member is empty while
 the repository holds the cluster: that is refused, unless the stack file orders a recovery with a token that was not used
-before. The order is put on the hosts, where Patroni's bootstrap method finds it (roles/postgres/templates/bootstrap).
+before. The order is put on the hosts, where Patroni's bootstrap method finds it (keel_host/programs/bootstrap.py).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str,
     held = repository.stanza(session)
     if not held.exists:
         return {}
-    if held.silent and not held.backups:
+    if held.unanswered and not held.backups:
         raise Refused(
             (
-                f"no database host holds data, and what repository {'; '.join(held.silent)} holds is not known. An "
+                f"no database host holds data, and what repository {'; '.join(held.unanswered)} holds is not known. An "
                 "empty cluster is not made over it"
             ),
             UNCHANGED,

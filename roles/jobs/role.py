@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from pyinfra import host
 from pyinfra.api import FactBase, operation
 
-from environment.load import ROOT
+from environment.manifest import ProductEntry
 from environment.names import BACKUP
 from environment.products import revisions
-from environment.repositories import FIRST, UNKNOWN, Repository, written
+from environment.repositories import Repository, written
 from environment.settings import Schedule
 from environment.types import Group
+from keel_host import pgbackrest
+from keel_host.config import BackupHost, Product, text
+from keel_host.pgbackrest import FIRST
 from roles import paths
 from roles.kit.declare import Directory, File, Role, Target
 from roles.kit.journal import perform
 from roles.kit.observe import Present
+from roles.pgbackrest.options import folder
 
-DUMP = f"{paths.LIBRARY}/dump-databases"
-WATCH = f"{paths.LIBRARY}/watch-archive"
-MODULES = ("alerts.py", "continuity.py")
-"""Files of this folder that lie beside the programs on the host, which import them."""
-POSITIONS = f"{paths.REPOSITORY}/positions.log"
 CRON = "/etc/cron.d/keel"
 LOGROTATE = "/etc/logrotate.d/keel"
 LOGS = "/var/log/keel"
 PASSFILE = f"{paths.KEEL}/backup.pgpass"
-KNOWN_MOMENT = f"{paths.LIBRARY}/known-moment"
-DRILL = f"{paths.LIBRARY}/drill"
 SCHEMA = f"{paths.LIBRARY}/schema"
 """The recorded catalogue of each product, for a drill to compare with."""
 
@@ -54,35 +49,17 @@ class Jobs(Role):
 
     def files(self, target: Target) -> tuple[File, ...]:
         manifest = target.manifest
-        values = {
-            "job": paths.JOB, "dump": DUMP, "watch": WATCH, "logs": LOGS, "metrics": paths.METRICS, "dumps": paths.DUMPS, "repository": manifest.repository,
-            "schedule": manifest.schedule, "times": _times(manifest.schedule, written(manifest.repository)), "positions": POSITIONS, "holes": paths.HOLES, "alerts": paths.ALERTS,
-            "known_moment": KNOWN_MOMENT, "drill": DRILL, "known": paths.KNOWN, "drills": paths.DRILLS,
-            "points": paths.POINTS, "folder": paths.REPOSITORY, "isolated": paths.ISOLATED, "fetch": paths.FETCH_WAL, "schema": SCHEMA,
-            "stanza": manifest.stanza, "server": _server(target), "role": BACKUP,
-            "written": written(manifest.repository), "products": sorted(manifest.products), **_forms(target), "facts": _facts(target), "password": target.roots.password(BACKUP),
-        }  # fmt: skip
+        values = {"job": paths.JOB, "watch": paths.WATCH_ARCHIVE, "schedule": manifest.schedule}
         return (
-            File(paths.JOB, self.render("job", target, **values), mode="755"),
-            File(DUMP, self.render("dump-databases", target, **values), mode="755"),
-            File(KNOWN_MOMENT, self.render("known-moment", target, **values), mode="755"),
-            File(paths.ISOLATED_SERVER, self.render("isolated", target, **values), mode="755"),
-            File(DRILL, self.render("drill", target, **values), mode="755"),
-            File(f"{paths.LIBRARY}/fingerprint.py", self.render("fingerprint", target)),
+            File(str(BackupHost.FILE), text(settings(target)), "root", "postgres", "640"),
             *(
-                File(f"{paths.LIBRARY}/{name}", (ROOT / "db" / name).read_text())
-                for name in ("catalogue.py", "catalogue.sql")
-            ),
-            *(
-                File(f"{SCHEMA}/{name}.txt", (entry.product.folder / "catalogue.txt").read_text())
+                File(f"{SCHEMA}/{name}.txt", entry.product.catalogue_file.read_text())
                 for name, entry in manifest.products.items()
             ),
-            File(WATCH, self.render("watch-archive", target, **values), mode="755"),
-            *(File(f"{paths.LIBRARY}/{name}", Path(__file__).with_name(name).read_text()) for name in MODULES),
-            File(PASSFILE, self.render("pgpass.j2", target, **values), "postgres", "postgres", "600"),
-            File(LOGROTATE, self.render("logrotate.j2", target, **values)),
+            File(PASSFILE, self.render("pgpass.j2", target, **_login(target)), "postgres", "postgres", "600"),
+            File(LOGROTATE, self.render("logrotate.j2", target, logs=LOGS)),
             # Cron takes only files that root alone can write, and reads them again by itself.
-            File(CRON, self.render("crontab.j2", target, **values)),
+            File(CRON, self.render("crontab.j2", target, written=written(manifest.repository), **values)),
         )
 
     def settle(self, target: Target) -> None:
@@ -113,30 +90,61 @@ def _server(target: Target) -> str:
     )
 
 
-def _forms(target: Target) -> dict[str, Any]:
-    """What is dumped of a product beside the whole database in pg_dump's own format: see its `product.yaml`."""
-    dumps = {name: entry.product.dumps for name, entry in sorted(target.manifest.products.items())}
-    return {
-        "plain": [name for name, forms in dumps.items() if forms.plain],
-        "selected": {name: forms.selected for name, forms in dumps.items() if forms.selected},
-    }
+def _login(target: Target) -> dict[str, str]:
+    """As whom the jobs reach the primary."""
+    return {"role": BACKUP, "password": target.roots.password(BACKUP)}
 
 
-def _facts(target: Target) -> dict[str, dict[str, Any]]:
-    """What a drill expects of each product beside its catalogue."""
-    return {
-        name: {
-            "head": revisions(name)[-1],
-            "extensions": sorted(entry.product.extensions),
-            "tenants": sorted(entry.product.tenant_tables),
-        }
-        for name, entry in sorted(target.manifest.products.items())
-    }
+def settings(target: Target) -> BackupHost:
+    """The settings of the programs on the backup host."""
+    manifest = target.manifest
+    kept = written(manifest.repository)
+    return BackupHost(
+        stanza=manifest.stanza,
+        binaries=Path(paths.binaries(manifest)),
+        library=Path(paths.LIBRARY),
+        fetch_wal=Path(paths.FETCH_WAL),
+        server=_server(target),
+        logs=Path(LOGS),
+        locks=Path("/run"),
+        schema=Path(SCHEMA),
+        volume=Path(paths.REPOSITORY),
+        archive=Path(f"{folder(kept[0])}/archive/{manifest.stanza}"),
+        dumps=Path(paths.DUMPS),
+        metrics=Path(paths.METRICS),
+        known_moments=Path(paths.KNOWN),
+        drills=Path(paths.DRILLS),
+        restore_points=Path(paths.POINTS),
+        positions=Path(paths.POSITIONS),
+        archive_gaps=Path(paths.ARCHIVE_GAPS),
+        alerts=Path(paths.ALERTS),
+        copied=Path(paths.COPIED),
+        scratch_config=Path(paths.SCRATCH_CONFIG),
+        copy_config=Path(paths.SECOND_CONFIG),
+        retention_days=manifest.repository.retention_days,
+        archive_limit=manifest.repository.archive_limit,
+        copies_at_once=manifest.repository.processes,
+        repositories={each.job_suffix: each.number for each in kept},
+        schedule=_times(manifest.schedule, kept),
+        products={name: _product(entry) for name, entry in sorted(manifest.products.items())},
+    )
 
 
-def _is_away(repository: Repository, state: dict[str, Any]) -> bool:
-    """True for one beside the first that does not answer: all else is done without it, and the verification tells of it."""
-    return repository.number != FIRST and any(each["status"]["code"] == UNKNOWN for each in state.get("repo", []))
+def _product(entry: ProductEntry) -> Product:
+    """What jobs know of a product: see its `product.yaml`."""
+    product = entry.product
+    return Product(
+        head=revisions(product.name)[-1],
+        extensions=tuple(sorted(product.extensions)),
+        tenants=tuple(sorted(product.tenant_tables)),
+        plain_dump=product.dumps.plain,
+        selected_tables=product.dumps.selected,
+    )
+
+
+def _is_away(repository: Repository, held: pgbackrest.Stanza | None) -> bool:
+    """True for one, not the first, that does not answer: everything else is done without it, and the verification reports it."""
+    return repository.number != FIRST and held is not None and bool(held.unanswered)
 
 
 def _times(schedule: Schedule, kept: Sequence[Repository]) -> dict[str, str]:
@@ -152,17 +160,15 @@ def _times(schedule: Schedule, kept: Sequence[Repository]) -> dict[str, str]:
     return {job: time for job, time in times.items() if time != "off"}
 
 
-class Stanza(FactBase[dict[str, Any]]):
-    """What the repository holds of this cluster: pgBackRest's own answer, empty when it gave none."""
-
-    default = dict
+class Stanza(FactBase[pgbackrest.Stanza | None]):
+    """What a repository holds of this cluster; None when pgBackRest gave no answer."""
 
     def command(self, question: str) -> str:
         return f"{question} || true"
 
-    def process(self, output: Iterable[str]) -> dict[str, Any]:
+    def process(self, output: Iterable[str]) -> pgbackrest.Stanza | None:
         text = "".join(output)
-        return dict(json.loads(text)[0]) if text else {}
+        return pgbackrest.read(text) if text else None
 
 
 @operation()
@@ -177,18 +183,18 @@ def _recovered(token: str, known: bool) -> Generator[str, None, None]:
 def _watched(known: bool) -> Generator[str, None, None]:
     """The first look; cron does the others."""
     if not known:
-        yield WATCH
+        yield paths.WATCH_ARCHIVE
 
 
 @operation()
-def _create_stanza(target: Target, states: list[dict[str, Any]]) -> Generator[str, None, None]:
-    if not all(state.get("db") for state in states):
+def _create_stanza(target: Target, states: list[pgbackrest.Stanza | None]) -> Generator[str, None, None]:
+    if not all(held and held.histories for held in states):
         yield paths.pgbackrest(target.manifest, "stanza-create")
         # Switches the WAL, which also wakes an archiver that waits after its failures, and sees it arrive.
         yield paths.pgbackrest(target.manifest, "check")
 
 
 @operation()
-def _first_backup(repository: Repository, state: dict[str, Any]) -> Generator[str, None, None]:
-    if not state.get("backup"):
+def _first_backup(repository: Repository, held: pgbackrest.Stanza | None) -> Generator[str, None, None]:
+    if not (held and held.backups):
         yield f"{paths.JOB} full{repository.job_suffix}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from environment.repositories import FIRST, Place, Repository, repositories
+from environment.repositories import Place, Repository, repositories
 from environment.types import Group
+from keel_host.pgbackrest import FIRST
 from roles import paths
 from roles.kit.declare import Target
 

@@ -8,21 +8,21 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from environment.manifest import HostEntry
-from environment.repositories import FIRST, repositories, written
+from environment.repositories import repositories, written
 from environment.types import Group
+from keel_host.config import BackupHost
+from keel_host.pgbackrest import FIRST
 from roles import paths
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
 from roles.kit.journal import perform
 from roles.kit.observe import Present
-from roles.pgbackrest.options import AUTHORITY, TLS, folder, keeps, reached, sections
+from roles.pgbackrest.options import AUTHORITY, TLS, keeps, reached, sections
 
 CONFIG = "/etc/pgbackrest/pgbackrest.conf"
 SERVER = "keel-pgbackrest.service"
 UNIT = f"{paths.UNITS}/{SERVER}"
 SPOOL = "/var/spool/pgbackrest"
 LOGS = "/var/log/pgbackrest"
-COPY = f"{paths.LIBRARY}/copy-archive"
-COPY_CONFIG = "/etc/pgbackrest/second.conf"
 COPY_SERVICE, COPY_TIMER = "keel-copy-archive.service", "keel-copy-archive.timer"
 COPY_UNITS = {f"{paths.UNITS}/{unit}": unit for unit in (COPY_SERVICE, COPY_TIMER)}
 """Path → unit."""
@@ -66,8 +66,8 @@ class Pgbackrest(Role):
         if not keeps(target):
             return (config, fetch, *unit)
         readable = [reached(target, repository) for repository in repositories(settings)]
-        isolated = self._private(paths.ISOLATED, "isolated.conf.j2", target, settings=settings, readable=readable)
-        return (config, fetch, *unit, isolated, *self._copying(target))
+        scratch = self._private(paths.SCRATCH_CONFIG, "scratch.conf.j2", target, settings=settings, readable=readable)
+        return (config, fetch, *unit, scratch, *self._copying(target))
 
     def units(self, target: Target) -> tuple[Unit, ...]:
         ping = f"runuser -u postgres -- pgbackrest server-ping {target.host.address} >/dev/null 2>&1"
@@ -88,17 +88,12 @@ class Pgbackrest(Role):
         settings = target.manifest.repository
         if settings.second is None:
             return ()
-        first, second = written(settings)
-        values = {
-            "archive": f"{folder(first)}/archive/{target.manifest.stanza}", "repository": paths.REPOSITORY,
-            "metrics": paths.METRICS, "copied": paths.COPIED, "config": COPY_CONFIG, "settings": settings, "program": COPY,
-            "number": second.number,
-        }  # fmt: skip
+        options = reached(target, written(settings)[1], 1)
+        values = {"program": paths.COPY_ARCHIVE, "settings": BackupHost.FILE}
         authority = (File(AUTHORITY, settings.second.ca),) if settings.second.ca else ()
         return (
             *authority,
-            self._private(COPY_CONFIG, "second.conf.j2", target, settings=settings, options=reached(target, second, 1)),
-            File(COPY, self.render("copy-archive", target, **values), mode="755"),
+            self._private(paths.SECOND_CONFIG, "second.conf.j2", target, settings=settings, options=options),
             *(File(path, self.render(unit, target, **values)) for path, unit in COPY_UNITS.items()),
         )
 
@@ -120,5 +115,5 @@ def _forget_second(copying: bool) -> Generator[str, None, None]:
     """Stop copying, and take the second repository's keys and figures away. What it holds stays."""
     if copying:
         yield f"systemctl disable --now {COPY_TIMER}; systemctl stop {COPY_SERVICE}; systemctl reset-failed {COPY_SERVICE} || true"
-        yield f"rm -f {COPY} {COPY_CONFIG} {AUTHORITY} {paths.METRICS}/job_*-second.prom {paths.METRICS}/copy_archive.prom {paths.COPIED}"
+        yield f"rm -f {paths.SECOND_CONFIG} {AUTHORITY} {paths.METRICS}/job_*-second.prom {paths.METRICS}/copy_archive.prom {paths.COPIED}"
         yield f"rm -f {' '.join(COPY_UNITS)}; systemctl daemon-reload"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import yaml
 
 from environment.names import BACKUP, POSTGRES_VOLUME, REPLICATION, REWIND, SUPERUSER
-from environment.repositories import FIRST
 from environment.types import Group
+from keel_host.config import Member, text
 from roles import paths
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
 from roles.postgres import cluster, patroni
@@ -16,8 +17,6 @@ from roles.postgres.parameters import LOGS, TLS, dynamic_configuration
 
 CONFIG = "/etc/patroni/config.yml"
 DROPIN = paths.dropin("patroni.service")
-BOOTSTRAP = f"{paths.LIBRARY}/bootstrap"
-REPLICA = f"{paths.LIBRARY}/replica-from-repository"
 BEFORE = f"{paths.LIBRARY}/before-patroni"
 TMPFILES = "/etc/tmpfiles.d/postgresql-common.conf"
 """Takes the place of the package's own file, which gives the log directory to root at every boot (BAC-05)."""
@@ -59,8 +58,8 @@ class Postgres(Role):
             passwords=passwords,
             replication=REPLICATION,
             rewind=REWIND,
-            bootstrap=BOOTSTRAP,
-            replica=REPLICA,
+            bootstrap=paths.BOOTSTRAP,
+            replica=paths.REPLICA,
             data=data,
             passfile=paths.PATRONI_PASSFILE,
             fetch=paths.FETCH_WAL,
@@ -71,18 +70,7 @@ class Postgres(Role):
             File(
                 CONFIG, config, "postgres", "postgres", "600", check="patroni --validate-config {} --ignore-listen-port"
             ),
-            File(
-                BOOTSTRAP,
-                self.render(
-                    "bootstrap",
-                    target,
-                    order=paths.RECOVERY_ORDER,
-                    restoring=paths.RESTORING,
-                    fetch=paths.FETCH_WAL,
-                ),
-                mode="755",
-            ),
-            File(REPLICA, self.render("replica-from-repository", target, first=FIRST), mode="755"),
+            File(str(Member.FILE), text(settings(target)), "root", "postgres", "640"),
             File(BEFORE, self.render("before-patroni", target, data=data, restoring=paths.RESTORING), mode="755"),
             File(DROPIN, self.render("patroni.service.conf", target, before=BEFORE)),
             File(TMPFILES, self.render("tmpfiles.conf.j2", target, logs=LOGS)),
@@ -103,3 +91,17 @@ class Postgres(Role):
     def settle(self, target: Target) -> None:
         cluster.converge_configuration(target)
         cluster.carry_out_restarts(target)
+
+
+def settings(target: Target) -> Member:
+    """The settings of the programs that Patroni runs."""
+    manifest = target.manifest
+    return Member(
+        stanza=manifest.stanza,
+        binaries=Path(paths.binaries(manifest)),
+        fetch_wal=Path(paths.FETCH_WAL),
+        locale=manifest.postgres.locale,
+        recovery_order=Path(paths.RECOVERY_ORDER),
+        restoring=paths.RESTORING,
+        replica_from_repository_above=manifest.postgres.replica_from_repository_above,
+    )

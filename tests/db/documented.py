@@ -8,10 +8,10 @@ import yaml
 from pydantic import Field
 from sqlalchemy import create_engine, pool
 
-from db import catalogue
-from db.catalogue import Catalogue
 from environment.products import Product
 from environment.types import Model
+from keel_host import catalogue
+from keel_host.catalogue import Catalogue
 from tools.scratch_server import Server
 
 FOLDER = Path(__file__).parent / "documents"

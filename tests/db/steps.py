@@ -9,8 +9,9 @@ import psycopg
 from alembic import command
 from alembic.script import Script, ScriptDirectory
 
-from db import catalogue, migrate
+from db import migrate
 from environment.products import Product
+from keel_host import catalogue
 from tools.scratch_server import Server
 
 REPEATABLE = ("policy ", "grant ", "trigger ", "function ")

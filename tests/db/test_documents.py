@@ -1,7 +1,7 @@
 """The live database against the five documents' own statements: nothing missing, different or extra."""
 
-from db import catalogue
 from environment.products import Product
+from keel_host import catalogue
 from tests.db import documented
 from tools.scratch_server import Server
 
@@ -21,7 +21,7 @@ def test_the_database_is_the_documents(server: Server, product: Product, at_head
 def test_the_record_is_the_database(server: Server, product: Product, at_head: str) -> None:
     """PLAT-14, RIQ-09: db/<product>/catalogue.txt is what a new database at head holds; `make catalogue` writes it."""
     with server.connect(product.name) as connection:
-        found = catalogue.differences(catalogue.recorded(product), catalogue.read(connection))
+        found = catalogue.differences(catalogue.recorded(product.catalogue_file), catalogue.read(connection))
     assert found == [], "run `make catalogue` and read what changed"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -10,10 +9,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.roles.test_drill import MODULES, known, library
+from keel_host.fingerprint import connect
+from keel_host.known import KnownMoment
+from keel_host.programs import known_moment
 from tools.scratch_server import SUPERUSER_PASSWORD, Server
 
-__all__ = ["known", "library"]
 DATABASE = "known_moment"
 TABLES = """
 create table still (id int primary key, said text); insert into still select n, 'row ' || n from generate_series(1, 100) n;
@@ -43,51 +43,48 @@ class Meddling:
         return self.connection.execute(*arguments)
 
 
-def record(known: Any, database: str, happens: Any = lambda: None) -> dict[str, Any]:
+def record(database: str, happens: Any = lambda: None) -> KnownMoment:
     """A known moment of the database."""
-    connect = sys.modules["fingerprint"].connect
-    assert set(MODULES) >= {"fingerprint"}
     with ExitStack() as stack:
         first, second, naming = (stack.enter_context(connect(database)) for _ in range(3))
-        moment: dict[str, Any] = known.record({DATABASE: (first, second)}, Meddling(naming, happens))
-        return moment
+        return known_moment.record("dev", {DATABASE: (first, second)}, Meddling(naming, happens))
 
 
-def test_in_silence_every_table_is_certain(known: Any, database: str, server: Server) -> None:
+def test_in_silence_every_table_is_certain(database: str, server: Server) -> None:
     """PLAT-35: number of rows and digest, of everything that comes back from a recovery."""
-    moment = record(known, database)
-    tables = moment["tables"][DATABASE]
+    moment = record(database)
+    tables = moment.tables[DATABASE]
     assert tables.keys() == {"public.still", "public.busy", 'public."Odd name"'}
-    assert tables["public.still"][0] == 100 and moment["moving"] == {DATABASE: []}
-    assert f'restore point "{moment["name"]}" created at {moment["lsn"]}' in server.log()
+    assert tables["public.still"][0] == 100 and moment.moving == {DATABASE: []}
+    assert f'restore point "{moment.name}" created at {moment.lsn}' in server.log()
     server.execute("update still set said = 'changed' where id = 50", DATABASE)
-    changed = record(known, database)["tables"][DATABASE]["public.still"]
+    changed = record(database).tables[DATABASE]["public.still"]
     assert changed[0] == 100 and changed != tables["public.still"]
 
 
-def test_what_an_open_transaction_has_written_is_left_out(known: Any, database: str) -> None:
+def test_what_an_open_transaction_has_written_is_left_out(database: str) -> None:
     """It may have written its commit before the point and not show it yet."""
     with psycopg.connect(database) as writer:
         writer.execute("insert into busy values (1)")
-        moment = record(known, database)
+        moment = record(database)
         writer.rollback()
-    assert moment["moving"] == {DATABASE: ["public.busy"]}
-    assert "public.still" in moment["tables"][DATABASE]
+    assert moment.moving == {DATABASE: ["public.busy"]}
+    assert "public.still" in moment.tables[DATABASE]
 
 
-def test_what_was_committed_around_the_point_is_left_out(known: Any, database: str) -> None:
+def test_what_was_committed_around_the_point_is_left_out(database: str) -> None:
     """The others are compared all the same."""
 
     def commit() -> None:
         with psycopg.connect(database) as writer:
             writer.execute("insert into busy values (2)")
 
-    moment = record(known, database, commit)
-    assert moment["moving"] == {DATABASE: ["public.busy"]}
-    assert moment["tables"][DATABASE]["public.still"][0] == 100
+    moment = record(database, commit)
+    assert moment.moving == {DATABASE: ["public.busy"]}
+    assert moment.tables[DATABASE]["public.still"][0] == 100
 
 
-def test_nothing_is_emptied_while_it_is_read(known: Any, database: str) -> None:
+def test_nothing_is_emptied_while_it_is_read(database: str) -> None:
     """A snapshot does not show what TRUNCATE took away."""
 
     def truncate() -> None:
@@ -96,4 +93,4 @@ def test_nothing_is_emptied_while_it_is_read(known: Any, database: str) -> None:
             with pytest.raises(psycopg.errors.LockNotAvailable):
                 writer.execute("truncate still")
 
-    assert record(known, database, truncate)["tables"][DATABASE]["public.still"][0] == 100
+    assert record(database, truncate).tables[DATABASE]["public.still"][0] == 100

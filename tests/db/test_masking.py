@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from psycopg import sql
 
-from db import catalogue, masking, migrate, repeatable
+from db import masking, migrate, repeatable
 from environment.products import Product
+from keel_host import catalogue
 from tools.scratch_server import SUPERUSER_PASSWORD, Server
 
 PLANTED = 5

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from db import catalogue, masking
+from db import masking
 from environment.products import Product, Table
+from keel_host import catalogue
 from tests.db.fixtures import only
 from tools.scratch_server import Server
 

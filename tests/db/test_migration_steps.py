@@ -5,8 +5,9 @@ import random
 
 import pytest
 
-from db import catalogue, migrate, repeatable
+from db import migrate, repeatable
 from environment.products import Product
+from keel_host import catalogue
 from tests.db import steps
 from tests.db.fixtures import Alembic, recreated
 from tests.db.lint import reason_of

@@ -15,8 +15,8 @@ from roles.order import ROLES
 from roles.postgres import cluster, patroni
 from roles.postgres.parameters import dynamic_configuration
 from tests.roles.hosts import Clock, Host
-from tests.roles.programs import calls, stand_in
 from tests.roles.targets import manifest_of, target
+from tests.stand_ins import calls, stand_in
 
 CURL = "curl -sS --cacert /etc/keel/ca.crt --cert /etc/keel/tls/postgres/cert.pem --key /etc/keel/tls/postgres/key.pem"
 ASK = f"{CURL} -f --retry 3 --retry-all-errors --retry-delay 1 --max-time 20"

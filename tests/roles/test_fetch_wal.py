@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from environment.settings import Repository, SecondRepository
-from tests.roles.programs import calls, run, stand_in
 from tests.roles.targets import files
+from tests.stand_ins import calls, run_script, stand_in
 
 ALONE, BOTH = Repository(), Repository(second=SecondRepository(endpoint="s3.example.com", bucket="backups"))
 
@@ -17,7 +17,7 @@ def asked(tmp_path: Path, settings: Repository, *arguments: str, first: int = 0,
     """What pgBackRest is asked on the way to exit status ``status``, when the first repository answers with ``first``."""
     stand_in(tmp_path, "pgbackrest", f'case "$*" in *--repo=1*) exit {first};; esac')
     text = files("pgbackrest", repository=settings)["/usr/local/lib/keel/fetch-wal"].content
-    assert run(tmp_path, text, *arguments).returncode == status
+    assert run_script(tmp_path, text, *arguments).returncode == status
     return calls(tmp_path).splitlines()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -10,22 +9,29 @@ import pytest
 from environment.products import revisions
 from environment.repositories import written
 from environment.settings import Recovery, Repository, Schedule, SecondRepository
+from keel_host import pgbackrest as told
 from roles.jobs import role as jobs
 from roles.order import ROLES
 from roles.pgbackrest import role as pgbackrest
 from tests.roles.hosts import Host
-from tests.roles.targets import manifest_of, target
+from tests.roles.targets import files, manifest_of, target
 
 BOTH = Repository(second=SecondRepository(endpoint="s3.example.com", bucket="backups"))
 STANZA = "runuser -u postgres -- pgbackrest --stanza=dev"
 JOB, WATCH = "/usr/local/lib/keel/job", "/usr/local/lib/keel/watch-archive"
-WHOLE = {"db": [{"id": 1}], "backup": [{"type": "full"}]}
-AWAY = {"db": [], "backup": [], "repo": [{"status": {"code": 99}}]}
+OK, SILENT = {"code": 0, "message": "ok"}, {"code": 99, "message": "connection refused"}
+MADE = {
+    "label": "A", "type": "full", "timestamp": {"start": 0, "stop": 1}, "lsn": {"start": "0/1", "stop": "0/2"},
+    "archive": {"start": "0" * 24, "stop": "0" * 24}, "info": {"size": 1}, "database": {"id": 1, "repo-key": 1},
+}  # fmt: skip
+WHOLE = told.stanza({"name": "dev", "status": OK, "db": [{"id": 1}], "backup": [MADE]})
+EMPTY = told.stanza({"name": "dev", "status": OK})
+AWAY = told.stanza({"name": "dev", "status": SILENT, "repo": [{"key": 2, "status": SILENT}]})
 
 
 def settle(
     monkeypatch: pytest.MonkeyPatch,
-    *states: dict[str, Any],
+    *states: told.Stanza | None,
     present: tuple[str, ...] = ("/run/keel-alerts.json",),
     **sections: Any,
 ) -> Host:
@@ -42,7 +48,7 @@ def settle(
 
 def test_a_new_cluster_gets_a_stanza_a_backup_and_a_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """PLAT-31: before `up` has ended."""
-    host = settle(monkeypatch, {}, present=())
+    host = settle(monkeypatch, None, present=())
     assert host.done == {
         "jobs: stanza dev": [f"{STANZA} stanza-create", f"{STANZA} check"],
         "jobs: a first full backup in repository 1 (backup volume)": [f"{JOB} full"],
@@ -63,7 +69,7 @@ def test_a_second_run_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_new_repository_beside_an_old_one_gets_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """PLAT-31: the stanza is made in all of them, the backup where there is none."""
-    host = settle(monkeypatch, WHOLE, {"db": [], "backup": []}, repository=BOTH)
+    host = settle(monkeypatch, WHOLE, EMPTY, repository=BOTH)
     assert host.done["jobs: stanza dev"] == [f"{STANZA} stanza-create", f"{STANZA} check"]
     assert host.done["jobs: a first full backup in repository 1 (backup volume)"] == []
     assert host.done["jobs: a first full backup in repository 2 (S3)"] == [f"{JOB} full-second"]
@@ -89,11 +95,12 @@ def test_a_recovery_ends_with_a_backup_and_its_token_is_spent(monkeypatch: pytes
 
 
 def test_the_answer_of_a_repository_is_read() -> None:
-    """An error of pgBackRest's is an empty answer, which asks for a stanza."""
+    """An error of pgBackRest's is no answer, which asks for a stanza."""
     fact = jobs.Stanza()
     assert fact.command("ask") == "ask || true"
-    assert fact.process(['[{"db": [1],', '"backup": []}, {}]']) == {"db": [1], "backup": []}
-    assert fact.process([]) == fact.default() == {}
+    found = fact.process(['[{"name": "dev", "db": [{"id": 1}],', '"status": {"code": 2, "message": "m"}}]'])
+    assert found == told.stanza({"name": "dev", "db": [{"id": 1}], "status": {"code": 2, "message": "m"}})
+    assert fact.process([]) is None
 
 
 def test_when_each_job_is_due() -> None:
@@ -107,15 +114,28 @@ def test_when_each_job_is_due() -> None:
 
 def test_what_a_drill_expects_of_a_product() -> None:
     """PLAT-35: its newest revision, its extensions, and the tables of its users' rows, each in order."""
-    facts = jobs._facts(target(ROLES["jobs"], "ops1", manifest_of("dev")))
-    assert list(facts) == ["ai_assistant", "bacopilot", "componentforge", "jeex_idea", "ruleiq"]
-    ruleiq = facts["ruleiq"]
-    assert ruleiq["head"] == revisions("ruleiq")[-1]
-    assert ruleiq["extensions"] == ["pg_stat_statements", "pg_trgm"]
-    assert ruleiq["tenants"] == sorted(ruleiq["tenants"]) and {"users", "evidence_items"} <= set(ruleiq["tenants"])
-    assert facts["ai_assistant"]["tenants"] == []
-    text = json.dumps(facts)
-    assert text == json.dumps(jobs._facts(target(ROLES["jobs"], "ops1", manifest_of("dev"))))
+    products = jobs.settings(target(ROLES["jobs"], "ops1", manifest_of("dev"))).products
+    assert list(products) == ["ai_assistant", "bacopilot", "componentforge", "jeex_idea", "ruleiq"]
+    ruleiq = products["ruleiq"]
+    assert ruleiq.head == revisions("ruleiq")[-1]
+    assert ruleiq.extensions == ("pg_stat_statements", "pg_trgm")
+    assert ruleiq.tenants == tuple(sorted(ruleiq.tenants)) and {"users", "evidence_items"} <= set(ruleiq.tenants)
+    assert products["ai_assistant"].tenants == ()
+
+
+def test_what_is_dumped_of_a_product() -> None:
+    """CF-28, BAC-34: its facts say what beside the whole database."""
+    products = jobs.settings(target(ROLES["jobs"], "ops1", manifest_of("dev"))).products
+    assert [name for name, product in products.items() if product.plain_dump] == ["bacopilot"]
+    selected = {name: product.selected_tables for name, product in products.items() if product.selected_tables}
+    assert selected == {"componentforge": ("users", "conversations")}
+
+
+def test_cron_runs_the_drill_and_the_known_moment() -> None:
+    """ADA-27, PLAT-45: weekly; the moment after backup and dumps."""
+    crontab = files("jobs")["/etc/cron.d/keel"].content
+    assert "0 4 * * 0 root /usr/local/lib/keel/job drill" in crontab
+    assert "job full; /usr/local/lib/keel/job dumps; /usr/local/lib/keel/job known" in crontab
 
 
 @pytest.mark.parametrize("copying", [True, False])

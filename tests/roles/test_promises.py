@@ -5,10 +5,14 @@ A golden file is written again with one command and would follow a mistake; what
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import yaml
 
 from environment.settings import Repository, SecondRepository
+from keel_host.config import BackupHost
+from keel_host.typed import build
 from roles.kit.declare import Directory, File, Unit
 from roles.order import ROLES
 from tests.roles.declared import environments, named
@@ -138,11 +142,12 @@ def test_each_repository_has_days_of_its_own() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("program", "days"), [("dump-databases", 30), ("known-moment", 30), ("dump-databases", 14)])
-def test_dumps_and_known_moments_are_kept_as_long_as_backups(program: str, days: int) -> None:
+@pytest.mark.parametrize("days", [30, 14])
+def test_dumps_and_known_moments_are_kept_as_long_as_backups(days: int) -> None:
     """PLAT-33, BAC-34."""
-    content = files("jobs", repository=Repository(retention_days=days))[f"/usr/local/lib/keel/{program}"].content
-    assert f"RETENTION = {days} * 86400\n" in content
+    content = files("jobs", repository=Repository(retention_days=days))[str(BackupHost.FILE)].content
+    host = build(BackupHost, json.loads(content))
+    assert (host.retention_days, host.retention) == (days, days * 86400)
 
 
 def test_logs_of_jobs_are_kept_for_eight_weeks() -> None:
@@ -175,7 +180,7 @@ def test_members_of_a_cluster_restart_one_at_a_time(stack: str) -> None:
 SECRET = {
     "/etc/patroni/config.yml": ("postgres", "postgres", "600"),
     "/etc/pgbackrest/pgbackrest.conf": ("postgres", "postgres", "600"),
-    "/etc/pgbackrest/isolated.conf": ("postgres", "postgres", "600"),
+    "/etc/pgbackrest/scratch.conf": ("postgres", "postgres", "600"),
     "/etc/pgbackrest/second.conf": ("postgres", "postgres", "600"),
     "/etc/keel/backup.pgpass": ("postgres", "postgres", "600"),
     "/etc/pgbouncer/userlist.txt": ("postgres", "postgres", "640"),
@@ -186,6 +191,8 @@ CLOSED = {
     "/root/.ssh/authorized_keys": ("root", "root", "600"),
     "/etc/ssh/sshd_config.d/keel.conf": ("root", "root", "600"),
     "/etc/haproxy/haproxy.cfg": ("root", "haproxy", "640"),
+    "/etc/keel/backup.json": ("root", "postgres", "640"),
+    "/etc/keel/member.json": ("root", "postgres", "640"),
     "/etc/pgbouncer/pgbouncer.ini": ("postgres", "postgres", "640"),
     "/etc/pgbouncer/databases.ini": ("postgres", "postgres", "640"),
     "/etc/pgbouncer/pg_hba.conf": ("postgres", "postgres", "640"),
@@ -219,9 +226,7 @@ def wanted(entry: File | Directory) -> tuple[str, str, str]:
         return SECRET[entry.path]
     if entry.path in SECRET:  # on a host that gets no secret
         return SECRET[entry.path]
-    return CLOSED.get(
-        entry.path, PROGRAM if entry.content.startswith("#!") or entry.path.endswith("/isolated.py") else PUBLIC
-    )
+    return CLOSED.get(entry.path, PROGRAM if entry.content.startswith("#!") else PUBLIC)
 
 
 @pytest.mark.parametrize("name", environments())

@@ -12,6 +12,7 @@ from environment.pki import ca_certificate
 from environment.repositories import repositories, written
 from environment.settings import Repository, SecondRepository
 from environment.types import Group
+from keel_host import pgbackrest
 from roles.jobs.role import _is_away
 from tests.roles.targets import files, manifest_of
 
@@ -101,7 +102,7 @@ def test_the_key_before_is_never_written(command: str) -> None:
 
 
 def test_a_server_beside_the_cluster_reads_them_all() -> None:
-    parser = configured("/etc/pgbackrest/isolated.conf", generation=2, second=SECOND)
+    parser = configured("/etc/pgbackrest/scratch.conf", generation=2, second=SECOND)
     assert [bool(options(parser, "global", number)) for number in (1, 2, 3, 4, 5)] == [True, True, True, True, False]
 
 
@@ -135,10 +136,13 @@ def test_every_backup_is_made_in_both_in_sequence() -> None:
 
 def test_a_second_repository_that_is_away_keeps_no_update_from_its_end() -> None:
     """PLAT-31: the first is asked to answer, by an error where it does not."""
-    away = {"repo": [{"key": 0, "status": {"code": 99, "message": "connection refused"}}]}
     first, second = written(BOTH)
+    away, empty = (
+        pgbackrest.stanza({"name": "dev", "status": status, "repo": [{"key": 2, "status": status}]})
+        for status in ({"code": 99, "message": "connection refused"}, {"code": 1, "message": "missing stanza path"})
+    )
     assert _is_away(second, away) and not _is_away(first, away)
-    assert not _is_away(second, {}) and not _is_away(second, {"repo": [{"status": {"code": 1}}]})
+    assert not _is_away(second, None) and not _is_away(second, empty)
 
 
 def test_a_replica_asks_the_nearest_repository_only() -> None:

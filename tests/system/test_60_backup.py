@@ -125,7 +125,7 @@ def test_one_table_comes_back_beside_the_present_one(ci: Ephemeral) -> None:
         assert taken_from_restored(session, told) == ["deleted-by-mistake"]
         assert marked(session) == []
         leftovers = session.run(session.manifest.repository_host.name, f"ls {paths.REPOSITORY}")
-        assert "isolated" not in leftovers
+        assert "scratch-" not in leftovers
 
 
 def test_a_dump_brings_back_a_database_and_a_table(ci: Ephemeral) -> None:

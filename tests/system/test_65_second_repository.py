@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
+from keel_host import metrics
+from keel_host.config import Member
 from ops.backup import repository, restore_points
 from ops.backup.restore import archive_all
 from ops.cluster.patroni import ask, members
@@ -74,8 +76,8 @@ def copied(session: Session) -> bool:
 @retry(retry=retry_if_result(lambda found: found == 0), stop=stop_after_delay(120), wait=wait_fixed(1))
 def missing(session: Session) -> int:
     """How many files the host says that the second archive lacks, once it says so."""
-    metrics = session.run(session.manifest.repository_host.name, f"cat {paths.METRICS}/copy_archive.prom")
-    return int(metrics.partition("missing_files ")[2].split()[0])
+    text = session.run(session.manifest.repository_host.name, f"cat {paths.METRICS}/copy_archive.prom")
+    return int(metrics.value(list(metrics.parse(text)), "keel_copy_archive_missing_files") or 0)
 
 
 def test_both_are_written(ci: Ephemeral, store: S3) -> None:
@@ -160,11 +162,13 @@ def test_everything_comes_back_from_the_second_repository_alone(ci: Ephemeral, s
 
 def test_a_replica_is_made_from_the_repository(trio: Ephemeral) -> None:
     """PLAT-37: where the cluster is larger than the setting says, here one of nothing; it streams from the primary afterwards."""
-    program = "/usr/local/lib/keel/replica-from-repository"
+    settings = Member.FILE
     with trio.session() as session:
         replica = next(member.name for member in members(session) if not member.leads)
         since = session.run(replica, "date +%s").strip()
-        session.run(replica, f"cp -p {program} {program}.kept && sed -i 's/^ABOVE = .*/ABOVE = 0/' {program}")
+        session.run(
+            replica, f"cp -p {settings} {settings}.kept && sed -i 's/\\(from_repository_above.: \\).*/\\10/' {settings}"
+        )
         try:
             ask(session, replica, "/reinitialize", {"force": True})
             log = f"journalctl -u patroni.service --since @{since} -o cat --no-pager"
@@ -172,7 +176,7 @@ def test_a_replica_is_made_from_the_repository(trio: Ephemeral) -> None:
             assert "replica from backup" in session.run(replica, log)
             assert streaming(session, replica)
         finally:
-            session.run(replica, f"mv {program}.kept {program}")
+            session.run(replica, f"mv {settings}.kept {settings}")
 
 
 @retry(retry=retry_if_result(lambda done: not done), stop=stop_after_delay(120), wait=wait_fixed(1))

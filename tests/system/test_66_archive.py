@@ -11,17 +11,18 @@ import pytest
 from psycopg import OperationalError
 from tenacity import retry, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
+from keel_host import metrics
+from keel_host.gaps import ArchiveGap
 from ops.backup import gaps
 from ops.backup.restore import archive_all
 from ops.hosts.docker import docker
 from ops.hosts.session import Session, Unreachable
 from roles import paths
-from roles.jobs.continuity import Hole
 from tests.system.environments import Ephemeral
 from tests.system.markers import forget_markers, mark, marked
 from tests.system.writer import complete_segments
 
-WATCH = f"{paths.LIBRARY}/watch-archive"
+WATCH = paths.WATCH_ARCHIVE
 SERVICE = "keel-pgbackrest.service"
 LIMIT = 64
 """MiB: four segments."""
@@ -75,7 +76,7 @@ def look(session: Session) -> dict[str, str]:
 def await_alerts(session: Session, wanted: dict[str, str], looks: bool = True) -> bool:
     """Look until exactly these stand; without ``looks`` cron does."""
     found = look(session) if looks else standing(session)
-    return {name: severity for name, severity in found.items() if name in ("archive_waiting", "archive_hole")} == wanted
+    return {name: severity for name, severity in found.items() if name in ("archive_waiting", "archive_gap")} == wanted
 
 
 def write(session: Session, mib: int) -> None:
@@ -97,9 +98,9 @@ def now(session: Session) -> datetime:
     return datetime.fromisoformat(str(row[0]))
 
 
-def moments(hole: Hole) -> tuple[datetime, datetime]:
+def moments(gap: ArchiveGap) -> tuple[datetime, datetime]:
     """Between which nothing can be restored."""
-    return datetime.fromisoformat(hole.since), datetime.fromisoformat(hole.until)
+    return datetime.fromisoformat(gap.since), datetime.fromisoformat(gap.until)
 
 
 def backups(environment: Ephemeral) -> list[dict[str, Any]]:
@@ -116,10 +117,10 @@ def refused(environment: Ephemeral, moment: datetime) -> str:
 
 
 @retry(retry=retry_if_exception_type(AssertionError), stop=stop_after_delay(240), wait=wait_fixed(2), reraise=True)
-def covered(session: Session) -> Hole:
-    """The one hole that nobody knows of yet, once a backup was made after it, which nobody asked for."""
+def covered(session: Session) -> ArchiveGap:
+    """The one gap that nobody knows of yet, once a backup was made after it, which nobody asked for."""
     look(session)
-    fresh = [hole for hole in gaps.standing(session) if not hole.acknowledged]
+    fresh = [gap for gap in gaps.standing(session) if not gap.acknowledged]
     assert len(fresh) == 1 and fresh[0].until, fresh
     return fresh[0]
 
@@ -138,16 +139,17 @@ def test_alerts_while_the_repository_is_away(low: Ephemeral) -> None:
             await_alerts(session, {"archive_waiting": "critical"})
             told = low.keel("status", "--json", check=False)
             assert told.returncode == 1 and "wait on the primary for the archive" in told.stdout
-            metrics = session.run("ops1", f"cat {paths.REPOSITORY}/metrics/archive.prom")
-            assert f"keel_archive_limit_bytes {LIMIT * 2**20}" in metrics
-            assert 'keel_alert{alert="archive_waiting",severity="critical"' in metrics
+            samples = list(metrics.parse(session.run("ops1", f"cat {paths.METRICS}/archive.prom")))
+            assert metrics.value(samples, "keel_archive_limit_bytes") == LIMIT * 2**20
+            raised = [sample.labels for sample in samples if sample.name == "keel_alert"]
+            assert {"alert": "archive_waiting", "severity": "critical", "subject": ""} in raised
             said = session.run("ops1", "journalctl -t keel -o cat --since -10min")
             assert "warning: " in said and "critical: " in said
         finally:
             session.run("ops1", f"systemctl start {SERVICE}")
         archive_all(session)
         await_alerts(session, {})
-        assert not [hole for hole in gaps.standing(session) if not hole.acknowledged]
+        assert not [gap for gap in gaps.standing(session) if not gap.acknowledged]
         assert marked(session) == ["while-away"]
         forget_markers(session)
 
@@ -199,7 +201,7 @@ def test_a_full_repository_is_as_one_that_is_away(low: Ephemeral) -> None:
 def test_what_a_dead_primary_took_with_it_is_told_as_times(low: Ephemeral) -> None:
     """PLAT-37: repository away, 200 MB written, the primary's host and volumes destroyed, repository back.
 
-    No row is lost, for the replica has them; the archive has a hole, which is found and told, and a full backup begins by itself.
+    No row is lost, for the replica has them; the archive has a gap, which is found and told, and a full backup begins by itself.
     """
     with low.session() as session:
         archive_all(session)
@@ -209,24 +211,24 @@ def test_what_a_dead_primary_took_with_it_is_told_as_times(low: Ephemeral) -> No
         leader = session.leader().name
         session.run("ops1", f"systemctl stop {SERVICE}")
         write(session, 200)
-        lost = mark(session, "in-the-hole")
+        lost = mark(session, "in-the-gap")
         docker("rm", "-f", low.container(leader))
         for volume in docker("volume", "ls", "-q", "--filter", f"name=^{low.container(leader)}-").split():
             docker("volume", "rm", volume)
         await_primary(session)
         session.run("ops1", f"systemctl start {SERVICE}")
         archive_all(session)
-        hole = covered(session)
-        assert hole.segments >= 10
-        since, until = moments(hole)
+        gap = covered(session)
+        assert gap.segments >= 10
+        since, until = moments(gap)
         assert (before - since).total_seconds() < 120 and since <= lost < until
         assert backups(low)[known]["type"] == "full"
-        assert standing(session)["archive_hole"] == "warning"
-        assert hole.sentence in refused(low, lost)
+        assert standing(session)["archive_gap"] == "warning"
+        assert gap.sentence in refused(low, lost)
         assert "Moments that cannot be reached" in low.keel("backup", "list").stdout
-        assert hole.since in low.keel("backup", "acknowledge").stdout
-        assert "archive_hole" not in look(session)
-        assert marked(session) == ["archived", "in-the-hole"]
+        assert gap.since in low.keel("backup", "acknowledge").stdout
+        assert "archive_gap" not in look(session)
+        assert marked(session) == ["archived", "in-the-gap"]
         forget_markers(session)
     low.config.pop("keel:repository")
     low.save()
@@ -256,19 +258,19 @@ def test_what_is_dropped_at_the_limit_is_told_as_times(ci: Ephemeral, dropping: 
         mark(session, "archived")
         session.run(host(session), f"{writable} a-w {{}} +")
         try:
-            lost = mark(session, "in-the-hole")
+            lost = mark(session, "in-the-gap")
             complete_segments(session, 6)
-            await_alerts(session, {"archive_hole": "critical"})
+            await_alerts(session, {"archive_gap": "critical"})
             assert mark(session, "at-the-bound")
         finally:
             session.run(host(session), f"{writable} u+w {{}} +")
         known = len(backups(ci))
         archive_all(session)
-        hole = covered(session)
-        since, until = moments(hole)
+        gap = covered(session)
+        since, until = moments(gap)
         assert since <= lost < until
         assert backups(ci)[known]["type"] == "full"
-        assert hole.sentence in refused(ci, lost)
+        assert gap.sentence in refused(ci, lost)
         ci.keel("backup", "acknowledge")
-        assert "archive_hole" not in look(session)
+        assert "archive_gap" not in look(session)
         forget_markers(session)

@@ -11,14 +11,13 @@ from typing import Any
 import pytest
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
+from keel_host import metrics
 from ops.backup.restore import archive_all
 from ops.cluster.patroni import members
 from ops.hosts.session import Session
 from roles import paths
 from tests.system.environments import Ephemeral
 from tests.system.markers import forget_markers, mark
-
-METRICS = f"{paths.REPOSITORY}/metrics"
 
 
 def drilled(ci: Ephemeral, status: int = 0) -> dict[str, Any]:
@@ -44,10 +43,12 @@ def newest_known(session: Session) -> tuple[str, dict[str, Any]]:
 def is_loud(session: Session) -> bool:
     """Whether the failure of the last drill is in the job's metrics, the drill's own, and the journal."""
     host = session.manifest.repository_host.name
-    metrics = session.run(host, f"cat {METRICS}/job_drill.prom {METRICS}/drill.prom")
+    files = f"{paths.METRICS}/job_drill.prom {paths.METRICS}/drill.prom"
+    samples = list(metrics.parse(session.run(host, f"cat {files}")))
     journal = session.run(host, "journalctl -t keel --since '-2min' -o cat --no-pager")
-    status = 'keel_job_last_exit_status{job="drill"} 1' in metrics
-    return status and "keel_drill_last_passed 0" in metrics and "job drill failed" in journal
+    status = metrics.by_label(samples, "keel_job_last_exit_status", "job")
+    passed = metrics.value(samples, "keel_drill_last_passed")
+    return status == {"drill": 1} and passed == 0 and "job drill failed" in journal
 
 
 def test_the_newest_backup_is_proven(ci: Ephemeral) -> None:
@@ -67,11 +68,10 @@ def test_the_newest_backup_is_proven(ci: Ephemeral) -> None:
             assert (f"row-level security of {product}" in notes) is bool(entry.product.tenant_tables)
         assert {"identity", "pg_amcheck", "checksums"} <= notes.keys()
         assert members(session) == before, "the cluster was touched"
-        assert "isolated" not in session.run(host, f"ls {paths.REPOSITORY}")
-        metrics = session.run(host, f"cat {METRICS}/drill.prom").splitlines()
-        assert (
-            "keel_drill_last_passed 1" in metrics and f"keel_drill_last_rto_seconds {report['rto_seconds']}" in metrics
-        )
+        assert "scratch-" not in session.run(host, f"ls {paths.REPOSITORY}")
+        samples = list(metrics.parse(session.run(host, f"cat {paths.METRICS}/drill.prom")))
+        assert metrics.value(samples, "keel_drill_last_passed") == 1
+        assert metrics.value(samples, "keel_drill_last_rto_seconds") == report["rto_seconds"]
     assert json.loads(ci.keel("drill", "--last", "--json").stdout) == report
     assert report["backup"] in ci.keel("drill", "--list").stdout
 
@@ -183,9 +183,9 @@ def test_a_killed_drill_leaves_nothing_that_the_next_one_does_not_remove(ci: Eph
         session.run(host, f"pkill -KILL -u postgres -f {paths.LIBRARY}/drill")
         job.communicate()
         assert job.returncode, "a killed drill is a failed job"
-        left = session.run(host, f"ls -d {paths.REPOSITORY}/isolated-*").strip()
+        left = session.run(host, f"ls -d {paths.REPOSITORY}/scratch-*").strip()
         beside = subprocess.Popen(session.ssh(host, f"{paths.JOB} incremental"), stdout=subprocess.DEVNULL)
         report = drilled(ci)
         assert beside.wait() == 0 and report["result"] == "passed"
-        assert "isolated" not in session.run(host, f"ls {paths.REPOSITORY}")
+        assert "scratch-" not in session.run(host, f"ls {paths.REPOSITORY}")
         assert session.run(host, f"pgrep -u postgres -f {left} || true") == ""

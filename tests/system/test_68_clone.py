@@ -89,7 +89,7 @@ def test_a_masked_copy_takes_the_place(ci: Ephemeral, target: Ephemeral) -> None
         beside = source.run(
             source.manifest.repository_host.name, f"ls {paths.REPOSITORY}; pgrep -af '[i]solated-' || true"
         )
-        assert "isolated-" not in beside
+        assert "scratch-" not in beside
         for session in (source, there):
             statement(session, "drop schema restored cascade")
         forget_markers(source)

@@ -11,7 +11,7 @@ from typing import Any
 
 from environment.load import ROOT
 
-LAYERS = ("environment", "processes", "roles", "db", "ops")
+LAYERS = ("keel_host", "environment", "processes", "roles", "db", "ops")
 
 SCRIPTS = ("roles/deploy.py", "ops/hosts/inventory.py")
 """For pyinfra's command line, which asks hosts as it reads them."""
@@ -23,8 +23,8 @@ YES = {
 }
 """Flags that are on unless one says otherwise. Any other is off: nobody gets the larger thing without asking for it."""
 
-CHANGING = {"HostState"}
-"""Dataclasses that are filled bit by bit, this one from the lines of an answer. Any other is a value."""
+CHANGING = {"HostState", "Report"}
+"""Dataclasses that are filled bit by bit, from the lines of an answer and by the checks of a drill. Any other is a value."""
 
 
 @cache

@@ -13,14 +13,18 @@ from pathlib import Path
 import pytest
 
 from environment.load import ROOT
+from environment.roles import entry, stages
 
+ROLES = [name for names in stages().values() for name in names]
 PULUMI = {"pulumi", "pulumi_docker"}
 PYINFRA = {"pyinfra", "gevent"}
+HOSTS = {"psycopg", "prometheus_client"}
+"""What Debian brings to the hosts beside the standard library."""
 DATABASES = {"psycopg", "sqlalchemy", "alembic"}
 
 LAYERS: dict[str, set[str]] = {
-    "environment": set(),
     "keel_host": set(),
+    "environment": {"keel_host"},
     "toolchain": {"environment"},
     "processes": {"environment"},
     "roles": {"environment", "keel_host"},
@@ -128,6 +132,27 @@ def test_no_modules_import_each_other() -> None:
 def room(module: str) -> str:
     """The room of `ops` in which a module is; one beside the rooms is a room by itself."""
     return module.split(".")[1]
+
+
+def test_what_runs_on_hosts_needs_nothing_of_keel() -> None:
+    """It works where nothing else of Keel is; so every other package may import it."""
+    known = sys.stdlib_module_names | HOSTS | {"keel_host"}
+    assert crossings(lambda module, other: package(module) == "keel_host" and package(other) not in known) == set()
+
+
+@pytest.mark.parametrize("program", ["bootstrap", "replica_from_repository"])
+def test_what_patroni_runs_needs_only_python(program: str) -> None:
+    """Database hosts have neither package. Imports of imports included: seen in a fresh interpreter."""
+    script = f"import sys, keel_host.programs.{program}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {name.partition(".")[0] for name in loaded.split()} & HOSTS == set()
+
+
+def test_no_role_copies_a_module_of_a_layer_above() -> None:
+    """What runs on hosts is in `keel_host`; of other layers a role reads data, and the names of migrations."""
+    read = {pattern for name in ROLES for pattern in entry(name).reads if pattern.endswith(".py")}
+    allowed = ("keel_host/", "roles/", "migrations/*/versions/")
+    assert read and {pattern for pattern in read if not pattern.startswith(allowed)} == set()
 
 
 def test_no_room_of_ops_imports_its_neighbour_or_one_above() -> None:

@@ -13,6 +13,7 @@ from environment import names
 from environment.load import ROOT
 from environment.products import catalogue
 from environment.urls import REDIS_ACCOUNT
+from keel_host import config
 from roles import paths
 from tests.unit.test_layers import LAYERS
 
@@ -75,8 +76,10 @@ def test_a_label_and_the_look_up_have_their_name_in_one_place(label: str) -> Non
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_a_folder_of_keel_on_hosts_has_its_path_in_one_place(folder: str) -> None:
     """What lies in it follows from its name: no code begins a path with it."""
-    home = "environment/names.py" if folder in vars(names).values() else "roles/paths.py"
-    assert naming(rf"(?<![\w/]){re.escape(folder)}(?![\w-])") == {home}
+    homes = {str(config.FOLDER): "keel_host/config.py"} | {
+        value: "environment/names.py" for key, value in vars(names).items() if key.endswith("_VOLUME")
+    }
+    assert naming(rf"(?<![\w/]){re.escape(folder)}(?![\w-])") == {homes.get(folder, "roles/paths.py")}
 
 
 def test_no_path_on_hosts_is_written_in_two_files() -> None:

@@ -8,16 +8,17 @@ import shlex
 from environment.manifest import HostEntry, Manifest
 from environment.repositories import Place, Repository, written
 from environment.types import Group
+from keel_host import metrics, pgbackrest
 from roles import paths
 from tests.verify import expect
 from tests.verify.databases import Databases
 from tests.verify.look import Look
 
 
-def info(look: Look, manifest: Manifest, host: HostEntry, repository: Repository) -> dict[str, object]:
+def info(look: Look, manifest: Manifest, host: HostEntry, repository: Repository) -> pgbackrest.Stanza:
     """What pgBackRest on ``host`` tells of the stanza in a repository."""
     said = look.shell(host, paths.pgbackrest(manifest, f"--repo={repository.number} {paths.INFO}"))
-    return dict(json.loads(said)[0])
+    return pgbackrest.read(said)
 
 
 def test_archiving(superuser: Databases) -> None:
@@ -41,11 +42,10 @@ def test_archiving(superuser: Databases) -> None:
 def test_a_backup_is_there(look: Look, manifest: Manifest, repository: Repository) -> None:
     """PLAT-31, PLAT-33, RIQ-28: each repository holds a full backup without damaged pages, and the WAL it needs."""
     found = info(look, manifest, manifest.repository_host, repository)
-    assert found["status"]["code"] == 0, f"repository {repository.title}: {found['status']['message']}"  # type: ignore[index]
-    backups = found["backup"]
-    assert any(made["type"] == "full" for made in backups), f"repository {repository.title}: no full backup"  # type: ignore[attr-defined]
-    expect.nothing(f"{made['label']} holds damaged pages" for made in backups if made.get("error"))  # type: ignore[attr-defined]
-    expect.same({"cipher": found["cipher"]}, {"cipher": "aes-256-cbc"}, f"repository {repository.title}")
+    assert found.status.code == 0, f"repository {repository.title}: {found.status.message}"
+    assert any(backup.type == "full" for backup in found.backups), f"repository {repository.title}: no full backup"
+    expect.nothing(f"{backup.label} holds damaged pages" for backup in found.backups if backup.error)
+    expect.same({"cipher": found.cipher}, {"cipher": "aes-256-cbc"}, f"repository {repository.title}")
 
 
 def test_retention(look: Look, manifest: Manifest, repository: Repository) -> None:
@@ -64,7 +64,7 @@ def test_database_hosts_reach_the_repository(server: HostEntry, look: Look, mani
     """JEEX-30: over mutual TLS, and without knowing a key."""
     for repository in written(manifest.repository):
         found = info(look, manifest, server, repository)
-        assert found["status"]["code"] == 0, f"{server.name}: {found['status']['message']}"  # type: ignore[index]
+        assert found.status.code == 0, f"{server.name}: {found.status.message}"
     if server != manifest.repository_host:
         known = look.shell(server, "grep -cE 'cipher-pass|s3-key' /etc/pgbackrest/pgbackrest.conf || true").strip()
         assert known == "0", f"{server.name} holds a key of a repository"
@@ -104,21 +104,21 @@ def test_schedule(look: Look, manifest: Manifest) -> None:
         for job, time in times.items()
         if time != "off"
     }
-    wanted.add(f"* * * * * root {paths.LIBRARY}/watch-archive")
+    wanted.add(f"* * * * * root {paths.WATCH_ARCHIVE}")
     assert set(lines) == wanted, f"{host.name}: /etc/cron.d/keel has {lines}"
 
 
 def test_jobs_succeed(look: Look, manifest: Manifest) -> None:
     """PLAT-32, PLAT-45: the last run of every job that ran was a success."""
-    metrics = look.shell(manifest.repository_host, f"cat {paths.REPOSITORY}/metrics/job_*.prom 2>/dev/null || true")
-    status = dict(line.split() for line in metrics.splitlines() if "last_exit_status" in line)
+    text = look.shell(manifest.repository_host, f"cat {paths.METRICS}/job_*.prom 2>/dev/null || true")
+    status = metrics.by_label(list(metrics.parse(text)), "keel_job_last_exit_status", "job")
     assert status, f"{manifest.repository_host.name}: no job has run"
-    expect.nothing(f"{name} is {value}" for name, value in status.items() if value != "0")
+    expect.nothing(f"{job} ended with exit status {code:.0f}" for job, code in status.items() if code)
 
 
 def test_the_archive_is_watched(look: Look, manifest: Manifest) -> None:
     """ADA-25: the backup host can ask the primary and the repository, and finds a backup."""
-    said = look.shell(manifest.repository_host, f"{paths.LIBRARY}/watch-archive && cat {paths.ALERTS}")
+    said = look.shell(manifest.repository_host, f"{paths.WATCH_ARCHIVE} && cat {paths.ALERTS}")
     blind = ("archive_primary", "archive_repository", "no_backup")
     expect.nothing(alert["text"] for alert in json.loads(said)["alerts"] if alert["alert"] in blind)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.metadata import version
 
-from db import catalogue, indexes, migrate, release, repeatable
+from db import indexes, migrate, release, repeatable
 from environment.manifest import Manifest, ProductEntry
 from environment.products import Product
 from environment.products import catalogue as checkout
+from keel_host import catalogue
 from tests.verify import expect
 from tests.verify.databases import Databases
 
@@ -78,7 +79,7 @@ def test_schema_is_the_models(product: ProductEntry, direct: Url) -> None:
 def test_catalogue(product: ProductEntry, superuser: Databases) -> None:
     """PLAT-13, PLAT-14: every table, column, default, constraint, index, policy, function and grant is as recorded."""
     with superuser.connect(product.product.name) as connection:
-        found = catalogue.differences(catalogue.recorded(product.product), catalogue.read(connection))
+        found = catalogue.differences(catalogue.recorded(product.product.catalogue_file), catalogue.read(connection))
     expect.nothing(f"{product.product.name}: {line}" for line in found)
 
 

@@ -16,7 +16,7 @@ from tools.mutants.workers import Worker, spread
 
 FAST = ("tests/unit/", "tests/components/", "tests/roles/")
 DATABASE = ("tests/db/", "tests/test_")
-TESTS = {"environment": FAST, "roles": FAST, "ops": (*FAST, *DATABASE), "db": (*FAST, *DATABASE)}
+TESTS = {"environment": FAST, "roles": FAST, **dict.fromkeys(("keel_host", "ops", "db"), (*FAST, *DATABASE))}
 """Which tests are asked about a layer: those of `make test` that need no environment."""
 
 DECIDES = (

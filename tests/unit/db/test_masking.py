@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from db import catalogue, masking
+from db import masking
 from db.masking import Column, NotMaskable
 from environment.products import Product
 from environment.products import catalogue as products
+from keel_host import catalogue
 
 TYPES = {
     "character varying": "varchar", "text": "text", "json": "json", "jsonb": "jsonb",
@@ -18,7 +19,7 @@ TYPES = {
 def columns(product: Product) -> list[Column]:
     """As the recorded catalogue has them."""
     found = []
-    for key, definition in catalogue.recorded(product).items():
+    for key, definition in catalogue.recorded(product.catalogue_file).items():
         if key.startswith("column "):
             table, _, name = key.removeprefix("column ").partition(".")
             declared = definition.partition(" default")[0].removesuffix(" not null")

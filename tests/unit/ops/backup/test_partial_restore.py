@@ -21,7 +21,7 @@ from environment.types import Kind
 from ops.backup import clone, partial_restore, restore, scratch
 from ops.backup.repository import RepositoryFailed
 from ops.backup.restore import Plan
-from ops.backup.scratch import Isolated
+from ops.backup.scratch import ScratchServer
 from ops.hosts import lock
 from ops.hosts.session import Unreachable
 from ops.products import databases
@@ -107,13 +107,13 @@ def locked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         done.append("free")
 
     @contextmanager
-    def restored(session: Hosts, wanted: Plan, _report: object, only: str | None = None) -> Iterator[Isolated]:
+    def restored(session: Hosts, wanted: Plan, _report: object, only: str | None = None) -> Iterator[ScratchServer]:
         done.append((wanted.label, only))
-        yield Isolated("ops1", "/scratch", session.server)
+        yield ScratchServer("ops1", "/scratch", session.server)
 
     monkeypatch.setattr(lock, "held", held)
     for module in (partial_restore, clone):
-        monkeypatch.setattr(module, "isolated", restored)
+        monkeypatch.setattr(module, "scratch_server", restored)
     monkeypatch.setattr(
         databases, "provide", lambda session, *_: done.append(("databases", session.manifest.identity.name))
     )
@@ -133,7 +133,7 @@ def test_a_database_comes_through_a_pipe(there: Hosts, dump: str, restored: str,
     """PLAT-34: a failure on either side is one of the whole, and no side waits for the other for ever."""
     there.programs.update({"pg_dump": dump, "pg_restore": restored})
     there.server.rows.update({"drop database if exists": [], "create database": []})
-    source = Isolated("ops1", "/scratch", there.server)
+    source = ScratchServer("ops1", "/scratch", there.server)
 
     def bring() -> None:
         partial_restore.bring(there, source, there, there.server, "ruleiq", nothing, ["--no-comments"])
@@ -211,7 +211,7 @@ def test_a_table_lies_in_a_schema_of_its_own(
 def test_a_table_that_was_not_there_is_told(there: Hosts, found: list[Any]) -> None:
     there.server.rows["string_agg"] = found
     with pytest.raises(restore.RestoreFailed, match="ruleiq had no table users at that moment"):
-        partial_restore._definition(Isolated("ops1", "", there.server), "ruleiq", "users")
+        partial_restore._definition(ScratchServer("ops1", "", there.server), "ruleiq", "users")
 
 
 SERVER = "echo 'P00   INFO: restore begins'; {more} echo 'ready /scratch/7'; cat >/dev/null; echo gone > {said}"
@@ -222,7 +222,7 @@ def test_a_server_beside_the_cluster_lives_as_long_as_it_is_used(
 ) -> None:
     """PLAT-34: of the chosen backup and timeline, with one database alone where only one is wanted."""
     told, said = list[str](), tmp_path / "said"
-    there.programs[paths.ISOLATED_SERVER] = SERVER.format(more="", said=said)
+    there.programs[paths.SCRATCH_SERVER] = SERVER.format(more="", said=said)
 
     @contextmanager
     def forward(_self: Hosts, host: str, remote: str) -> Iterator[Path]:
@@ -231,14 +231,14 @@ def test_a_server_beside_the_cluster_lives_as_long_as_it_is_used(
 
     monkeypatch.setattr(Hosts, "forward", forward)
     for only in (None, "ruleiq"):
-        with scratch.isolated(there, WANTED, told.append, only=only) as server:
+        with scratch.scratch_server(there, WANTED, told.append, only=only) as server:
             assert (server.host, server.folder, server.superuser.directory) == ("ops1", "/scratch/7", Path("/local"))
             assert not said.exists()
         assert said.read_text() == "gone\n"
         said.unlink()
     assert told[1] == "restore begins"
     options = "--repo=2 --set=20261122-020000F --target-timeline=3 --type=default"
-    front = f"runuser -u postgres -- {paths.ISOLATED_SERVER} {200 * 2**20}"
+    front = f"runuser -u postgres -- {paths.SCRATCH_SERVER} {200 * 2**20}"
     assert [command for _, command, _ in there.ran] == [
         f"{front} {options} 2>&1",
         f"{front} {options} --db-include=ruleiq 2>&1",
@@ -247,8 +247,8 @@ def test_a_server_beside_the_cluster_lives_as_long_as_it_is_used(
 
 def test_a_server_that_does_not_come_leaves_its_last_words(there: Hosts) -> None:
     """PLAT-35: fifteen lines of them."""
-    there.programs[paths.ISOLATED_SERVER] = "seq 20; echo 'readyish x'; exit 1"
-    with pytest.raises(RepositoryFailed) as failed, scratch.isolated(there, WANTED, nothing):
+    there.programs[paths.SCRATCH_SERVER] = "seq 20; echo 'readyish x'; exit 1"
+    with pytest.raises(RepositoryFailed) as failed, scratch.scratch_server(there, WANTED, nothing):
         pytest.fail("there is no server")
     lines = [*map(str, range(7, 21)), "readyish x"]
     assert str(failed.value).splitlines() == ["ops1: no server was restored", *(f"    {line}" for line in lines)]

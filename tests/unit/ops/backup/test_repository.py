@@ -6,6 +6,7 @@ import json
 import shlex
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,19 @@ import pytest
 
 from environment.errors import Refused
 from environment.recovery import target
+from keel_host import pgbackrest
+from keel_host.pgbackrest import Archive, Backup
+from keel_host.typed import build
+from keel_host.wal import TimelineHistory, ancestry
 from ops.backup import choice, drill, jobs, repository, restore_points
-from ops.backup.repository import Archive, Backup, RepositoryFailed, Stanza
+from ops.backup.repository import RepositoryFailed
 from roles import paths
 from tests.unit.hosts import Database, Hosts, hosts, nothing
 from tests.unit.ops.backup.test_restore_plan import NOON, STANZA, made, two
 
-BACKUP = Backup.model_validate(
-    made("A", 7, "0/1000", 2) | {"archive": {"start": "0000001A0000000000000001", "stop": "0000001A0000000000000002"}}
+BACKUP = build(
+    Backup,
+    made("A", 7, "0/1000", 2) | {"archive": {"start": "0000001A0000000000000001", "stop": "0000001A0000000000000002"}},
 )
 
 
@@ -31,11 +37,10 @@ def test_a_backup_is_read_as_pgbackrest_tells_it() -> None:
     assert (BACKUP.stopped, BACKUP.started) == (seven, seven - timedelta(hours=1))
     assert BACKUP.timeline == 0x1A
     assert (BACKUP.repository, BACKUP.bytes_stored) == (2, 1)
-    info = BACKUP.info.model_copy(update={"repository": {}})
-    assert BACKUP.model_copy(update={"info": info}).bytes_stored == 0
-    place: dict[str, Any] = {"id": "18-1", "min": None, "max": None}
-    assert Archive(**place).repository == 1
-    assert Archive(**place, database={"id": 1, "repo-key": 2}).repository == 2
+    assert replace(BACKUP, info=replace(BACKUP.info, repository={})).bytes_stored == 0
+    assert replace(BACKUP, info=replace(BACKUP.info, repository={"delta": None})).bytes_stored == 0
+    assert Archive("18-1").repository == 1
+    assert Archive("18-1", database={"id": 1, "repo-key": 2}).repository == 2
 
 
 def verdict(key: int, code: int, message: str = "ok") -> dict[str, Any]:
@@ -43,14 +48,14 @@ def verdict(key: int, code: int, message: str = "ok") -> dict[str, Any]:
     return {"key": key, "status": {"code": code, "message": message}}
 
 
-def test_a_stanza_says_what_holds_something_and_what_is_silent() -> None:
+def test_a_stanza_says_what_holds_something_and_what_does_not_answer() -> None:
     """PLAT-36: a repository that does not answer may hold everything."""
     each = [verdict(1, 0), verdict(2, 1, "missing stanza path"), verdict(3, 99, "no answer")]
-    stanza = Stanza.model_validate(STANZA | {"repo": each})
-    assert (stanza.exists, stanza.holding, stanza.silent) == (True, {1, 3}, ["3: no answer"])
-    assert stanza.folder(Archive(id="18-1", min=None, max=None)) == "archive/dev/18-1"
+    stanza = pgbackrest.stanza(STANZA | {"repo": each})
+    assert (stanza.exists, stanza.holding, stanza.unanswered) == (True, {1, 3}, ["3: no answer"])
+    assert stanza.folder(Archive("18-1")) == "archive/dev/18-1"
     for code, exists in ((1, False), (2, True), (0, True), (99, True)):
-        assert Stanza.model_validate({"name": "dev", "status": {"code": code, "message": ""}}).exists is exists
+        assert pgbackrest.stanza({"name": "dev", "status": {"code": code, "message": ""}}).exists is exists
 
 
 def test_a_backups_server_version_is_that_of_its_own_history() -> None:
@@ -60,8 +65,8 @@ def test_a_backups_server_version_is_that_of_its_own_history() -> None:
         {"id": 2, "version": "16", "repo-key": 2},
         {"id": 1, "version": "17", "repo-key": 2},
     ]
-    assert Stanza.model_validate(STANZA | {"db": histories}).version(BACKUP) == "17"
-    assert Stanza.model_validate(STANZA).version(BACKUP) == "18"
+    assert pgbackrest.stanza(STANZA | {"db": histories}).history(BACKUP).version == "17"
+    assert pgbackrest.stanza(STANZA).history(BACKUP).version == "18"
 
 
 def test_what_pgbackrest_refuses_is_told_with_its_words(tmp_path: Path) -> None:
@@ -81,14 +86,15 @@ def test_what_pgbackrest_refuses_is_told_with_its_words(tmp_path: Path) -> None:
 
 def test_the_first_timeline_has_no_history(tmp_path: Path) -> None:
     """And where nothing at all is known the first is the newest."""
-    session, empty = hosts(tmp_path), Stanza.model_validate({"name": "dev", "status": {"code": 1, "message": ""}})
+    session, empty = hosts(tmp_path), pgbackrest.stanza({"name": "dev", "status": {"code": 1, "message": ""}})
     place = {"id": "18-1", "min": None, "max": None}
     assert repository.newest_timeline(session, empty) == 1
-    assert repository.forks(session, Stanza.model_validate(STANZA | {"archive": [place]}), 1) == {}
+    assert repository.timeline_history(session, pgbackrest.stanza(STANZA | {"archive": [place]}), 1) == ancestry(1, "")
     session.says["ops1", "repo-ls"] = "0000000A.history\n0000000B.history.tmp\nX0000000C.history\n"
-    assert repository.newest_timeline(session, Stanza.model_validate(STANZA | {"archive": [place]})) == 10
+    assert repository.newest_timeline(session, pgbackrest.stanza(STANZA | {"archive": [place]})) == 10
     session.says["ops1", "repo-get archive/dev/18-1/0000000A.history"] = "1\t0/10\tx\n\n9\t0/90\ty\n"
-    assert repository.forks(session, Stanza.model_validate(STANZA | {"archive": [place]}), 10) == {1: "0/10", 9: "0/90"}
+    found = repository.timeline_history(session, pgbackrest.stanza(STANZA | {"archive": [place]}), 10)
+    assert found == TimelineHistory(10, ((1, 0x10), (9, 0x90)))
 
 
 def test_the_end_of_what_a_long_command_said_is_in_its_error(tmp_path: Path) -> None:
@@ -149,7 +155,7 @@ def test_what_holds_something_is_verified(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, followed: list[tuple[str, str]], holding: list[Any], read: str
 ) -> None:
     """PLAT-35: also a repository that is written no more; the account of each is returned and told."""
-    monkeypatch.setattr(repository, "stanza", lambda _: Stanza.model_validate(STANZA | {"repo": holding}))
+    monkeypatch.setattr(repository, "stanza", lambda _: pgbackrest.stanza(STANZA | {"repo": holding}))
     told: list[str] = []
     session = two(tmp_path) if read == "12" else hosts(tmp_path)
     account = jobs.verify(session, told.append)
@@ -205,12 +211,12 @@ def test_a_restore_points_name_is_a_word_to_the_shell(tmp_path: Path) -> None:
 def test_a_backup_ends_before_its_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str, begins: str) -> None:
     """PLAT-34."""
     monkeypatch.setattr(repository, "newest_timeline", lambda *_: 1)
-    held = Stanza.model_validate(STANZA)
+    held = pgbackrest.stanza(STANZA)
     assert choice.begin_with(hosts(tmp_path), held, target(to)).label == begins
 
 
 def test_without_backups_none_is_named(tmp_path: Path) -> None:
-    held = Stanza.model_validate({"name": "dev", "status": {"code": 0, "message": "ok"}})
+    held = pgbackrest.stanza({"name": "dev", "status": {"code": 0, "message": "ok"}})
     with pytest.raises(Refused, match=r"^no backup ended before .* timeline latest; there are none\."):
         choice.begin_with(hosts(tmp_path), held, target("latest"))
 

@@ -14,10 +14,12 @@ from typer.testing import CliRunner, Result
 from environment.errors import Refused
 from environment.products import catalogue
 from environment.settings import Repository
+from keel_host import pgbackrest
+from keel_host.gaps import COVERED, OPEN, ArchiveGap
+from keel_host.wal import TimelineHistory, lsn_of, position
 from ops.backup import gaps, jobs, partial_restore, repository, restore, restore_points
 from ops.cli.app import app
 from ops.hosts.session import Session
-from roles.jobs.continuity import COVERED, OPEN, Hole, lsn_of, position
 from tests.unit.cli_fakes import opened, session
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -48,7 +50,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An environment with three backups whose primary answers."""
     monkeypatch.setenv("ENV", "dev")
     opened(monkeypatch, session(tmp_path))
-    monkeypatch.setattr(repository, "stanza", lambda _: repository.Stanza.model_validate(STANZA))
+    monkeypatch.setattr(repository, "stanza", lambda _: pgbackrest.stanza(STANZA))
     monkeypatch.setattr(restore_points, "recorded", lambda _: POINTS)
     monkeypatch.setattr(gaps, "standing", lambda _: [])
     monkeypatch.setattr(restore, "newest_commit", lambda _: NOON)
@@ -98,14 +100,14 @@ def test_a_backup_of_an_abandoned_timeline_is_passed_over(
 ) -> None:
     """After an earlier restore: what was made beyond its fork does not lead to the present."""
     monkeypatch.setattr(repository, "newest_timeline", lambda *_: 2)
-    monkeypatch.setattr(repository, "forks", lambda *_: {1: fork})
+    monkeypatch.setattr(repository, "timeline_history", lambda *_: TimelineHistory(2, ((1, position(fork)),)))
     assert restore.plan(session(environment), "latest").label == label
 
 
 def test_backups_of_two_keys_stand_in_one_order(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """PLAT-33: the newest one is taken, whichever repository is told of last."""
     told = {**STANZA, "backup": STANZA["backup"][::-1]}
-    monkeypatch.setattr(repository, "stanza", lambda _: repository.Stanza.model_validate(told))
+    monkeypatch.setattr(repository, "stanza", lambda _: pgbackrest.stanza(told))
     assert restore.plan(session(environment), "latest").label == "C"
 
 
@@ -113,7 +115,7 @@ def test_timelines_are_sought_under_every_key(environment: Path, monkeypatch: py
     """PLAT-34: the repository of a new key has no history of what was before it."""
     monkeypatch.undo()
     places = [{"id": "18-1", "min": None, "max": None, "database": {"id": 1, "repo-key": key}} for key in (1, 2)]
-    held = repository.Stanza.model_validate({**STANZA, "archive": places})
+    held = pgbackrest.stanza({**STANZA, "archive": places})
 
     def command(_session: object, arguments: str) -> str:
         if "--repo=1" in arguments and "repo-get" in arguments:
@@ -123,9 +125,10 @@ def test_timelines_are_sought_under_every_key(environment: Path, monkeypatch: py
     monkeypatch.setattr(repository, "command", command)
     there = session(environment)
     assert repository.newest_timeline(there, held) == 3
-    assert repository.forks(there, held, 3) == {1: "0/1000", 2: "0/2000"}
-    alone = held.model_copy(update={"archive": held.archive[:1]})
-    assert (repository.newest_timeline(there, alone), repository.forks(there, alone, 3)) == (1, {})
+    assert repository.timeline_history(there, held, 3) == TimelineHistory(3, ((1, 0x1000), (2, 0x2000)))
+    alone = replace(held, archive=held.archive[:1])
+    assert repository.newest_timeline(there, alone) == 1
+    assert repository.timeline_history(there, alone, 3) == TimelineHistory(3)
 
 
 HISTORIES = ("00000002.history\n00000003.history\n", "1\t0/1000\treason\n2\t0/2000\treason\n")
@@ -135,22 +138,23 @@ HISTORIES = ("00000002.history\n00000003.history\n", "1\t0/1000\treason\n2\t0/20
 def test_an_abandoned_timeline_can_be_asked_for(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its backups are still there."""
     monkeypatch.setattr(repository, "newest_timeline", lambda *_: 2)
-    monkeypatch.setattr(repository, "forks", lambda _s, _h, timeline: {1: "0/1000"} if timeline == 2 else {})
+    forks = {2: ((1, 0x1000),)}
+    monkeypatch.setattr(repository, "timeline_history", lambda _s, _h, line: TimelineHistory(line, forks.get(line, ())))
     assert restore.plan(session(environment), "latest", timeline="1").label == "C"
 
 
-def hole(since: str, until: str, begin: str, end: str, timeline: int = 1) -> Hole:
-    """A hole of one segment."""
+def gap(since: str, until: str, begin: str, end: str, timeline: int = 1) -> ArchiveGap:
+    """A gap of one segment."""
     name = f"{timeline:08X}000000000000000A"
-    return Hole(name, name, 1, begin, end, since, until, "found", COVERED if until else OPEN)
+    return ArchiveGap(name, name, 1, begin, end, since, until, "found", COVERED if until else OPEN)
 
 
-LOST = hole("2026-11-22T09:30:00Z", "2026-11-22T11:00:00Z", "0/2400", "0/2600")
+LOST = gap("2026-11-22T09:30:00Z", "2026-11-22T11:00:00Z", "0/2400", "0/2600")
 """Between the backups B and C."""
 
 
 @pytest.mark.parametrize("to", ["2026-11-22T09:30:01Z", "2026-11-22T10:59:59Z", "0/2500", "0/2FFF", POINTS[1]["name"]])
-def test_nothing_in_a_hole_is_restored(environment: Path, monkeypatch: pytest.MonkeyPatch, to: str) -> None:
+def test_nothing_in_a_gap_is_restored(environment: Path, monkeypatch: pytest.MonkeyPatch, to: str) -> None:
     """PLAT-34: with the sentence that says which moments are lost."""
     monkeypatch.setattr(gaps, "standing", lambda _: [LOST])
     with pytest.raises(
@@ -161,39 +165,38 @@ def test_nothing_in_a_hole_is_restored(environment: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("to", ["2026-11-22T09:29:59Z", "2026-11-22T11:00:01Z", "0/2400", "0/3000", "latest"])
-def test_what_lies_beside_a_hole_is_restored(environment: Path, monkeypatch: pytest.MonkeyPatch, to: str) -> None:
+def test_what_lies_beside_a_gap_is_restored(environment: Path, monkeypatch: pytest.MonkeyPatch, to: str) -> None:
     """PLAT-34: from the backup on its own side."""
     monkeypatch.setattr(gaps, "standing", lambda _: [LOST])
     assert restore.plan(session(environment), to).label == ("B" if to in ("2026-11-22T09:29:59Z", "0/2400") else "C")
 
 
-def test_a_backup_that_begins_where_the_hole_ends_needs_nothing_of_it(
+def test_a_backup_that_begins_where_the_gap_ends_needs_nothing_of_it(
     environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ends_there = hole("2026-11-22T09:30:00Z", "2026-11-22T10:30:00Z", "0/2400", "0/2F00")
+    ends_there = gap("2026-11-22T09:30:00Z", "2026-11-22T10:30:00Z", "0/2400", "0/2F00")
     monkeypatch.setattr(gaps, "standing", lambda _: [ends_there])
     assert restore.plan(session(environment), "latest").label == "C"
 
 
-def test_no_older_backup_leads_over_a_hole(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_older_backup_leads_over_a_gap(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gaps, "standing", lambda _: [LOST])
     with pytest.raises(Refused, match="cannot be reached: no moment between"):
         restore.plan(session(environment), "2026-11-22T11:30:00Z", label="A")
 
 
-def test_the_newest_moment_waits_for_a_backup_after_the_hole(
-    environment: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(gaps, "standing", lambda _: [hole("2026-11-22T11:10:00Z", "", "0/3500", "0/3600")])
+def test_the_newest_moment_waits_for_a_backup_after_the_gap(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gaps, "standing", lambda _: [gap("2026-11-22T11:10:00Z", "", "0/3500", "0/3600")])
     with pytest.raises(Refused, match="nothing that was committed after 2026-11-22T11:10:00Z can be restored"):
         restore.plan(session(environment), "latest")
     assert restore.plan(session(environment), "2026-11-22T11:09:00Z").label == "C"
 
 
-def test_a_hole_on_an_abandoned_timeline_is_in_nobodys_way(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gap_on_an_abandoned_timeline_is_in_nobodys_way(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It lies after the fork; whoever asks for that timeline meets it."""
     monkeypatch.setattr(repository, "newest_timeline", lambda *_: 2)
-    monkeypatch.setattr(repository, "forks", lambda _s, _h, timeline: {1: "0/2000"} if timeline == 2 else {})
+    forks = {2: ((1, 0x2000),)}
+    monkeypatch.setattr(repository, "timeline_history", lambda _s, _h, line: TimelineHistory(line, forks.get(line, ())))
     monkeypatch.setattr(gaps, "standing", lambda _: [LOST])
     assert restore.plan(session(environment), "2026-11-22T10:00:00Z").label == "B"
     with pytest.raises(Refused, match="between"):
@@ -221,7 +224,7 @@ def test_the_nearest_repository_that_can_is_restored_from(
     environment: Path, monkeypatch: pytest.MonkeyPatch, to: str, number: int | None, label: str
 ) -> None:
     """PLAT-34."""
-    monkeypatch.setattr(repository, "stanza", lambda _: repository.Stanza.model_validate(TWICE))
+    monkeypatch.setattr(repository, "stanza", lambda _: pgbackrest.stanza(TWICE))
     monkeypatch.setattr(repository, "newest_timeline", lambda *_: 1)
     wanted = restore.plan(session(environment), to, number=number)
     assert (wanted.label, wanted.repository) == (label, 2 if label in "AC" else 1)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from keel_host import pgbackrest
 from ops.backup import gaps, jobs, repository, restore_points
-from ops.backup.repository import Stanza
 from ops.cli.app import app
 from ops.cli.backup import _backups
 from tests.unit.cli_fakes import opened, session
@@ -46,7 +46,7 @@ def listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         "server_version": "18.6", "sha256": SHA256,
     }  # fmt: skip
     point = {"name": "ruleiq-007-008", "time": "10:00", "lsn": "0/2500"}
-    monkeypatch.setattr(repository, "stanza", lambda _: Stanza.model_validate(HELD))
+    monkeypatch.setattr(repository, "stanza", lambda _: pgbackrest.stanza(HELD))
     monkeypatch.setattr(jobs, "dumps", lambda _: [dump])
     monkeypatch.setattr(restore_points, "recorded", lambda _: [point])
     monkeypatch.setattr(gaps, "standing", lambda _: [])
@@ -72,6 +72,6 @@ def test_each_dump_and_restore_point_has_its_line(listed: list[list[str]]) -> No
 
 
 def test_without_a_backup_the_list_says_why(tmp_path: Path) -> None:
-    held = Stanza.model_validate({"name": "dev", "status": {"code": 2, "message": "no valid backups"}})
+    held = pgbackrest.stanza({"name": "dev", "status": {"code": 2, "message": "no valid backups"}})
     title = getattr(_backups(held, session(tmp_path).manifest.repository), "title", "")
     assert title == "Backups of dev: no valid backups"

@@ -17,8 +17,10 @@ from typer.testing import CliRunner, Result
 
 from db.difference import Difference
 from environment.load import ROOT
+from keel_host import pgbackrest
+from keel_host.gaps import COVERED, OPEN, ArchiveGap
 from ops.backup import repository
-from ops.backup.repository import RepositoryFailed, Stanza
+from ops.backup.repository import RepositoryFailed
 from ops.cli.app import app
 from ops.converge.client import run
 from ops.converge.outcome import Outcome
@@ -26,7 +28,6 @@ from ops.hosts.session import Session, Unreachable
 from ops.status.facts import AlertFacts, WatchFacts
 from ops.steps import verification
 from roles import paths
-from roles.jobs.continuity import COVERED, OPEN, Hole
 from tests.unit.cli_fakes import CLOSED_PORT, facts, opened, program, project, session, stack_file
 
 
@@ -107,37 +108,36 @@ def test_status_shows_the_alerts_of_the_backup_host(monkeypatch: pytest.MonkeyPa
     assert "archive_unwatched" in keel("status").stdout
 
 
-HOLE = Hole(
+GAP = ArchiveGap(
     "000000010000000000000008", "00000001000000000000000D", 6, "0/8000000", "0/E000000", "2026-11-22T09:00:00Z",
     "2026-11-22T10:00:00Z", "2026-11-22T09:30:00Z", COVERED,
 )  # fmt: skip
 
 
 @pytest.mark.usefixtures("fake")
-def test_holes_are_listed_and_acknowledged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gaps_are_listed_and_acknowledged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """PLAT-33: `backup list` names what cannot be reached; what nobody made a backup after cannot be acknowledged."""
-    held = Stanza.model_validate({"name": "dev", "status": {"code": 0, "message": "ok"}})
+    held = pgbackrest.stanza({"name": "dev", "status": {"code": 0, "message": "ok"}})
     monkeypatch.setattr(repository, "stanza", lambda _: held)
-    files = {paths.HOLES: [HOLE.line, replace(HOLE, first="A" * 24, until="", state=OPEN).line]}
+    files = {paths.ARCHIVE_GAPS: [GAP.line, replace(GAP, first="A" * 24, until="", state=OPEN).line]}
 
     def run_there(_session: object, _host: str, command: str, **_: object) -> str:
         if command.startswith("echo"):
-            files[paths.HOLES] += shlex.split(command)[1].splitlines()
+            files[paths.ARCHIVE_GAPS] += shlex.split(command)[1].splitlines()
         return ""
 
     monkeypatch.setattr(Session, "run", run_there)
     monkeypatch.setattr(Session, "recorded", lambda _session, _host, path: "\n".join(files.get(path, [])))
     shown = keel("backup", "list")
-    assert "cannot restore to" in " ".join(shown.stdout.split()) and "the next full backup" in " ".join(
-        shown.stdout.split()
-    )
-    assert [hole["state"] for hole in json.loads(keel("backup", "list", "--json").stdout)["holes"]] == [COVERED, OPEN]
+    words = " ".join(shown.stdout.split())
+    assert "cannot restore to" in words and "the next full backup" in words
+    assert [gap["state"] for gap in json.loads(keel("backup", "list", "--json").stdout)["gaps"]] == [COVERED, OPEN]
     told = keel("backup", "acknowledge").stdout
     assert "no moment between 2026-11-22T09:00:00Z and 2026-11-22T10:00:00Z can be restored" in told
     assert "AAAA" not in told
     assert "there is no gap" in keel("backup", "acknowledge").stdout
-    found = json.loads(keel("backup", "list", "--json").stdout)["holes"]
-    assert [hole["acknowledged"] for hole in found] == [True, False], "it stays listed"
+    found = json.loads(keel("backup", "list", "--json").stdout)["gaps"]
+    assert [gap["acknowledged"] for gap in found] == [True, False], "it stays listed"
 
 
 @pytest.mark.usefixtures("fake")

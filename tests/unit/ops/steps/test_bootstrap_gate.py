@@ -12,6 +12,7 @@ import pytest
 
 from environment.errors import Refused
 from environment.recovery import target
+from keel_host import pgbackrest
 from ops.backup import choice, recovery_order, repository
 from ops.cluster import etcd as etcd_store
 from ops.hosts.session import Unreachable
@@ -38,7 +39,7 @@ def lost(folder: Path, monkeypatch: pytest.MonkeyPatch, patch: dict[str, Any], *
     """Empty members, and what the repository tells."""
     session = hosts(folder, patch)
     session.says.update({(ANY, "global/pg_control"): "\n", ("ops1", f"test -e {paths.RECOVERIES}/"): ""})
-    monkeypatch.setattr(repository, "stanza", lambda _: repository.Stanza.model_validate({**STANZA, **told}))
+    monkeypatch.setattr(repository, "stanza", lambda _: pgbackrest.stanza({**STANZA, **told}))
     monkeypatch.setattr(
         bootstrap_gate,
         "order",

@@ -1,0 +1,80 @@
+"""What a restored database is examined for: recorded schema, row-level security, sound tables and indexes (PLAT-35)."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from keel_host import catalogue
+from keel_host.config import BackupHost, Product
+from keel_host.drill_report import Report
+from keel_host.fingerprint import connect
+
+
+def examine(host: BackupHost, report: Report, socket: Path) -> None:
+    """The restored databases by themselves: as recorded in the checkout, closed to strangers, and sound in every table and
+    index. ``socket``: the server's folder."""
+    with connect(f"host={socket} user=postgres dbname=postgres") as connection:
+        there = {name for (name,) in connection.execute("select datname::text from pg_database").fetchall()}
+    for name, product in host.products.items():
+        if name not in there:
+            report.check(f"schema of {name}", [], "its database is younger than the target")
+            continue
+        with connect(f"host={socket} user=postgres dbname={name}") as connection:
+            at = revision(connection)
+            if at == product.head:
+                report.check(f"schema of {name}", *schema(connection, product, host.schema / f"{name}.txt"))
+                if product.tenants:
+                    report.check(f"row-level security of {name}", *row_level_security(connection, product))
+            else:
+                note = f"at revision {at}; the record describes {product.head}: not compared"
+                report.check(f"schema of {name}", [], note)
+    amcheck = ("-h", str(socket), "-U", "postgres", "--all", "--install-missing", "--heapallindexed")
+    report.check(
+        "pg_amcheck", objections(f"{host.binaries}/pg_amcheck", *amcheck), "tables, and indexes against their tables"
+    )
+
+
+def revision(connection: psycopg.Connection[Any]) -> str | None:
+    """Where the database is in its history; the record describes the newest revision and no other."""
+    if connection.execute("select to_regclass('alembic.alembic_version')").fetchone() == (None,):
+        return None
+    row = connection.execute("select version_num from alembic.alembic_version").fetchone()
+    return str(row[0]) if row else None
+
+
+def schema(connection: psycopg.Connection[Any], product: Product, record: Path) -> tuple[list[str], str]:
+    """Objections, and what was compared. ``record``: file of the recorded catalogue."""
+    wanted, expected = catalogue.recorded(record), set(product.extensions)
+    extensions = {name for (name,) in connection.execute("select extname::text from pg_extension").fetchall()} - {
+        "plpgsql"
+    }
+    found = [f"missing: extension {name}" for name in sorted(expected - extensions)]
+    found += [f"extra: extension {name}" for name in sorted(extensions - expected)]
+    found += catalogue.differences(wanted, catalogue.read(connection))
+    return found, f"{len(wanted)} lines of the recorded catalogue, at revision {product.head}"
+
+
+ROW_LEVEL_SECURITY = """
+select relname::text from pg_class
+where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and relname = any(%s)
+  and not (relrowsecurity and relforcerowsecurity and exists (select from pg_policy where polrelid = pg_class.oid))
+order by 1
+"""
+
+
+def row_level_security(connection: psycopg.Connection[Any], product: Product) -> tuple[list[str], str]:
+    """Tables of users' rows on which it is not enabled and forced, with policies."""
+    rows = connection.execute(ROW_LEVEL_SECURITY, [list(product.tenants)]).fetchall()
+    return [
+        f"{name} is open" for (name,) in rows
+    ], f"enabled and forced on {len(product.tenants)} tables of users' rows"
+
+
+def objections(*command: str) -> list[str]:
+    """What a program that checks has to say, empty when it is content."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return (done.stdout.strip().splitlines() or [f"exit status {done.returncode}"]) if done.returncode else []

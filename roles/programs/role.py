@@ -1,0 +1,45 @@
+"""The package `keel_host` on the hosts whose services run its programs, and a launcher for each program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from environment.load import ROOT
+from environment.types import Group
+from roles import paths
+from roles.kit.declare import Directory, File, Role, Target
+
+PACKAGE = ROOT / "keel_host"
+LAUNCHED = {
+    Group.POSTGRES: ("bootstrap", "replica-from-repository"),
+    Group.BACKUP: ("copy-archive", "drill", "dump-databases", "job", "known-moment", "scratch-server", "watch-archive"),
+}
+"""Group → programs that its hosts run."""
+
+
+class Programs(Role):
+    """Code only, the same everywhere: the roles whose programs these are write the settings (keel_host/config.py)."""
+
+    name = "programs"
+
+    def directories(self, target: Target) -> tuple[Directory, ...]:
+        folders = {path.parent for path in _modules()}
+        return tuple(Directory(_there(folder)) for folder in sorted(folders))
+
+    def files(self, target: Target) -> tuple[File, ...]:
+        launcher = self.render("launcher", target)
+        launched = [name for group, names in LAUNCHED.items() if target.host.carries(group) for name in names]
+        return (
+            *(File(_there(path), path.read_text()) for path in _modules()),
+            *(File(f"{paths.LIBRARY}/{name}", launcher, mode="755") for name in launched),
+        )
+
+
+def _modules() -> list[Path]:
+    """The package's files, without what Python caches."""
+    return sorted(path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".sql"))
+
+
+def _there(path: Path) -> str:
+    """Where a file or folder of the package is on a host."""
+    return f"{paths.LIBRARY}/{path.relative_to(ROOT)}"

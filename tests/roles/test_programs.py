@@ -1,0 +1,102 @@
+"""Keel's own programs as the roles put them on hosts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from environment.load import ROOT
+from environment.types import Group
+from keel_host.config import BackupHost, Member
+from roles import paths
+from roles.order import ROLES, of_stage
+from roles.programs.role import LAUNCHED
+from tests.roles.targets import files, manifest_of
+
+HOSTS = {"db1": Group.POSTGRES, "ops1": Group.BACKUP}
+"""Hosts of `dev`, and what each is."""
+
+
+def installed(folder: Path, host: str) -> Path:
+    """What the role puts below /usr/local/lib/keel, put below ``folder``."""
+    for path, file in files("programs", host=host).items():
+        there = folder / Path(path).relative_to(paths.LIBRARY)
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.write_text(file.content)
+        there.chmod(int(file.mode, 8))
+    return folder
+
+
+def test_the_whole_package_is_copied_as_it_is() -> None:
+    """The host runs what the checkout's tests ran."""
+    copied = {path: file for path, file in files("programs").items() if path.startswith(f"{paths.LIBRARY}/keel_host/")}
+    source = {path for kind in ("*.py", "*.sql") for path in (ROOT / "keel_host").rglob(kind)}
+    assert {path: file.content for path, file in copied.items()} == {
+        f"{paths.LIBRARY}/{path.relative_to(ROOT)}": path.read_text() for path in source
+    }
+    assert {file.mode for file in copied.values()} == {"644"}
+
+
+def test_every_program_is_started_by_a_file_of_its_name() -> None:
+    modules = {path.stem for path in (ROOT / "keel_host" / "programs").glob("[!_]*.py")}
+    launched = [name.replace("-", "_") for names in LAUNCHED.values() for name in names]
+    assert sorted(launched) == sorted(modules)
+    for name in launched:
+        assert callable(import_module(f"keel_host.programs.{name}").main)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_host_starts_its_own_programs_alone(host: str) -> None:
+    found = {path for path, file in files("programs", host=host).items() if file.mode == "755"}
+    assert found == {f"{paths.LIBRARY}/{name}" for name in LAUNCHED[HOSTS[host]]}
+
+
+def test_other_hosts_get_no_program() -> None:
+    role = ROLES["programs"]
+    assert [host.name for host in manifest_of("dev").hosts if not role.runs_on(host)] == ["edge1"]
+
+
+@pytest.mark.parametrize(
+    ("host", "program"), [(host, name) for host, group in HOSTS.items() for name in LAUNCHED[group]]
+)
+def test_a_program_needs_nothing_but_what_lies_beside_it(tmp_path: Path, host: str, program: str) -> None:
+    """As cron, a timer or Patroni starts it, by itself and from any folder: without settings it says which file it lacks, and
+    leaves no compiled file behind. A module in the working directory is not taken."""
+    library = installed(tmp_path / "library", host)
+    for name in ("json.py", "keel_host.py"):
+        (tmp_path / name).write_text("raise RuntimeError('this is not the one')")
+    started = [sys.executable, "-IB", str(library / program), "--datadir=/nowhere"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(started, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    settings = Member.FILE if host == "db1" else BackupHost.FILE
+    assert done.returncode == 1 and f"{settings} cannot be read" in done.stdout + done.stderr
+    assert not list(library.rglob("__pycache__"))
+
+
+def test_the_first_line_keeps_the_environment_out() -> None:
+    """The launcher is a script: its first line says how Python begins."""
+    assert files("programs")[f"{paths.LIBRARY}/bootstrap"].content.startswith("#!/usr/bin/python3 -IB\n")
+
+
+def test_settings_hold_what_a_hosts_own_programs_need() -> None:
+    """JEEX-30: of backups, schedule and products a database host learns nothing; no secret is in either."""
+    member, backup = (
+        json.loads(files(role)[str(kind.FILE)].content) for role, kind in (("postgres", Member), ("jobs", BackupHost))
+    )
+    assert member.keys() == {
+        "stanza", "binaries", "fetch_wal", "locale", "recovery_order", "restoring", "replica_from_repository_above",
+    }  # fmt: skip
+    assert "passfile=" in backup["server"] and "password" not in json.dumps(backup | {"products": None})
+
+
+def test_they_are_there_before_patroni_and_the_timer_start_them() -> None:
+    """PLAT-36: the bootstrap method asks the repository, whatever else is there."""
+    assert [role.name for role in of_stage("store")].index("programs") < [
+        role.name for role in of_stage("store")
+    ].index("pgbackrest")
