@@ -13,7 +13,6 @@ from typing import ClassVar, Protocol, TypeVar
 from keel_host import typed
 from keel_host.processes import Failed
 
-
 FOLDER = Path("/etc/keel")
 """Keel's own settings and certificates on a host."""
 
