@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 import psycopg
 from pydantic import SecretStr
 from sqlalchemy import URL
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from db import provision
 from db.spec import ClusterSpec, Migrated
 from environment.products import Product, catalogue
+from environment.waiting import until
 from tools import scratch_images
 
 T = TypeVar("T")
@@ -49,12 +49,8 @@ def password_of(role: str) -> str:
 
 def wait_for(what: str, probe: Callable[[], T | None], *, timeout: float = 30) -> T:
     """Call `probe` until it returns something true; fail with `what` after `timeout` seconds."""
-    until = Retrying(
-        retry=retry_if_result(lambda found: not found), stop=stop_after_delay(timeout), wait=wait_fixed(0.05),
-        retry_error_callback=lambda _: None,
-    )  # fmt: skip
-    found = until(probe)
-    assert found, f"waited {timeout} s for {what}"
+    found = until(probe, timeout, what, every=0.05)
+    assert found is not None
     return found
 
 

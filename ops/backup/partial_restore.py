@@ -14,7 +14,8 @@ from psycopg import sql
 
 from environment.errors import UNCHANGED
 from environment.report import Report
-from ops.backup.restore import Plan, RestoreFailed
+from ops.backup.awaited import RestoreFailed
+from ops.backup.restore import Plan
 from ops.backup.scratch import ScratchServer, scratch_server
 from ops.hosts import lock
 from ops.hosts.session import Session, Superuser

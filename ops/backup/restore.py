@@ -8,31 +8,26 @@ from __future__ import annotations
 
 import json
 import shlex
-import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
-
-from environment.errors import UNCHANGED, KeelError, Refused
+from environment.errors import UNCHANGED, Refused
 from environment.recovery import Form, RecoveryTarget, target
 from environment.report import Report
 from environment.types import Group
+from environment.waiting import until
 from ops.backup import choice, jobs, repository
+from ops.backup.awaited import RestoreFailed, await_leader, await_replicas, follow, leading
 from ops.backup.recovery_order import everywhere, order
 from ops.cluster import etcd, patroni
-from ops.cluster.patroni import members
 from ops.hosts import lock
 from ops.hosts.session import Session, Unreachable
 from ops.products import databases
 from roles import paths
+from roles.postgres.parameters import LOGS
 
 INTENTION = f"{paths.REPOSITORY}/restore.json"
 """What an interrupted restore was about."""
-
-
-class RestoreFailed(KeelError):
-    """A restore did not come to its end: where it stopped; it can be run again."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +127,7 @@ def apply(session: Session, wanted: Plan, report: Report) -> None:
 
 def _carry_out(session: Session, hosts: list[str], wanted: Plan, report: Report) -> None:
     # Patroni makes no cluster on a member that may not lead it.
-    leader = _leader(session) or next(host for host in hosts if host not in session.manifest.postgres.apply_delay)
+    leader = leading(session) or next(host for host in hosts if host not in session.manifest.postgres.apply_delay)
     if wanted.newest is not None:
         report("archiving the WAL that is not archived yet")
         archive_all(session)
@@ -144,7 +139,7 @@ def _carry_out(session: Session, hosts: list[str], wanted: Plan, report: Report)
     data = paths.data_directory(session.manifest)
     report(f"{leader}: restore from backup {wanted.label}")
     session.run(leader, "systemctl reset-failed patroni.service; systemctl start patroni.service", timeout=180)
-    _follow(session, leader, wanted, since, report)
+    follow(session, leader, wanted.bytes, since, report)
     # It has acted: from here on no accident may carry it out again.
     everywhere(session, hosts, f"rm -f {paths.RECOVERY_ORDER}")
     _forget_recovery(session, leader)
@@ -158,7 +153,7 @@ def _carry_out(session: Session, hosts: list[str], wanted: Plan, report: Report)
             f"rm -rf {data} {data}.failed {data}{paths.RESTORING}; systemctl start patroni.service",
             timeout=3600,
         )
-        _await_replicas(session, len(hosts), report)
+        await_replicas(session, len(hosts), report)
     session.run(leader, f"rm -rf {data}.failed {data}{paths.RESTORING}", timeout=3600)
     report("roles, grants and passwords")
     databases.provide(session, report)
@@ -189,13 +184,6 @@ def _begin(session: Session, wanted: Plan) -> str:
     return token
 
 
-def _leader(session: Session) -> str | None:
-    try:
-        return session.leader().name
-    except Unreachable:
-        return None
-
-
 def _check_hosts(session: Session, hosts: list[str]) -> None:
     """Raise before anything stops when a database host cannot be reached or etcd has no majority."""
     everywhere(session, hosts, "pgbackrest version >/dev/null")
@@ -213,42 +201,23 @@ def archive_all(session: Session) -> None:
         row = connection.execute("select pg_walfile_name(pg_switch_wal() - 1::numeric)").fetchone()
         last = row[0] if row else ""
 
-        @retry(retry=retry_if_result(lambda done: not done), stop=stop_after_delay(120), wait=wait_fixed(0.3),
-               retry_error_callback=lambda state: False)  # fmt: skip
         def arrived() -> bool:
             found = connection.execute("select last_archived_wal >= %s from pg_stat_archiver", [last]).fetchone()
             return bool(found and found[0])
 
-        if not arrived():
-            raise RestoreFailed(
-                f"{last} was not archived within two minutes: `./keel status`, and pgBackRest's log on the primary, say why"
-            )
+        def said() -> str:
+            found = connection.execute(
+                "select last_archived_wal, last_failed_wal, last_failed_time from pg_stat_archiver"
+            ).fetchone()
+            archived, failed, at = found or ("none", None, None)
+            log = f"tail -qn 300 $(ls -t {LOGS}/postgresql-*.log | head -1) | grep -E 'archiv|pgbackrest|ERROR: .[0-9]' | tail -3"
+            failure = f", failed last for {failed} at {at:%F %T} UTC" if at else ""
+            return f"archived last: {archived}{failure}\n{session.run(session.leader().name, log, timeout=15)}"
 
-
-def _follow(session: Session, host: str, wanted: Plan, since: str, report: Report) -> None:
-    """Wait until the host leads; tell how much is there, and give up when the bootstrap failed after ``since`` (seconds
-    since 1970, by the host's clock): then Patroni is stopped, or it would begin again and again."""
-    data = paths.data_directory(session.manifest)
-    log = f"journalctl -u patroni.service --since @{since} -o cat --no-pager"
-
-    @retry(retry=retry_if_result(lambda done: not done), wait=wait_fixed(1))  # a large cluster takes days
-    def leads() -> bool:
-        try:
-            answer = json.loads(patroni.ask(session, host, "/patroni"))
-            size = session.run(host, f"du -sm {data} 2>/dev/null | cut -f1 || true")
-            failed = session.run(host, f"{log} | grep -F 'Failed to bootstrap' || true")
-        except (Unreachable, subprocess.SubprocessError, json.JSONDecodeError):
-            return False  # Patroni is on its way up, or the line is: asked again
-        if answer.get("state") == "running" and _leader(session) == host:
-            return True
-        report(f"{host}: {answer.get('state', 'starting')}, {size.strip() or 0} of {wanted.bytes // 2**20} MiB")
-        if failed:
-            said = session.run(host, f"{log} | tail -30")
-            session.run(host, f"systemctl stop patroni.service; rm -f {paths.RECOVERY_ORDER}", timeout=900)
-            raise RestoreFailed(f"{host}: the restore failed\n{said}", advice="Run it again when the cause is gone")
-        return False
-
-    leads()
+        until(
+            arrived, 120, f"{last} to be archived", last=said, every=0.3, error=RestoreFailed,
+            advice="Look at `./keel status`",
+        )  # fmt: skip
 
 
 def _forget_recovery(session: Session, host: str) -> None:
@@ -256,22 +225,4 @@ def _forget_recovery(session: Session, host: str) -> None:
     session.run(host, "psql -U postgres -d postgres -Xqc checkpoint", timeout=3600)
     session.run(host, "psql -U postgres -d postgres -Xqc 'alter system reset all'")
     patroni.ask(session, host, "/restart", {})
-    if not _await_leader(session, host):
-        raise RestoreFailed(
-            f"{host} did not become the primary again within 300 s after a restart; `journalctl -u patroni` there says why"
-        )
-
-
-@retry(retry=retry_if_result(lambda done: not done), wait=wait_fixed(0.5), stop=stop_after_delay(300),
-       retry_error_callback=lambda state: False)  # fmt: skip
-def _await_leader(session: Session, host: str) -> bool:
-    return _leader(session) == host
-
-
-@retry(retry=retry_if_result(lambda done: not done), wait=wait_fixed(1))
-def _await_replicas(session: Session, number: int, report: Report) -> bool:
-    """Every member runs, the replicas streaming on the primary's timeline, to which a delayed one comes later."""
-    found = members(session)
-    report(", ".join(f"{member.name}: {member.state}" for member in found))
-    lines = {member.timeline for member in found if not member.delay}
-    return len(found) == number and len(lines) == 1 and all(member.well for member in found)
+    await_leader(session, host)

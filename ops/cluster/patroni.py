@@ -38,6 +38,13 @@ def asking(session: Session) -> Ask:
     return partial(ask, session)
 
 
+def last_words(session: Session, host: str) -> str:
+    """The members as they are, and what Patroni and etcd on ``host`` said last."""
+    found = ", ".join(map(str, members(session))) or "no member answers"
+    journal = "journalctl -u patroni.service -u etcd.service -n 8 --no-pager -o cat"
+    return f"{found}\n{session.run(host, journal, timeout=15)}"
+
+
 def members(session: Session) -> list[Member]:
     """Every PostgreSQL server, from the first member that answers; empty when none does."""
     for host in session.manifest.carrying(Group.POSTGRES):

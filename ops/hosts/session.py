@@ -12,20 +12,20 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from environment.derive import Roots, private_openssh
 from environment.errors import KeelError
 from environment.manifest import HostEntry, Manifest
 from environment.pki import ca_certificate
 from environment.types import Group
+from environment.waiting import until
 from roles.paths import SOCKETS
 from roles.postgres.patroni import leads
 
@@ -108,8 +108,7 @@ class Session:
     def forward(self, host: str, remote: str) -> Iterator[Path]:
         directory = Path(tempfile.mkdtemp(prefix="socket-", dir=self.folder))
         local = directory / ".s.PGSQL.5432"
-        with self._forwarding(host, f"{local}:{remote}", stderr=subprocess.PIPE) as process:
-            _await_socket(local, process)
+        with self._forwarding(host, f"{local}:{remote}", partial(_connects, local)):
             yield directory
 
     @contextmanager
@@ -128,27 +127,41 @@ class Session:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = int(probe.getsockname()[1])
-        with self._forwarding(host.name, f"127.0.0.1:{port}:{host.address}:{remote}") as process:
-            _await_port(port, process)
+        with self._forwarding(host.name, f"127.0.0.1:{port}:{host.address}:{remote}", partial(_connects, port)):
             yield port
 
     @contextmanager
-    def _forwarding(self, host: str, what: str, stderr: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
-        """An SSH connection of its own that forwards ``what`` (local:remote) for as long as it is needed."""
+    def _forwarding(self, host: str, what: str, connects: Callable[[], bool]) -> Iterator[None]:
+        """An SSH connection of its own that forwards ``what`` (local:remote) for as long as it is needed, from when it
+        ``connects``. Raises Unreachable with what ssh said."""
         options = ("-N", "-o", "ControlPath=none", "-o", "ExitOnForwardFailure=yes", "-L", what)
-        process = subprocess.Popen(
-            ["ssh", "-F", str(self.ssh_config), *options, host], stdin=subprocess.DEVNULL, stderr=stderr
-        )
-        try:
-            yield process
-        finally:
-            process.terminate()
+        with tempfile.TemporaryFile("w+", dir=self.folder) as errors:
+            process = subprocess.Popen(
+                ["ssh", "-F", str(self.ssh_config), *options, host], stdin=subprocess.DEVNULL, stderr=errors
+            )
+
+            def said() -> str:
+                errors.seek(0)
+                return errors.read()
+
+            def listens() -> bool:
+                if process.poll() is not None:
+                    raise Unreachable(f"the SSH tunnel to {host} ended: {said().strip()}")
+                return connects()
+
             try:
-                process.wait(timeout=3)
-            except subprocess.TimeoutExpired:
-                # ssh may miss a signal that comes just before it begins to wait.
-                process.kill()
-                process.wait()
+                until(
+                    listens,
+                    10,
+                    f"the SSH tunnel to {host}",
+                    last=said,
+                    every=0.05,
+                    despite=(OSError,),
+                    error=Unreachable,
+                )
+                yield
+            finally:
+                _end(process)
 
     def url(self, role: str, database: str, address: str, port: int, driver: str = "postgresql") -> str:
         """A URL for ``role``, with its password and the authority to verify the server by. Secret."""
@@ -244,33 +257,30 @@ def _ssh_config(session: Session) -> str:
             f"Host {host.name}\n  HostName {host.ssh.hostname}\n  Port {host.ssh.port}\n  User root\n"
             f"  IdentityFile {session.key}\n  IdentitiesOnly yes\n  IdentityAgent none\n"
             f"  UserKnownHostsFile {session.known_hosts}\n  GlobalKnownHostsFile /dev/null\n"
-            f"  StrictHostKeyChecking yes\n  BatchMode yes\n  ConnectTimeout 5\n  LogLevel ERROR\n"
+            f"  StrictHostKeyChecking yes\n  BatchMode yes\n  ConnectTimeout 5\n"
+            # A line that is dead for a minute ends what waits on it.
+            f"  ServerAliveInterval 10\n  ServerAliveCountMax 6\n  LogLevel ERROR\n"
             f"  ControlMaster auto\n  ControlPath {session.folder}/mux-%n\n  ControlPersist 600\n"
         )
     return "\n".join(blocks)
 
 
-class _NotYet(KeelError):
-    pass
+def _connects(where: Path | int) -> bool:
+    """Whether someone listens on a socket or a local port. The socket's file alone is not enough: it comes earlier."""
+    family, address = (
+        (socket.AF_UNIX, str(where)) if isinstance(where, Path) else (socket.AF_INET, ("127.0.0.1", where))
+    )
+    with socket.socket(family) as probe:
+        probe.settimeout(1)
+        probe.connect(address)
+    return True
 
 
-@retry(retry=retry_if_exception_type(_NotYet), stop=stop_after_delay(10), wait=wait_fixed(0.05), reraise=True)
-def _await_socket(path: Path, process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is not None:
-        raise Unreachable(f"the SSH tunnel ended: {process.stderr.read().decode() if process.stderr else ''}")
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
     try:
-        # The file alone is not enough: it is there before anybody listens.
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.connect(str(path))
-    except OSError as error:
-        raise _NotYet(f"{path}: {error}") from error
-
-
-@retry(retry=retry_if_exception_type(_NotYet), stop=stop_after_delay(10), wait=wait_fixed(0.05), reraise=True)
-def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is not None:
-        raise Unreachable("the SSH tunnel ended")
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError as error:
-        raise _NotYet(str(error)) from error
+        process.wait(timeout=3)
+    except subprocess.TimeoutExpired:
+        # ssh may miss a signal that comes just before it begins to wait.
+        process.kill()
+        process.wait()

@@ -8,6 +8,7 @@ from typing import Any
 from environment.errors import UNCHANGED, Refused
 from environment.report import Report
 from environment.types import Group
+from environment.waiting import NotReached
 from ops.cluster import etcd
 from ops.cluster.patroni import PatroniRefused, asking, members
 from ops.hosts.session import Session, Unreachable
@@ -69,7 +70,7 @@ def _move_leader(session: Session, host: str, report: Report) -> None:
     look = partial(members, session)
     try:
         candidate = patroni.await_candidate(session.manifest, look)
-    except patroni.NotReached as error:
+    except NotReached as error:
         raise Refused(
             f"{host} cannot be stopped now, because it leads: {error}",
             UNCHANGED,
@@ -78,9 +79,9 @@ def _move_leader(session: Session, host: str, report: Report) -> None:
     report(f"switchover from {host} to {candidate}")
     try:
         answer = patroni.hand_over(asking(session), host, candidate)
-        what = f"{candidate} leading. Patroni said {answer!r}"
+        what = f"{candidate} to lead (Patroni said {answer!r})"
         patroni.await_members(look, lambda now: any(m.leads and m.name == candidate for m in now), what, 60)
-    except (PatroniRefused, patroni.NotReached) as error:
+    except (PatroniRefused, NotReached) as error:
         raise Refused(
             f"the switchover from {host} to {candidate} did not succeed: {error}", f"{host} was left running"
         ) from error

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 from typing import Any
-
-from tenacity import retry, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
 from environment.errors import KeelError
 from environment.names import POSTGRES_VOLUME
 from environment.report import Report
 from environment.types import Group
+from environment.waiting import until
 from ops.cluster import etcd
-from ops.cluster.patroni import members
+from ops.cluster.patroni import last_words, members
 from ops.hosts.docker import docker
 from ops.hosts.session import Session, Unreachable
 from roles import paths
@@ -36,12 +36,11 @@ def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str,
 
     converge(session, all_stages(), report, only=[host.name], settle=False)
     report(f"{host.name}: waiting for its services")
-    if not _await_cluster(session, host.name):
-        raise NotReady(
-            f"{host.name} came back, but the cluster with it did not become healthy within 120 s",
-            "The next host was left alone",
-            "Look at `./keel status` and at the journal of patroni and etcd there",
-        )
+    until(
+        lambda: _well(session, host.name), 120, f"the cluster to be healthy with {host.name}, which came back",
+        last=lambda: last_words(session, host.name), every=1, error=NotReady,
+        left="The next host was left alone", advice="Look at `./keel status`",
+    )  # fmt: skip
     return {}
 
 
@@ -54,12 +53,24 @@ def observe(session: Session, inputs: dict[str, Any]) -> list[str]:
     return []
 
 
-@retry(
-    retry=retry_if_exception_type((Unreachable, OSError)), stop=stop_after_delay(60), wait=wait_fixed(0.2), reraise=True
-)
 def _await_ssh(session: Session, host: str) -> None:
-    _greeting(session, host)
-    session.run(host, "systemctl is-system-running --wait >/dev/null || true", timeout=30)
+    """Raises NotReady when sshd does not answer, or systemd does not come to the end of its start."""
+
+    def answers() -> bool:
+        _greeting(session, host)
+        return True
+
+    def started() -> bool:
+        state = session.run(host, "timeout 10 systemctl is-system-running --wait || true", timeout=30).strip()
+        return state not in ("", "initializing", "starting")
+
+    again = (Unreachable, OSError, subprocess.TimeoutExpired)
+    until(answers, 60, f"SSH on {host}", every=0.2, despite=again, error=NotReady)
+    jobs = "systemctl list-jobs --no-legend --no-pager"
+    until(
+        started, 60, f"systemd on {host} to start its units",
+        last=lambda: session.run(host, jobs, timeout=15), every=0.2, despite=again, error=NotReady,
+    )  # fmt: skip
 
 
 def _greeting(session: Session, host: str) -> None:
@@ -87,9 +98,8 @@ def _ran_before(session: Session, host: str) -> bool:
     return False
 
 
-@retry(retry=retry_if_result(lambda well: not well), stop=stop_after_delay(120), wait=wait_fixed(1),
-       retry_error_callback=lambda state: False)  # fmt: skip
-def _await_cluster(session: Session, host: str) -> bool:
+def _well(session: Session, host: str) -> bool:
+    """True if etcd on the host has a leader, and its PostgreSQL runs next to one that leads."""
     entry = session.manifest.host(host)
     if entry.carries(Group.ETCD):
         health = etcd.health(session)

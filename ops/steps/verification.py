@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from environment.errors import KeelError
 from environment.load import ROOT
 from environment.report import Report
+from environment.waiting import NotReached, until
 from ops.hosts.session import Session, Unreachable, export
 from ops.steps.checks import SUITE, implied
 
@@ -66,15 +66,17 @@ def _await_archive_attempt(session: Session) -> None:
     """After a failed attempt to archive, wait for the next, which PostgreSQL makes within a minute: a repository that came
     back in this very run is no failure. The verification reports the outcome."""
 
-    @retry(retry=retry_if_result(lambda failed: failed), stop=stop_after_delay(75), wait=wait_fixed(1),
-           retry_error_callback=lambda state: False)  # fmt: skip
     def failed() -> bool:
         row = connection.execute("select last_failed_time > last_archived_time from pg_stat_archiver").fetchone()
         return bool(row and row[0])
 
-    with suppress(Unreachable, psycopg.Error), session.superuser() as opened, opened.connect("postgres") as connection:
+    with (
+        suppress(Unreachable, NotReached, psycopg.Error),
+        session.superuser() as opened,
+        opened.connect("postgres") as connection,
+    ):
         connection.autocommit = True  # within a transaction the statistics stand still
-        failed()
+        until(lambda: not failed(), 75, "the next attempt to archive", every=1)
 
 
 def observe(session: Session, inputs: dict[str, Any]) -> list[str]:

@@ -96,9 +96,13 @@ def _systemctl(name: str, verb: str) -> Commands:
     As a command, not as ``restarted=True``: that compares again, takes a unit in the middle of a reload for one that does
     not run, and starts what runs already instead of restarting it.
     """
-    words = f"journalctl -u {name} -n 12 --no-pager -o cat >&2"
     for command in systemd.service._inner(name, running=None, command=verb):
-        yield StringCommand(command, "||", "{", f"{words};", "exit", "1;", "}")
+        yield StringCommand(command, "||", "{", f"{last_words(name)};", "exit", "1;", "}")
+
+
+def last_words(unit: str) -> str:
+    """Shell that prints, as an error, what a unit said last."""
+    return f"journalctl -u {unit} -n 12 --no-pager -o cat >&2"
 
 
 @operation()
@@ -149,14 +153,16 @@ def daemon_reloaded() -> Commands:
 
 PATIENCE = 60
 """Seconds a unit may take to serve after it last was seen at work."""
+AT_WORK = 3 * 24 * 3600
+"""Seconds a unit may be at work: a restore of 12 TiB at 50 MiB/s. What is still at work then will not come to its end."""
 
 
 @operation()
 def unit_ready(wanted: Unit) -> Commands:
     """Wait until a unit serves; called only after a start. Fails with what the unit itself said."""
-    last = f"journalctl -u {wanted.name} -n 12 --no-pager -o cat >&2"
+    waited = f'echo "waited $(($(date +%s) - began)) s for {wanted.name} to serve; it said last:" >&2'
     yield (
-        f"end=$(($(date +%s) + {PATIENCE})); until {wanted.ready}; do "
-        f"if {wanted.working}; then end=$(($(date +%s) + {PATIENCE})); fi; "
-        f"[ $(date +%s) -lt $end ] || {{ {last}; exit 1; }}; sleep 0.2; done"
+        f"began=$(date +%s); end=$((began + {PATIENCE})); until {wanted.ready}; do "
+        f"if [ $(date +%s) -lt $((began + {AT_WORK})) ] && {wanted.working}; then end=$(($(date +%s) + {PATIENCE})); fi; "
+        f"[ $(date +%s) -lt $end ] || {{ {waited}; {last_words(wanted.name)}; exit 1; }}; sleep 0.2; done"
     )

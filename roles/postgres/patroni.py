@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from environment.errors import KeelError
 from environment.manifest import Manifest
+from environment.waiting import until
 from roles import paths
 from roles.postgres.parameters import TLS
 
@@ -44,10 +43,6 @@ class Ask(Protocol):
     """A question to Patroni on ``host``, or with ``data`` an order: what it answers. Raises when it answers an error."""
 
     def __call__(self, host: str, path: str, data: Mapping[str, Any] | None = None) -> str: ...
-
-
-class NotReached(KeelError):
-    """The members did not come to be as awaited: what was awaited, for how long, what they are instead."""
 
 
 @dataclass(frozen=True)
@@ -183,13 +178,16 @@ def await_candidate(manifest: Manifest, look: Callable[[], list[Member]]) -> str
 def await_members(
     look: Callable[[], list[Member]], condition: Callable[[list[Member]], bool], what: str, seconds: float
 ) -> list[Member]:
-    """The members as soon as ``condition`` holds of them. Raises NotReached after ``seconds``."""
-    end = time.monotonic() + seconds
-    while not condition(found := look()):
-        if time.monotonic() >= end:
-            seen = ", ".join(map(str, found)) or "none that answers"
-            raise NotReached(f"{what}: not reached within {seconds:.0f} s; the members are {seen}")
-        time.sleep(INTERVAL)
+    """The members as soon as ``condition`` holds of them. Raises NotReached after ``seconds``, with what they are instead."""
+    found: list[Member] = []
+
+    def holds() -> bool:
+        found[:] = look()
+        return condition(found)
+
+    until(
+        holds, seconds, what, last=lambda: f"the members are {', '.join(map(str, found)) or 'silent'}", every=INTERVAL
+    )
     return found
 
 

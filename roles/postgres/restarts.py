@@ -7,8 +7,9 @@ from contextlib import suppress
 
 from environment.errors import KeelError
 from environment.manifest import Manifest
+from environment.waiting import NotReached
 from roles.postgres import patroni
-from roles.postgres.patroni import Ask, Member, NotReached
+from roles.postgres.patroni import Ask, Member
 
 ROUNDS = 5
 
@@ -28,7 +29,7 @@ def restart_all(manifest: Manifest, ask: Ask, host: str, await_configuration: Ca
         return patroni.members_of(manifest, ask(host, "/cluster"))
 
     for _ in range(ROUNDS):
-        members = patroni.await_members(look, patroni.healthy, "every member running before the restarts", 60)
+        members = patroni.await_members(look, patroni.healthy, "every member to run before the restarts", 60)
         replicas = [m.name for m in members if m.pending_restart and not m.leads]
         leader = next(m for m in members if m.leads)
         if not replicas and not leader.pending_restart:
@@ -45,7 +46,8 @@ def restart_all(manifest: Manifest, ask: Ask, host: str, await_configuration: Ca
     waiting = [member.name for member in look() if member.pending_restart]
     if waiting:
         raise StillWaiting(
-            f"{', '.join(waiting)} still wait(s) for a restart after five rounds; look at `patronictl list`"
+            f"{', '.join(waiting)} still wait(s) for a restart after {ROUNDS} rounds",
+            advice="Look at `patronictl list`",
         )
 
 
@@ -57,7 +59,7 @@ def _restart_leader(manifest: Manifest, ask: Ask, look: Callable[[], list[Member
         patroni.await_members(
             look,
             lambda now: patroni.healthy(now) and any(m.leads and m.name == candidate for m in now),
-            f"switchover from {leader} to {candidate}",
+            f"the switchover from {leader} to {candidate}",
             60,
         )
     if _waits(look(), leader):
@@ -68,9 +70,9 @@ def _restart(ask: Ask, look: Callable[[], list[Member]], name: str) -> None:
     """Restart one member and wait until it runs, for a while also until it no longer asks for a restart: a replica
     that started before it had replayed its primary's lower value asks again, and the next round sees it."""
     ask(name, "/restart", {})
-    patroni.await_members(look, patroni.healthy, f"{name} running after its restart", 60)
+    patroni.await_members(look, patroni.healthy, f"{name} to run after its restart", 60)
     with suppress(NotReached):
-        patroni.await_members(look, lambda now: not _waits(now, name), name, 10)
+        patroni.await_members(look, lambda now: not _waits(now, name), f"{name} to ask for no restart", 10)
 
 
 def _waits(members: list[Member], name: str) -> bool:

@@ -106,7 +106,9 @@ def test_what_a_recovery_set_goes_with_a_restart(on: Any, facts: dict[str, list[
     checkpoint, restart, wait = host.done["postgres: restart after a recovery"]
     assert checkpoint == f"{PSQL} -Xqc checkpoint"
     assert restart == f"{CURL} --fail-with-body --max-time 600 -X POST -d '{{}}' {DB1}/restart"
-    assert wait.startswith("timeout 300 sh -c 'until {") and wait.endswith("; do sleep 0.3; done'")
+    assert wait.startswith("timeout 300 sh -c 'until {")
+    assert "; do sleep 0.3; done' || { echo 'waited 300 s for this member" in wait
+    assert wait.endswith("journalctl -u patroni.service -n 12 --no-pager -o cat >&2; exit 1; }")
 
 
 def test_an_order_that_was_carried_out_is_taken_away(on: Any) -> None:

@@ -285,6 +285,7 @@ def waited(unit: Unit, *, serves_after: int, works_until: int = 0) -> tuple[bool
 
 AT_WORK = Unit("patroni.service", ready="serves", working="works")
 WORDS = "-u patroni.service -n 12 --no-pager -o cat"
+WAITED = "waited {} s for patroni.service to serve; it said last:\n" + WORDS
 
 
 @pytest.mark.parametrize(
@@ -292,9 +293,9 @@ WORDS = "-u patroni.service -n 12 --no-pager -o cat"
     [
         (0, 0, (True, 0, "")),
         (59, 0, (True, 59, "")),
-        (61, 0, (False, 60, WORDS)),
+        (61, 0, (False, 60, WAITED.format(60))),
         (100, 45, (True, 100, "")),
-        (900, 45, (False, 105, WORDS)),
+        (900, 45, (False, 105, WAITED.format(105))),
     ],
 )
 def test_a_unit_has_a_minute_after_it_last_was_at_work(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -162,11 +161,7 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
         self.waits: list[float] = []
-        monkeypatch.setattr("tenacity.time", SimpleNamespace(monotonic=lambda: self.now, sleep=time.sleep))
-        monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=self._sleep))
-        monkeypatch.setattr(
-            "roles.postgres.patroni.time", SimpleNamespace(monotonic=lambda: self.now, sleep=self._sleep)
-        )
+        monkeypatch.setattr("environment.waiting.time", SimpleNamespace(monotonic=lambda: self.now, sleep=self._sleep))
 
     def _sleep(self, seconds: float) -> None:
         assert seconds > 0

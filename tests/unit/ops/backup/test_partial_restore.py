@@ -19,6 +19,7 @@ from environment.manifest import Manifest
 from environment.recovery import target
 from environment.types import Kind
 from ops.backup import clone, partial_restore, restore, scratch
+from ops.backup.awaited import RestoreFailed
 from ops.backup.repository import RepositoryFailed
 from ops.backup.restore import Plan
 from ops.backup.scratch import ScratchServer
@@ -139,7 +140,7 @@ def test_a_database_comes_through_a_pipe(there: Hosts, dump: str, restored: str,
         partial_restore.bring(there, source, there, there.server, "ruleiq", nothing, ["--no-comments"])
 
     if words:
-        with pytest.raises(restore.RestoreFailed, match=words):
+        with pytest.raises(RestoreFailed, match=words):
             bring()
     else:
         bring()
@@ -210,7 +211,7 @@ def test_a_table_lies_in_a_schema_of_its_own(
 @pytest.mark.parametrize("found", [[], [(None,)], [("",)]])
 def test_a_table_that_was_not_there_is_told(there: Hosts, found: list[Any]) -> None:
     there.server.rows["string_agg"] = found
-    with pytest.raises(restore.RestoreFailed, match="ruleiq had no table users at that moment"):
+    with pytest.raises(RestoreFailed, match="ruleiq had no table users at that moment"):
         partial_restore._definition(ScratchServer("ops1", "", there.server), "ruleiq", "users")
 
 

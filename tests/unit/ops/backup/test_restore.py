@@ -16,7 +16,7 @@ import pytest
 
 from environment.errors import Refused
 from environment.recovery import target
-from ops.backup import jobs, repository, restore
+from ops.backup import awaited, jobs, repository, restore
 from ops.hosts import lock
 from ops.hosts.session import Unreachable
 from ops.products import databases
@@ -77,7 +77,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     def noted(name: str) -> Callable[..., None]:
         return lambda _, *rest, **how: done.append((name, *(one for one in rest if one is not nothing), *how.values()))
 
-    for name in ("archive_all", "order", "everywhere", "_follow", "_forget_recovery", "_await_replicas"):
+    for name in ("archive_all", "order", "everywhere", "follow", "_forget_recovery", "await_replicas"):
         monkeypatch.setattr(restore, name, noted(name))
     monkeypatch.setattr(databases, "provide", noted("databases"))
     monkeypatch.setattr(jobs, "run", noted("backup"))
@@ -122,12 +122,12 @@ def test_a_restore_is_carried_out_in_this_order(
         (restored, "date +%s", 60),
         ("order", token, WANTED.end, ("--repo=2", "--set=20261122-020000F", "--target-timeline=3"), True),
         (restored, "systemctl reset-failed patroni.service; systemctl start patroni.service", 180),
-        ("_follow", restored, wanted, "1700"),
+        ("follow", restored, wanted.bytes, "1700"),
         ("everywhere", ["db1", "db2"], f"rm -f {paths.RECOVERY_ORDER}"),
         ("_forget_recovery", restored),
         ("archive_all",),
         ("everywhere", [other], f"rm -rf {DATA} {left}; systemctl start patroni.service", 3600),
-        ("_await_replicas", 2),
+        ("await_replicas", 2),
         (restored, f"rm -rf {left}", 3600),
         ("databases",),
         ("backup", jobs.Job.FULL),
@@ -138,7 +138,7 @@ def test_a_restore_is_carried_out_in_this_order(
 def test_a_single_server_has_no_replicas_to_make(tmp_path: Path, events: list[Any]) -> None:
     restore._carry_out(restoring(tmp_path, events, "db1"), ["db1"], WANTED, nothing)
     names = [event[0] for event in events]
-    assert "_await_replicas" not in names and names.count("everywhere") == 1
+    assert "await_replicas" not in names and names.count("everywhere") == 1
 
 
 def test_a_delayed_member_is_not_the_first(tmp_path: Path, events: list[Any]) -> None:
@@ -195,7 +195,11 @@ def test_all_wal_is_awaited_two_minutes(tmp_path: Path, server: Database, monkey
     """PLAT-34: what is not in the repository is not restored."""
     clock = Clock(monkeypatch)
     server.rows.update(
-        {"pg_switch_wal": [("0000000300000007",)], "pg_stat_archiver": iter([[], [(None,)], [(False,)], [(True,)]])}
+        {
+            "pg_switch_wal": [("0000000300000007",)],
+            "last_failed_wal": [("0000000300000006", "0000000300000007", NOON)],
+            "pg_stat_archiver": iter([[], [(None,)], [(False,)], [(True,)]]),
+        }
     )
     restore.archive_all(hosts(tmp_path, server=server))
     assert clock.waits == [0.3, 0.3, 0.3]
@@ -203,8 +207,14 @@ def test_all_wal_is_awaited_two_minutes(tmp_path: Path, server: Database, monkey
         "postgres", "select last_archived_wal >= %s from pg_stat_archiver", ["0000000300000007"],
     )  # fmt: skip
     server.rows["pg_stat_archiver"] = [(False,)]
-    with pytest.raises(restore.RestoreFailed, match=r"^0000000300000007 was not archived within two minutes"):
-        restore.archive_all(hosts(tmp_path, server=server))
+    silent = hosts(tmp_path, server=server)
+    led_by(silent, "db1")
+    silent.says["db1", "tail -qn 300"] = "ERROR: [082]: unable to push"
+    with pytest.raises(
+        awaited.RestoreFailed,
+        match=r"^waited 120 s for 0000000300000007 to be archived:\n    archived last: 0000000300000006, failed last for .*07 at .*\n    ERROR: .082.",
+    ):
+        restore.archive_all(silent)
     assert clock.now == pytest.approx(120.9, abs=0.3)
 
 
@@ -267,7 +277,7 @@ def test_a_restore_is_followed_until_the_host_leads(tmp_path: Path, monkeypatch:
         ("db1", "/primary"): [NO_PRIMARY, NO_PRIMARY, ""],
         ("db2", "/primary"): [NO_PRIMARY, ""],
     })  # fmt: skip
-    restore._follow(session, "db1", WANTED, "1700", told.append)
+    awaited.follow(session, "db1", WANTED.bytes, "1700", told.append)
     assert clock.waits == [1] * 8
     assert told == [
         "db1: starting, 0 of 200 MiB",
@@ -288,9 +298,9 @@ def test_a_bootstrap_that_failed_is_not_tried_again_and_again(tmp_path: Path, mo
         ("db1", "tail -30"): "requested timeline 9 does not exist", ("db1", "systemctl stop"): "",
     })  # fmt: skip
     with pytest.raises(
-        restore.RestoreFailed, match=r"db1: the restore failed\nrequested timeline 9 .*\nRun it again when"
+        awaited.RestoreFailed, match=r"db1: the restore failed\nrequested timeline 9 .*\nRun it again when"
     ):
-        restore._follow(session, "db1", WANTED, "1700", nothing)
+        awaited.follow(session, "db1", WANTED.bytes, "1700", nothing)
     assert session.ran[-1] == ("db1", f"systemctl stop patroni.service; rm -f {paths.RECOVERY_ORDER}", 900)
 
 
@@ -305,15 +315,54 @@ def test_where_the_recovery_ended_is_forgotten(tmp_path: Path, monkeypatch: pyte
         ("'alter system reset all'", 60),
     ]
     assert clock.waits == [0.5, 0.5]
-    session.says["db1", "/primary"] = NO_PRIMARY
-    with pytest.raises(restore.RestoreFailed, match="db1 did not become the primary again within 300 s"):
+    session.says.update(
+        {("db1", "/primary"): NO_PRIMARY, (ANY, "/cluster"): cluster(LEADER), ("db1", "journalctl"): "no space left"}
+    )
+    with pytest.raises(
+        awaited.RestoreFailed,
+        match=r"^waited 300 s for db1 to become the primary again after a restart:\n    .*\n    no space left\nRemove the cause, then run the restore again",
+    ):
         restore._forget_recovery(session, "db1")
     assert clock.now == 301
+
+
+def test_a_restore_that_stands_still_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAT-34: half an hour after it moved last, be it days after its begin; with its own last words."""
+    clock, session = Clock(monkeypatch), hosts(tmp_path)
+    moving = [str(size) for size in range(1, 4001)]
+    session.says.update({
+        ("db1", "/patroni"): '{"state": "creating replica"}', ("db1", "du -sm"): [*moving, *["4000"] * 2000],
+        ("db1", "Failed to bootstrap"): "", (ANY, "/cluster"): cluster(replace(LEADER, state="creating replica")),
+        ("db1", "journalctl -u patroni.service -u etcd"): "restore: waiting for the repository",
+    })  # fmt: skip
+    with pytest.raises(awaited.RestoreFailed) as failed:
+        awaited.follow(session, "db1", WANTED.bytes, "1700", nothing)
+    assert clock.now == 3999 + awaited.STILL
+    assert failed.value.problem.splitlines() == [
+        "waited 1800 s without progress for db1 to become the primary after its restore:",
+        "    db1 (leader, creating replica)",
+        "    restore: waiting for the repository",
+    ]
+    assert failed.value.advice == awaited.AGAIN
+
+
+def test_replicas_that_stand_still_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That the primary goes on is no progress of theirs."""
+    clock, session = Clock(monkeypatch), hosts(tmp_path)
+    away = replace(SYNC_STANDBY, state="creating replica")
+    session.says.update({
+        (ANY, "/cluster"): cluster(LEADER, away), ("db2", "/patroni"): '{"state": "creating replica"}',
+        ("db2", "du -sk"): [*map(str, range(100)), *["100"] * 2000], ("db2", "journalctl"): "no space left",
+    })  # fmt: skip
+    with pytest.raises(awaited.RestoreFailed, match=r"every replica to stream .*:\n    db2: .*\n    no space left"):
+        awaited.await_replicas(session, 2, nothing)
+    assert clock.now == 100 + awaited.STILL
 
 
 def test_every_replica_is_awaited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """PLAT-34: on the primary's timeline, and streaming."""
     clock, told, session = Clock(monkeypatch), list[str](), hosts(tmp_path)
+    session.says.update({(ANY, "/patroni"): "{}", (ANY, "du -sk"): "1"})
     session.says[ANY, "/cluster"] = [
         cluster(LEADER),
         cluster(LEADER, replace(SYNC_STANDBY, state="creating replica")),
@@ -321,6 +370,6 @@ def test_every_replica_is_awaited(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         cluster(LEADER, replace(SYNC_STANDBY, timeline=2)),
         cluster(LEADER, SYNC_STANDBY),
     ]
-    assert restore._await_replicas(session, 2, told.append)
+    awaited.await_replicas(session, 2, told.append)
     assert clock.waits == [1] * 4
     assert told[1] == "db1: running, db2: creating replica"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ops.backup import restore
+from ops.backup import awaited
 from ops.cluster import patroni
 from ops.hosts.session import Session
 from ops.steps import drain
@@ -58,6 +58,6 @@ def test_it_is_never_switched_over_to(
 def test_a_restore_does_not_wait_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """JEEX-29: it comes to the new timeline by itself, when its time has passed; the others are there at the end."""
     rounds = [[LEADER, DELAYED, replace(REPLICA, timeline=2)], [LEADER, DELAYED, REPLICA]]
-    monkeypatch.setattr(restore, "members", lambda _: rounds.pop(0))
-    assert restore._await_replicas(production(tmp_path, {"db2": 60}), 3, lambda _: None)
+    monkeypatch.setattr(awaited, "members", lambda _: rounds.pop(0))
+    awaited.await_replicas(production(tmp_path, {"db2": 60}), 3, lambda _: None)
     assert rounds == []

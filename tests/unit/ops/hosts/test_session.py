@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ from environment.pki import ca_certificate
 from environment.types import Group
 from ops.hosts import session as module
 from ops.hosts.session import Session, Unreachable, adopt, export, open_session
-from tests.unit.cli_fakes import CLOSED_PORT, environment, session
+from tests.unit.cli_fakes import environment, session
 from tests.unit.hosts import NO_PRIMARY, Clock, hosts
 
 SSH = """#!/usr/bin/env python3
@@ -104,42 +103,39 @@ def test_a_superuser_comes_through_the_leaders_socket(tmp_path: Path, monkeypatc
 def test_a_forward_that_ends_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(tmp_path, monkeypatch, SOCKET_SSH.format(fails=True))
     with (
-        pytest.raises(Unreachable, match=r"^the SSH tunnel ended: Permission denied"),
+        pytest.raises(Unreachable, match=r"^the SSH tunnel to db1 ended: Permission denied"),
         session(tmp_path).forward("db1", "/run/x"),
     ):
         pytest.fail("nothing was forwarded")
     with (
-        pytest.raises(Unreachable, match=r"^the SSH tunnel ended$"),
+        pytest.raises(Unreachable, match=r"^the SSH tunnel to db1 ended:"),
         session(tmp_path).tunnel(session(tmp_path).manifest.hosts[0], 5000),
     ):
         pytest.fail("nothing was forwarded")
 
 
-class Living(SimpleNamespace):
-    """An ssh that lives and forwards nothing."""
+@pytest.mark.parametrize("tunnel", [False, True])
+def test_a_forward_is_awaited_ten_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tunnel: bool) -> None:
+    """An ssh that lives and forwards nothing; what it said is told."""
+    said = tmp_path / "said"
+    stand_in(tmp_path, monkeypatch, f"#!/bin/sh\necho 'channel 2: open failed' >&2; touch {said}; exec sleep 60\n")
+    clock, opened = Clock(monkeypatch), session(tmp_path)
+    connects = module._connects
 
-    def poll(self) -> None: ...
+    def refused(where: Path | int) -> bool:
+        while not said.exists():
+            time.sleep(0.01)
+        return connects(where)
 
-
-@pytest.mark.parametrize(("awaited", "what"), [("_await_socket", Path("/nowhere")), ("_await_port", CLOSED_PORT)])
-def test_a_forward_is_awaited_ten_seconds(monkeypatch: pytest.MonkeyPatch, awaited: str, what: object) -> None:
-    clock = Clock(monkeypatch)
-    with pytest.raises(module._NotYet):
-        getattr(module, awaited)(what, Living())
-    assert (clock.now, set(clock.waits)) == (10, {0.05})
-
-
-def test_a_tunnels_port_may_take_a_second_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    patience: list[float] = []
-
-    def connect(_where: tuple[str, int], timeout: float) -> Any:
-        patience.append(timeout)
-        return SimpleNamespace(close=lambda: None)
-
-    monkeypatch.setattr(socket, "create_connection", connect)
-    living: Any = Living()
-    module._await_port(5000, living)
-    assert patience == [1]
+    monkeypatch.setattr(module, "_connects", refused)
+    reached = opened.tunnel(opened.manifest.hosts[0], 5000) if tunnel else opened.forward("db1", "/run/x")
+    with (
+        pytest.raises(Unreachable, match=r"^waited 10 s for the SSH tunnel to db1:\n .*\n    channel 2: open failed$"),
+        reached,
+    ):
+        pytest.fail("nothing was forwarded")
+    assert clock.now == pytest.approx(10)
+    assert set(clock.waits) == {0.05}
 
 
 @pytest.mark.parametrize("primary", [5220, None])
@@ -221,6 +217,8 @@ CONFIG = """Host db1
   StrictHostKeyChecking yes
   BatchMode yes
   ConnectTimeout 5
+  ServerAliveInterval 10
+  ServerAliveCountMax 6
   LogLevel ERROR
   ControlMaster auto
   ControlPath {0}/mux-%n

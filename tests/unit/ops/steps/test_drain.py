@@ -115,7 +115,7 @@ def test_without_a_synchronous_standby_the_leader_stays(tmp_path: Path, monkeypa
     session.says[ANY, "/cluster"] = cluster(LEADER, replace(SYNC_STANDBY, role="replica"))
     with pytest.raises(
         Refused,
-        match=r"it leads: a synchronous replica .* 30 s; .*db2 \(replica, streaming\). Nothing was changed",
+        match=r"it leads: waited 30 s for a synchronous replica .*db2 \(replica, streaming\). Nothing was changed",
     ):
         drain._move_leader(session, "db1", pytest.fail)
     assert (clock.now, set(clock.waits)) == (30, {0.3})

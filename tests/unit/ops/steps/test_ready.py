@@ -49,7 +49,7 @@ def listening(folder: Path, port: int) -> Hosts:
     """Dev's hosts with db2's sshd on a port."""
     session = hosts(folder, {"network.published": {"ssh": port - 1}})
     assert session.manifest.host("db2").ssh.port == port
-    session.says["db2", "is-system-running"] = ""
+    session.says["db2", "is-system-running"] = "running\n"
     return session
 
 
@@ -91,7 +91,7 @@ def test_a_replacement_gets_its_services_back(
     """Alone, without the work on the cluster as a whole; the first time nothing is there to be put back."""
     session = listening(tmp_path, int(greeting[1]))
     session.says.update({(host, "ls -d"): answer for host, answer in data.items()})
-    monkeypatch.setattr(ready, "_await_cluster", lambda *_: True)
+    monkeypatch.setattr(ready, "_well", lambda *_: True)
     assert ready.apply(session, INPUTS, nothing) == {}
     assert docker == [("inspect", "-f", "{{.State.Running}}", "keel-dev-db2")]
     assert converged == ([(list(run.all_stages()), {"only": ["db2"], "settle": False})] if converges else [])
@@ -115,11 +115,36 @@ def test_a_stopped_container_is_started(tmp_path: Path, greeting: list[bytes], m
 def test_one_that_does_not_become_well_stops_the_next(
     tmp_path: Path, greeting: list[bytes], docker: list[Any], converged: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ready, "_await_cluster", lambda *_: False)
+    """After two minutes, with what its cluster and its units said last."""
+    clock = Clock(monkeypatch)
+    monkeypatch.setattr(ready, "_well", lambda *_: False)
+    monkeypatch.setattr("ops.cluster.patroni.members", lambda _: [LEADER])
     session = listening(tmp_path, int(greeting[1]))
-    session.says[ANY, "ls -d"] = "/var/lib/etcd/member"
-    with pytest.raises(ready.NotReady, match=r"db2 came back, but .* within 120 s. The next host was left alone"):
+    session.says.update({(ANY, "ls -d"): "/var/lib/etcd/member", ("db2", "journalctl -u patroni"): "no space left"})
+    with pytest.raises(ready.NotReady) as failed:
         ready.apply(session, INPUTS, nothing)
+    assert (clock.now, set(clock.waits)) == (120, {1})
+    assert failed.value.problem.splitlines() == [
+        "waited 120 s for the cluster to be healthy with db2, which came back:",
+        "    db1 (leader, running)",
+        "    no space left",
+    ]
+    assert failed.value.left == "The next host was left alone"
+
+
+def test_a_start_that_does_not_end_is_told(
+    tmp_path: Path, greeting: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what systemd still has to do."""
+    clock, session = Clock(monkeypatch), listening(tmp_path, int(greeting[1]))
+    session.says.update(
+        {("db2", "is-system-running"): "starting\n", (ANY, "list-jobs"): "7 redis.service start running\n"}
+    )
+    with pytest.raises(
+        ready.NotReady, match=r"waited 60 s for systemd on db2 to start its units: 7 redis\.service start"
+    ):
+        ready._await_ssh(session, "db2")
+    assert clock.now == pytest.approx(60)
 
 
 def test_only_sshds_greeting_counts(tmp_path: Path, greeting: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,9 +154,10 @@ def test_only_sshds_greeting_counts(tmp_path: Path, greeting: list[bytes], monke
     greeting[0] = b"HTTP"
     assert ready.observe(session, INPUTS) == ["db2: unreachable"]
     clock = Clock(monkeypatch)
-    with pytest.raises(Unreachable, match=r"db2: no SSH greeting on 127.0.0.1"):
+    with pytest.raises(ready.NotReady, match=r"waited 60 s for SSH on db2: db2: no SSH greeting on 127.0.0.1"):
         ready._await_ssh(session, "db2")
-    assert (clock.now, set(clock.waits)) == (60, {0.2})
+    assert clock.now == pytest.approx(60)
+    assert set(clock.waits) == {0.2}
     closed = hosts(tmp_path, {"network.published": {"ssh": CLOSED_PORT}})
     assert ready.observe(closed, INPUTS) == ["db2: unreachable"]
 
@@ -187,11 +213,9 @@ def at(well: int, of: int, *, mine: bool) -> dict[str, bool]:
 def test_a_store_with_a_majority_is_awaited(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, etcd: dict[str, bool], waits: bool
 ) -> None:
-    clock = Clock(monkeypatch)
     monkeypatch.setattr("ops.cluster.etcd.health", lambda _: etcd)
     monkeypatch.setattr(ready, "members", lambda _: [LEADER, SYNC_STANDBY])
-    assert ready._await_cluster(hosts(tmp_path), "db2") is not waits
-    assert (clock.now, set(clock.waits)) == ((120, {1}) if waits else (0, set()))
+    assert ready._well(hosts(tmp_path), "db2") is not waits
 
 
 @pytest.mark.parametrize(
@@ -210,18 +234,17 @@ def test_its_server_and_a_leader_are_awaited(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: list[Member], well: bool
 ) -> None:
     """With a majority of the store; without one PostgreSQL cannot have a leader, and is not asked."""
-    Clock(monkeypatch)
     monkeypatch.setattr("ops.cluster.etcd.health", lambda _: at(2, 3, mine=True))
     monkeypatch.setattr(ready, "members", lambda _: found)
-    assert ready._await_cluster(hosts(tmp_path), "db2") is well
+    assert ready._well(hosts(tmp_path), "db2") is well
     monkeypatch.setattr("ops.cluster.etcd.health", lambda _: at(1, 3, mine=True))
-    assert ready._await_cluster(hosts(tmp_path), "db2")
+    assert ready._well(hosts(tmp_path), "db2")
 
 
 def test_a_host_is_asked_for_what_it_carries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """edge1 has no server, ops1 neither server nor store."""
     monkeypatch.setattr(ready, "members", lambda _: pytest.fail("no server is here"))
     monkeypatch.setattr("ops.cluster.etcd.health", lambda _: {"edge1": True})
-    assert ready._await_cluster(hosts(tmp_path), "edge1")
+    assert ready._well(hosts(tmp_path), "edge1")
     monkeypatch.setattr("ops.cluster.etcd.health", lambda _: pytest.fail("no store is here"))
-    assert ready._await_cluster(hosts(tmp_path), "ops1")
+    assert ready._well(hosts(tmp_path), "ops1")
