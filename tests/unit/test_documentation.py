@@ -7,12 +7,16 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from environment.load import ROOT
 from environment.products import catalogue
+from ops.cli.app import app
 from tools.requirements_map import citations, cited, requirements
 
 DATABASES = "docs/database_documentation.md"
@@ -103,6 +107,79 @@ def test_what_resolves_a_contradiction_is_there(name: str) -> None:
     files = re.findall(r"`([\w./-]+/[\w.-]+)`", where) + [f"docs/{link}" for link in re.findall(r"\]\((.+?)\)", where)]
     assert files
     assert [file for file in files if not (ROOT / file).exists()] == []
+
+
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def commands(page: str) -> Iterator[list[str]]:
+    """The words of each `./keel` and `make` in a page's code, to the first comment, ellipsis or further command."""
+    fenced = False
+    for line in page.splitlines():
+        fenced ^= line.lstrip().startswith("```")
+        in_block = fenced or line.startswith("    ")
+        for code in [line.strip().removeprefix("$ ")] if in_block else re.findall(r"`([^`]+)`", line):
+            if code.startswith(("./keel", "make ")):
+                yield list(takewhile(lambda word: word[0] not in "#…&─", code.replace("\\|", "|").split()))
+
+
+def unknown(words: list[str]) -> list[str]:
+    """What does not exist of a command: make's target, the command of `./keel`, an option of it."""
+    program, *rest = words
+    if program == "make":
+        return [word for word in rest[:1] if word not in TARGETS]
+    command: Any = typer.main.get_command(app)
+    options = {"-e", "--env", "--help"}
+    while rest:
+        word = rest.pop(0)
+        if word.startswith("-"):
+            if word not in options:
+                return [word]
+            rest = rest[1:] if word in ("-e", "--env") else rest
+        elif hasattr(command, "get_command"):
+            found = [command.get_command(None, name) for name in word.split("|")]
+            if None in found:
+                return [word]
+            command = found[0]
+            options |= {option for given in command.params for option in given.opts}
+    return []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_command_in_a_page_can_be_typed(path: Path) -> None:
+    """ADA-51, JEEX-48, PLAT-51: in code, what begins with `./keel` or `make` is there, with its options."""
+    assert [" ".join(words) for words in commands(path.read_text()) if unknown(words)] == []
+
+
+@pytest.mark.parametrize(
+    ("page", "missing"),
+    [
+        ("```\n$ ./keel -e ENV backup list   # all\n```", []),
+        ("    ./keel -e ENV backup lost", ["lost"]),
+        ("`./keel backup run|list|burn`", ["run|list|burn"]),
+        ("see `./keel restore --to X --product Y`", []),
+        ("`./keel restore --too X`", ["--too"]),
+        ("`./keel psql jeex_idea --role migrator`, `make up ENV=x`, `make upp`", ["upp"]),
+        ("what you make of it is no command, and neither is `keel:ports`", []),
+    ],
+)
+def test_a_command_that_is_not_there_would_be_noticed(page: str, missing: list[str]) -> None:
+    assert [word for words in commands(page) for word in unknown(words)] == missing
+
+
+def test_the_first_hour_goes_through_everything_once() -> None:
+    """Setting, preview, break, drift, repair, restore, a column: each a command; and the way there is in README."""
+    typed = [" ".join(words[:3]) for words in commands((ROOT / "docs" / "first-hour.md").read_text())]
+    steps = [
+        "make up",
+        "make preview",
+        "./keel drift",
+        "./keel restore --to",
+        "make migration product=jeex_idea",
+        "make down",
+    ]
+    assert [step for step in steps if step not in typed] == []
+    assert "first-hour.md" in (ROOT / "README.md").read_text()
 
 
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
