@@ -11,8 +11,9 @@ from db import found, lookup, provision
 from db.change import ProvisionError
 from db.found import Cluster, Holding, Membership
 from db.role_changes import memberships
-from db.spec import PGBOUNCER, Role
+from db.spec import Role
 from db.undeclared import drop_role
+from environment.names import PGBOUNCER
 from environment.products import catalogue
 
 ROLES = [Role("jeex_idea_owner"), Role("jeex_idea_migrator", becomes=frozenset({"jeex_idea_owner"}))]
