@@ -27,7 +27,7 @@ def run(
     ] = "incremental",
     environment: Environment = "dev",
 ) -> None:
-    """Make a backup now in every repository, as cron does: with the same log and metrics, after one that runs already.
+    """Make a backup now in every repository, as cron does. It waits for one that is running.
 
     Exit status: 0 made, 2 failed in at least one repository.
     """
@@ -113,7 +113,10 @@ def _row(held: Stanza, made: Backup, where: str) -> tuple[str, ...]:
 
 @app.command()
 def verify(environment: Environment = "dev") -> None:
-    """Read every backup and every archived segment and compare checksums. Exit status: 0 whole, 3 damaged."""
+    """Read every backup and every archived segment and compare checksums.
+
+    Exit status: 0 whole, 3 damaged.
+    """
     from ops.backup import jobs
     from ops.backup.repository import RepositoryFailed
     from ops.hosts.environment import open_environment

@@ -15,7 +15,10 @@ def doctor(
     environment: Environment = "dev",
     only: Annotated[list[str] | None, typer.Option(help="only this check; repeatable")] = None,
 ) -> None:
-    """Check disk, memory, ports, kernel, Docker, clock and fsync latency. Exit status: 0 nothing fails, 1 something does."""
+    """Check disk, memory, ports, kernel, Docker, clock and fsync latency.
+
+    Exit status: 0 nothing fails, 1 something does.
+    """
     from ops.hosts.environment import load_settings
     from ops.status.machine import examine
 

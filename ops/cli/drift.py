@@ -13,7 +13,10 @@ DRIFT = 3
 
 
 def drift(environment: Environment = "dev", as_json: AsJson = False) -> None:
-    """Show what the next `pulumi up --refresh` would repair. Exit status: 0 no drift, 3 drift, 2 something could not be read."""
+    """Show what the next `pulumi up --refresh` would repair.
+
+    Exit status: 0 no drift, 3 drift, 2 something could not be read.
+    """
     from ops.hosts.environment import open_environment
     from ops.status.drift import look
 

@@ -25,8 +25,9 @@ def drill(
 ) -> None:
     """Restore the newest backup to a scratch server and check it, as cron does every week (PLAT-35, ADA-27).
 
-    Compares it with a known moment; checks schema, row-level security, every table, index and page. The cluster is not
-    touched. Exit status: 0 passed, 2 could not run, 3 failed.
+    Compares it with a known moment; checks schema, row-level security, every table, index and page.
+    The cluster is not touched.
+    Exit status: 0 passed, 2 could not run, 3 failed.
     """
     from ops.backup import drill as drills
     from ops.hosts.environment import open_environment

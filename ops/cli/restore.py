@@ -38,10 +38,11 @@ def restore(
 ) -> None:
     """Take the whole cluster, one product or one table back to a moment. Shows first what you will lose.
 
-    The cluster is restored in place: the primary from the repository, the replicas from the primary. One product or
-    table comes from a scratch server, and the present data is kept. With --into, nothing here changes: the databases
-    go into another environment that protects its data as well. If a restore was interrupted, run it again with the
-    same target. Exit status: 0 restored, 1 you said no, 2 refused or failed.
+    The cluster is restored in place: the primary from the repository, the replicas from the primary.
+    One product or one table comes from a scratch server, and the present data is kept.
+    With --into, nothing here changes: the databases go into another environment that protects its data as well.
+    If a restore was interrupted, run it again with the same target.
+    Exit status: 0 restored, 1 you said no, 2 refused or failed.
     """
     from ops.backup import restore as restoring
     from ops.hosts.environment import open_environment

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def summary(environment: Environment = "dev") -> None:
-    """What the environment consists of, how to connect as each product, and what to try next. No host is asked."""
+    """Show what the environment consists of, how to connect as each product, and what to try next. Asks no host."""
     from ops.hosts.environment import load_layout
 
     manifest = load_layout(environment)

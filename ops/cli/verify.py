@@ -13,7 +13,10 @@ def verify(
     environment: Environment = "dev",
     arguments: Annotated[list[str] | None, typer.Argument(metavar="[-- PYTEST-ARGS]")] = None,
 ) -> None:
-    """Check the running environment from outside and inside. Exit status: 0 all checks passed, 1 not."""
+    """Check the running environment from outside and inside.
+
+    Exit status: 0 all checks passed, 1 not.
+    """
     from ops.hosts.environment import open_environment
     from ops.steps.verification import run
 

@@ -17,7 +17,7 @@ import typer
 from environment.load import ROOT
 from environment.products import catalogue
 from ops.cli.app import app
-from tools.requirements_map import citations, cited, requirements
+from tools.requirements_map import PAGE, citations, cited, requirements
 
 DATABASES = "docs/database_documentation.md"
 WRITTEN = [
@@ -107,6 +107,18 @@ def test_what_resolves_a_contradiction_is_there(name: str) -> None:
     files = re.findall(r"`([\w./-]+/[\w.-]+)`", where) + [f"docs/{link}" for link in re.findall(r"\]\((.+?)\)", where)]
     assert files
     assert [file for file in files if not (ROOT / file).exists()] == []
+
+
+def named_files(page: str) -> list[str]:
+    """Paths of this checkout that a page names in code. `scripts/` has names that only the products' documents use."""
+    rooms = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"scripts"}
+    return [name for name in re.findall(r"`([\w.-]+/[\w./-]+)`", page) if name.split("/")[0] in rooms]
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if path != PAGE], ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_that_a_page_names_is_there(path: Path) -> None:
+    """ADA-51, PLAT-51: whoever follows the page into the code finds it."""
+    assert [name for name in named_files(path.read_text()) if not (ROOT / name).exists()] == []
 
 
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
