@@ -24,7 +24,7 @@ def _well(session: Session, host: HostEntry) -> bool:
 
 
 def forget_cluster(session: Session) -> None:
-    """Remove Patroni's keys of this cluster; its configuration comes again with the bootstrap."""
+    """Remove Patroni's keys of this cluster; `before-patroni` brings its configuration back."""
     stores = session.manifest.carrying(Group.ETCD)
     well = health(session)
     store = next((host for host in stores if well[host.name]), stores[0])

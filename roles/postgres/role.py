@@ -16,6 +16,8 @@ from roles.postgres import cluster, patroni
 from roles.postgres.parameters import LOGS, TLS, dynamic_configuration
 
 CONFIG = "/etc/patroni/config.yml"
+NEW_CLUSTER = "/etc/patroni/new-cluster.json"
+"""Patroni's configuration in etcd as a new cluster begins with it. No running Patroni reads it: see `before-patroni`."""
 DROPIN = paths.dropin("patroni.service")
 BEFORE = f"{paths.LIBRARY}/before-patroni"
 TMPFILES = "/etc/tmpfiles.d/postgresql-common.conf"
@@ -54,7 +56,6 @@ class Postgres(Role):
             members=target.manifest.carrying(Group.POSTGRES),
             edges=target.manifest.carrying(Group.EDGE),
             stores=target.manifest.carrying(Group.ETCD),
-            dynamic=json.dumps(dynamic_configuration(target.manifest)),
             passwords=passwords,
             replication=REPLICATION,
             rewind=REWIND,
@@ -71,16 +72,34 @@ class Postgres(Role):
                 CONFIG, config, "postgres", "postgres", "600", check="patroni --validate-config {} --ignore-listen-port"
             ),
             File(str(Member.FILE), text(settings(target)), "root", "postgres", "640"),
-            File(BEFORE, self.render("before-patroni", target, data=data, restoring=paths.RESTORING), mode="755"),
+            File(NEW_CLUSTER, f"{json.dumps(dynamic_configuration(target.manifest), indent=2)}\n"),
+            File(BEFORE, self._before_patroni(target, data), mode="755"),
             File(DROPIN, self.render("patroni.service.conf", target, before=BEFORE)),
             File(TMPFILES, self.render("tmpfiles.conf.j2", target, logs=LOGS)),
+        )
+
+    def _before_patroni(self, target: Target, data: str) -> str:
+        stores = [
+            f"{store.address}:{target.manifest.ports.etcd_client}" for store in target.manifest.carrying(Group.ETCD)
+        ]
+        return self.render(
+            "before-patroni",
+            target,
+            data=data,
+            restoring=paths.RESTORING,
+            configuration=NEW_CLUSTER,
+            stores=" ".join(stores),
+            tls=TLS,
+            ca=paths.CA,
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:
         ready = patroni.ready(target.manifest, target.host.name)
         working = patroni.being_made(target.manifest, target.host.name)
         reload = (CONFIG, TLS, paths.CA)
-        return (Unit("patroni.service", (DROPIN,), reload, ready=ready, working=working, serial=True),)
+        return (
+            Unit("patroni.service", (DROPIN,), reload, ready=ready, working=working, serial=True, title="PostgreSQL"),
+        )
 
     def activate(self, target: Target, changed: frozenset[str]) -> None:
         cluster.forget_order()

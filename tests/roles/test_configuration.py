@@ -47,6 +47,11 @@ def patroni(stack: str = "dev", host: str | None = None, **sections: Any) -> dic
     return dict(yaml.safe_load(files("postgres", stack, host, **sections)["/etc/patroni/config.yml"].content))
 
 
+def new_cluster(stack: str = "dev") -> dict[str, Any]:
+    """Patroni's configuration in etcd as a new cluster begins with it."""
+    return dict(json.loads(files("postgres", stack)["/etc/patroni/new-cluster.json"].content))
+
+
 def pgbouncer(name: str, stack: str = "dev", **sections: Any) -> dict[str, dict[str, str]]:
     """A file of PgBouncer as it reads it, without its %include line."""
     parser = ConfigParser(delimiters="=", comment_prefixes=";", interpolation=None)
@@ -58,13 +63,13 @@ def pgbouncer(name: str, stack: str = "dev", **sections: Any) -> dict[str, dict[
 @pytest.mark.parametrize("requirement", PARAMETERS)
 def test_postgresql_gets_the_parameters(requirement: str) -> None:
     """ADA-01, ADA-24, ADA-25, JEEX-02, JEEX-04, JEEX-05, PLAT-04, PLAT-37, PLAT-38, BAC-05, BAC-06, BAC-07, BAC-08, PLAT-11, PLAT-39."""
-    found = patroni()["bootstrap"]["dcs"]["postgresql"]["parameters"]
+    found = new_cluster()["postgresql"]["parameters"]
     assert {name: found.get(name) for name in PARAMETERS[requirement]} == PARAMETERS[requirement]
 
 
 def test_a_log_prefix_keeps_its_trailing_space() -> None:
     """BAC-07."""
-    assert patroni()["bootstrap"]["dcs"]["postgresql"]["parameters"]["log_line_prefix"].endswith("%h ")
+    assert new_cluster()["postgresql"]["parameters"]["log_line_prefix"].endswith("%h ")
 
 
 def test_older_servers_get_no_parameter_they_do_not_know() -> None:
@@ -82,11 +87,11 @@ def test_new_clusters_have_checksums_and_an_explicit_locale() -> None:
 @pytest.mark.parametrize(("stack", "synchronous"), [("dev", True), ("ci", False), ("staging", True)])
 def test_replication_is_synchronous_where_there_is_a_replica(stack: str, synchronous: bool) -> None:
     """X-22: ci has no replica and would otherwise wait for nobody."""
-    assert patroni(stack)["bootstrap"]["dcs"]["synchronous_mode"] is synchronous
+    assert new_cluster(stack)["synchronous_mode"] is synchronous
 
 
 def test_the_lease_is_the_settings() -> None:
-    dcs = patroni()["bootstrap"]["dcs"]
+    dcs = new_cluster()
     assert (dcs["ttl"], dcs["loop_wait"], dcs["retry_timeout"]) == (20, 2, 9)
 
 
@@ -250,14 +255,9 @@ def test_hosts_know_each_other_and_an_edge_its_proxy() -> None:
     assert not any("primary.dev" in line for line in own["db1"])
 
 
-def test_bootstrap_configuration_is_what_the_role_keeps_current() -> None:
+def test_a_new_clusters_configuration_is_what_the_role_keeps_current() -> None:
     """One source: otherwise the first start and every later converge would disagree."""
-    line = next(
-        line
-        for line in files("postgres")["/etc/patroni/config.yml"].content.splitlines()
-        if line.strip().startswith("dcs:")
-    )
-    assert json.loads(line.partition("dcs:")[2])["postgresql"]["parameters"] == parameters(manifest_of("dev"))
+    assert new_cluster()["postgresql"]["parameters"] == parameters(manifest_of("dev"))
 
 
 def test_wal_is_dropped_only_where_a_stack_says_so() -> None:

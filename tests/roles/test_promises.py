@@ -6,6 +6,7 @@ A golden file is written again with one command and would follow a mistake; what
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import yaml
@@ -45,6 +46,11 @@ ACCESS = {
 """PostgreSQL's whole access list, in order: the first line that fits decides."""
 
 
+def new_cluster(stack: str) -> dict[str, Any]:
+    """Patroni's configuration in etcd as a new cluster begins with it."""
+    return dict(json.loads(files("postgres", stack)["/etc/patroni/new-cluster.json"].content))
+
+
 @pytest.mark.parametrize("stack", ACCESS)
 def test_who_reaches_postgresql(stack: str) -> None:
     """PLAT-39, PLAT-41: members to replicate and, after a crash, to rewind; edges for clients, in clear in dev alone and never
@@ -57,7 +63,7 @@ def test_who_reaches_postgresql(stack: str) -> None:
 def test_a_member_that_was_lost_in_a_crash_can_come_back() -> None:
     """Rewound, which needs its hints and a login, checked against the authority like every other."""
     read = yaml.safe_load(files("postgres")["/etc/patroni/config.yml"].content)
-    dynamic = read["bootstrap"]["dcs"]["postgresql"]
+    dynamic = new_cluster("dev")["postgresql"]
     assert dynamic["use_pg_rewind"] is True and dynamic["use_slots"] is True
     assert dynamic["parameters"]["wal_log_hints"] == "on"
     for login in ("replication", "rewind"):
@@ -77,8 +83,7 @@ def test_who_reaches_pgbackrest(stack: str, host: str, admitted: list[str]) -> N
 
 def test_what_is_spoken_on_the_network_is_closed_to_listeners() -> None:
     """PLAT-39: TLS 1.2 or later at the server; certificates of both sides in the store; the pooler verifies its server."""
-    dynamic = yaml.safe_load(files("postgres")["/etc/patroni/config.yml"].content)["bootstrap"]["dcs"]
-    given = dynamic["postgresql"]["parameters"]
+    given = new_cluster("dev")["postgresql"]["parameters"]
     assert (given["ssl"], given["ssl_min_protocol_version"], given["ssl_ca_file"]) == (
         "on",
         "TLSv1.2",
@@ -159,7 +164,7 @@ def test_logs_of_jobs_are_kept_for_eight_weeks() -> None:
 def test_what_is_acknowledged_is_on_the_disk() -> None:
     """No setting takes durability back, and where there is a replica a commit waits for it."""
     for name in ("dev", "ci", "production"):
-        dynamic = yaml.safe_load(files("postgres", name)["/etc/patroni/config.yml"].content)["bootstrap"]["dcs"]
+        dynamic = new_cluster(name)
         given = dynamic["postgresql"]["parameters"].keys()
         assert not given & {"fsync", "full_page_writes", "synchronous_commit", "wal_sync_method"}
         assert dynamic["synchronous_mode"] is (name != "ci")
