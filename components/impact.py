@@ -1,56 +1,69 @@
-"""What a change of settings will do to which host, said before it is done."""
+"""What a preview says of a changed stage: which settings differ, and what that does to running services."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from environment.manifest import COMMON
-from environment.roles import entry, stages
-
-POSTMASTER_SETTINGS = frozenset(
-    {
-        "shared_buffers", "max_connections", "superuser_reserved_connections", "io_method",
-    }
-)  # fmt: skip
-"""Fields of `keel:postgres` that PostgreSQL reads only when it starts (pg_settings.context = postmaster)."""
+Foresee = Callable[[dict[str, Any], dict[str, Any]], list[str]]
+"""(old inputs, new inputs) → a sentence per service and hosts that fare alike."""
+LONGEST = 60
+"""Characters of a value that a sentence shows; a certificate has hundreds."""
 
 
-def impact(olds: dict[str, Any], news: dict[str, Any]) -> list[str]:
-    """One sentence per service and host that an update of a `converge` step reloads or restarts."""
-    if news.get("action") != "converge" or not isinstance(news.get("manifest"), dict):
+def impact(olds: dict[str, Any], news: dict[str, Any], foresee: Foresee) -> list[str]:
+    """Lines about an update of a `converge` step: its changed settings with their effects, then changed code."""
+    if news.get("action") != "converge" or not all(isinstance(side.get("manifest"), dict) for side in (olds, news)):
         return []
-    old, new = olds.get("manifest") or {}, news["manifest"]
-    lines = []
-    for section in sorted(new.keys() - {"identity", "hosts"}):
-        for path, before, after in _differences(old.get(section), new[section], section):
-            if path.endswith(".limits.revision"):  # of a database, no service reads it
-                continue
-            if section in COMMON:
-                lines.append(f"{path}: {before} => {after}: every service of the stage {news['stage']} may restart")
-            for role in stages()[news["stage"]]:
-                if section in entry(role).sections and entry(role).service:
-                    lines.append(_sentence(role, path, before, after, new["hosts"]))
-    return lines
+    settings = [f"{path}: {_shown(old)} => {_shown(new)}" for path, old, new in _changes(olds, news)]
+    effects = foresee(_declaring(olds), {**_declaring(news), "made": _made(olds, news)}) if settings else []
+    if len(settings) == len(effects) == 1:
+        lines = [f"{settings[0]}: {effects[0]}"]
+    else:
+        lines = [f"{news['stage']}: {line}" for line in [*settings, *effects]]
+    return [*lines, *_of_code(olds, news)]
 
 
-def _sentence(role: str, path: str, before: object, after: object, hosts: list[dict[str, Any]]) -> str:
-    section, _, name = path.partition(".")
-    facts = entry(role)
-    groups = {group.value for group in facts.groups}
-    names = [host["name"] for host in hosts if groups & set(host["groups"])]
-    where = ", ".join(names)
-    if section == "postgres" and name in POSTMASTER_SETTINGS:
-        order = "replicas first, then a switchover, the old primary last" if len(names) > 1 else "the only member"
-        if name == "max_connections" and len(names) > 1 and int(str(after)) < int(str(before)):
-            order = "to lower it, the primary first, without a switchover"
-        return f"{path}: {before} => {after}: {facts.service} restarts on {where} ({order})"
-    return f"{path}: {before} => {after}: {facts.service} {facts.effect} on {where}"
+def _changes(olds: dict[str, Any], news: dict[str, Any]) -> Iterator[tuple[str, object, object]]:
+    yield from _differences(_by_name(olds["manifest"]), _by_name(news["manifest"]))
+    if olds.get("credentials") != news.get("credentials"):
+        yield "s3_key, s3_secret", "(secret)", "(secret)"
 
 
-def _differences(old: Any, new: Any, path: str) -> Iterator[tuple[str, object, object]]:
+def _declaring(inputs: dict[str, Any]) -> dict[str, Any]:
+    """What the roles render from."""
+    return {key: inputs[key] for key in ("stage", "manifest", "credentials") if key in inputs}
+
+
+def _by_name(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Hosts by their names, so that a difference names its host."""
+    return {**manifest, "hosts": {host["name"]: host for host in manifest.get("hosts", [])}}
+
+
+def _differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, object, object]]:
     if isinstance(new, dict) and isinstance(old, dict):
         for key in sorted(old.keys() | new.keys()):
-            yield from _differences(old.get(key), new.get(key), f"{path}.{key}")
+            yield from _differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
     elif old != new:
         yield path, old, new
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return "present"
+    text = "absent" if value is None else str(value)
+    return text if len(text) <= LONGEST and "\n" not in text else f"{text[:LONGEST].splitlines()[0]}…"
+
+
+def _made(olds: dict[str, Any], news: dict[str, Any]) -> list[str]:
+    """Containers that this update replaces (a preview does not know their new ids yet): nothing runs in them."""
+    if news["manifest"]["identity"]["provider"] != "docker":
+        return []
+    old, new = olds.get("identities") or {}, news.get("identities") or {}
+    return sorted(host for host in old.keys() | new.keys() if old.get(host) != new.get(host))
+
+
+def _of_code(olds: dict[str, Any], news: dict[str, Any]) -> list[str]:
+    old, new = olds.get("roles") or {}, news.get("roles") or {}
+    changed = ", ".join(role for role in new if old.get(role) != new[role])
+    return [f"{news['stage']}: code changed ({changed}): `./keel drift` shows what it will do"] if changed else []

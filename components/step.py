@@ -51,11 +51,13 @@ class StepProvider(ResourceProvider):
         self._roots = {name: value for name in SECRETS if (value := req.config.get(name))}
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """Compare inputs only; no host is touched. Drift recorded by a refresh is a difference too."""
+        """Compare inputs only and tell what a change will do; no host is touched. Drift recorded by a refresh is a
+        difference too."""
         compared = COMPARED.get(news["action"], news.keys() - BOOKKEEPING)
         changed = {key for key in compared if olds.get(key) != news[key]}
-        for line in impact(_plain(olds), _plain(news)):
-            pulumi.log.info(line)
+        if changed:
+            for line in impact(_plain(olds), _plain(news), self._foresee):
+                pulumi.log.info(line)
         return DiffResult(changes=bool(changed or olds.get("drift")), replaces=[], delete_before_replace=True)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
@@ -81,6 +83,15 @@ class StepProvider(ResourceProvider):
     def _apply(self, props: dict[str, Any]) -> dict[str, Any]:
         outputs = self._run("apply", props) or {}
         return {**_plain(props), **outputs, "drift": []}
+
+    @staticmethod
+    def _foresee(olds: dict[str, Any], news: dict[str, Any]) -> list[str]:
+        """What a change does to running services, rendered in a process that knows the roles. A preview must not fail for it."""
+        request = {"action": "converge", "phase": "foresee", "olds": olds, "inputs": news}
+        try:
+            return list(run_step(request, _unsaid))
+        except StepFailed as error:
+            return [f"what that does to running services is not known: {str(error).splitlines()[0]}"]
 
     def _run(self, phase: str, props: dict[str, Any]) -> Any:
         identity = props["manifest"]["identity"]
@@ -114,7 +125,7 @@ def _show(text: str) -> None:
 
 
 def _unsaid(text: str) -> None:
-    """A refresh looks at everything at once; what it looks at just now is of no use."""
+    """A refresh or a preview looks at everything at once; what it looks at just now is of no use."""
 
 
 class Step(Resource, module="keel", name="Step"):

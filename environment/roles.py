@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import yaml
 from pydantic import Field
@@ -26,10 +25,6 @@ class RoleEntry(Model):
     sections: frozenset[str] = Field(
         frozenset(), description="manifest sections it reads in addition to the common ones"
     )
-    service: str | None = Field(
-        None, description="what a preview calls what it runs; None: nothing reads its files later"
-    )
-    effect: Literal["reloads", "restarts"] = Field("reloads", description="what a changed setting does to the service")
     reads: tuple[str, ...] = Field((), description="files outside its folder that it renders from, as patterns")
     packages: tuple[str, ...] = Field(description="Debian packages; {postgres} is replaced by the server major")
 

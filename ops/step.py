@@ -36,7 +36,8 @@ ACTIONS = {
     "verification": "ops.steps.verification",
     "converge-on-demand": "ops.steps.converge_on_demand",
 }
-"""Action → module that is a :class:`ops.steps.Step`, where there is something to look at one that is Observed."""
+"""Action → module that is a :class:`ops.steps.Step`, where there is something to look at one that is Observed.
+One that touches running services is Foreseen: a preview's phase `foresee` asks it, with the old inputs and without a secret."""
 
 UNLOCKED = frozenset({"image", "ready", "converge", "converge-on-demand"})
 """Actions that need not ask who holds the hosts' lock: no host is concerned, or they take it themselves."""
@@ -51,9 +52,12 @@ def main(request: dict[str, Any], answer: TextIO) -> int:
 
     inputs = request["inputs"]
     module = importlib.import_module(ACTIONS[request["action"]])
-    manifest = Manifest.from_slice(inputs["manifest"])
-    roots = Roots(manifest.identity.name, **request["roots"])
     try:
+        if request["phase"] == "foresee":
+            say("result", module.foresee(request["olds"], inputs))
+            return 0
+        manifest = Manifest.from_slice(inputs["manifest"])
+        roots = Roots(manifest.identity.name, **request["roots"])
         with open_session(manifest, roots) as session:
             if request["phase"] == "apply":
                 if request["action"] not in UNLOCKED:

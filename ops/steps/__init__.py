@@ -23,3 +23,11 @@ class Observed(Step, Protocol):
     def observe(self, session: Session, inputs: dict[str, Any]) -> list[str]:
         """What differs, one line each, sorted; changes nothing."""
         ...
+
+
+class Foreseen(Step, Protocol):
+    """A step that can tell what a change of its inputs will do to running services."""
+
+    def foresee(self, olds: dict[str, Any], news: dict[str, Any]) -> list[str]:
+        """A sentence per service and hosts that fare alike. Asks no host, needs no secret."""
+        ...

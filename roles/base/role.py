@@ -44,6 +44,6 @@ class Base(Role):
     def units(self, target: Target) -> tuple[Unit, ...]:
         return (
             Unit(HOSTS_UNIT, restart=(HOSTS, f"{paths.UNITS}/{HOSTS_UNIT}")),
-            Unit("ssh.service", reload=(SSHD,)),
-            Unit("cron.service"),
+            Unit("ssh.service", reload=(SSHD,), title="sshd"),
+            Unit("cron.service", title="cron"),
         )

@@ -42,4 +42,4 @@ class Etcd(Role):
 
     def units(self, target: Target) -> tuple[Unit, ...]:
         health = f"{healthy(target.manifest, target.host)} >/dev/null 2>&1"
-        return (Unit("etcd.service", restart=(CONFIG, DROPIN, paths.CA), ready=health, serial=True),)
+        return (Unit("etcd.service", restart=(CONFIG, DROPIN, paths.CA), ready=health, serial=True, title="etcd"),)

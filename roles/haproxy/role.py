@@ -32,4 +32,4 @@ class Haproxy(Role):
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:
-        return (Unit("haproxy.service", restart=(DROPIN,), reload=(CONFIG, paths.CA)),)
+        return (Unit("haproxy.service", restart=(DROPIN,), reload=(CONFIG, paths.CA), title="HAProxy"),)

@@ -6,10 +6,11 @@ without a host, and the host image, the drift report and the verification read t
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -17,6 +18,8 @@ from environment.derive import Roots
 from environment.manifest import HostEntry, Manifest
 from environment.roles import RoleEntry, entry
 from roles import paths
+
+Reaction = Literal["restart", "reload"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class Unit:
 
     A change of a path in ``restart`` restarts it, one in ``reload`` reloads it. ``ready`` is a shell command that
     succeeds once the service serves; it is awaited after every start, beyond a minute only while ``working`` succeeds
-    (a restore takes as long as it takes). A ``serial`` unit is never restarted on two hosts at once.
+    (a restore takes as long as it takes). A ``serial`` unit is never restarted on two hosts at once. ``title`` is what
+    people call the service, where that is not the unit's name.
     """
 
     name: str
@@ -67,12 +71,28 @@ class Unit:
     ready: str | None = None
     working: str = "false"
     serial: bool = False
+    title: str = ""
+
+    def reaction(self, changed: Set[str]) -> Reaction | None:
+        """What a running unit does when these paths change."""
+        if changed & set(self.restart):
+            return "restart"
+        return "reload" if changed & set(self.reload) else None
 
     @property
     def triggers(self) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
         """(unit, "restart" or "reload", paths) for what the unit reads."""
         both = ((self.name, "restart", self.restart), (self.name, "reload", self.reload))
         return tuple(trigger for trigger in both if trigger[2])
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What happens to a service on a host. ``order`` says how the hosts follow each other, where they do."""
+
+    service: str
+    does: Literal["starts", "stops", "reloads", "restarts"]
+    order: str = ""
 
 
 @dataclass(frozen=True)
@@ -127,6 +147,10 @@ class Role:
 
     def settle(self, target: Target) -> None:
         """Operations of the whole cluster, run once after every host is done, on the role's first host."""
+
+    def effects(self, old: Target, new: Target) -> tuple[Effect, ...]:
+        """What ``activate`` and ``settle`` do to a host's services when the settings change from ``old`` to ``new``."""
+        return ()
 
     def render(self, template: str, target: Target, **values: Any) -> str:
         """Text of ``templates/<template>`` of this role's folder; an undefined name is an error."""

@@ -76,14 +76,15 @@ _TURNS: defaultdict[str, BoundedSemaphore] = defaultdict(BoundedSemaphore)
 def _apply_unit(unit: Unit, state: HostState, changed: frozenset[str], run: Callable[..., None]) -> None:
     run(None, f"unit {unit.name} enabled", operations.unit_enabled, unit.name, state)
     found = state.units.get(unit.name)
+    wanted = {unit.reaction(changed), *(kind for name, kind in state.stale if name == unit.name)}
     if not found or found.active != "active":
         run(None, f"unit {unit.name} running", operations.unit_running, unit, state)
         _await(unit, run)
-    elif changed & set(unit.restart) or (unit.name, "restart") in state.stale:
+    elif "restart" in wanted:
         with _TURNS[unit.name] if unit.serial else nullcontext():
             run(None, f"unit {unit.name} restarted", operations.unit_restarted, unit)
             _await(unit, run)
-    elif changed & set(unit.reload) or (unit.name, "reload") in state.stale:
+    elif "reload" in wanted:
         run(None, f"unit {unit.name} reloaded", operations.unit_reloaded, unit)
 
 

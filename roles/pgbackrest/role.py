@@ -13,7 +13,7 @@ from environment.types import Group
 from keel_host.config import BackupHost
 from keel_host.pgbackrest import FIRST
 from roles import paths
-from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
+from roles.kit.declare import Certificate, Directory, Effect, File, Role, Target, Unit
 from roles.kit.journal import perform
 from roles.kit.observe import Present
 from roles.pgbackrest.options import AUTHORITY, TLS, keeps, reached, sections
@@ -26,6 +26,7 @@ LOGS = "/var/log/pgbackrest"
 COPY_SERVICE, COPY_TIMER = "keel-copy-archive.service", "keel-copy-archive.timer"
 COPY_UNITS = {f"{paths.UNITS}/{unit}": unit for unit in (COPY_SERVICE, COPY_TIMER)}
 """Path → unit."""
+COPYING = "the copy to the second repository"
 
 
 class Pgbackrest(Role):
@@ -71,13 +72,17 @@ class Pgbackrest(Role):
 
     def units(self, target: Target) -> tuple[Unit, ...]:
         ping = f"runuser -u postgres -- pgbackrest server-ping {target.host.address} >/dev/null 2>&1"
-        server = (Unit(SERVER, restart=(UNIT, CONFIG), reload=(TLS, paths.CA), ready=ping),) if _peers(target) else ()
-        return (*server, Unit(COPY_TIMER, restart=tuple(COPY_UNITS))) if _copies(target) else server
+        server = Unit(SERVER, restart=(UNIT, CONFIG), reload=(TLS, paths.CA), ready=ping, title="pgBackRest's server")
+        copying = Unit(COPY_TIMER, restart=tuple(COPY_UNITS), title=COPYING)
+        return (*((server,) if _peers(target) else ()), *((copying,) if _copies(target) else ()))
 
     def activate(self, target: Target, changed: frozenset[str]) -> None:
         if keeps(target) and not _copies(target):
             copying = host.get_fact(Present, path=f"{paths.UNITS}/{COPY_TIMER}")
             perform("pgbackrest: no second repository any more", _forget_second, copying)
+
+    def effects(self, old: Target, new: Target) -> tuple[Effect, ...]:
+        return (Effect(COPYING, "stops"),) if _copies(old) and not _copies(new) else ()
 
     def _private(self, path: str, template: str, target: Target, **values: object) -> File:
         """A file with keys in it."""

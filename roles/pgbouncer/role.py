@@ -49,4 +49,5 @@ class Pgbouncer(Role):
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:
-        return (Unit("pgbouncer.service", restart=(DROPIN,), reload=(CONFIG, DATABASES, ACCESS, USERS, TLS, paths.CA)),)
+        reload = (CONFIG, DATABASES, ACCESS, USERS, TLS, paths.CA)
+        return (Unit("pgbouncer.service", restart=(DROPIN,), reload=reload, title="PgBouncer"),)

@@ -7,6 +7,30 @@ from roles import paths
 
 TLS = f"{paths.TLS}/postgres"
 LOGS = "/var/log/postgresql"
+LEADER_FIRST = frozenset(
+    {
+        "max_connections",
+        "max_worker_processes",
+        "max_wal_senders",
+        "max_prepared_transactions",
+        "max_locks_per_transaction",
+    }
+)
+"""A replica must not have less of these than its primary: to lower one, the primary restarts first, in its place."""
+AT_START = LEADER_FIRST | {
+    "archive_mode",
+    "hot_standby",
+    "io_method",
+    "logging_collector",
+    "max_replication_slots",
+    "shared_buffers",
+    "shared_preload_libraries",
+    "superuser_reserved_connections",
+    "wal_level",
+    "wal_log_hints",
+}
+"""Of the parameters below those that PostgreSQL reads only when it starts, so that a preview can say so; once one is
+changed, Patroni says which members wait for it. `tests/db/test_server.py` compares them with real servers."""
 
 
 def parameters(manifest: Manifest) -> dict[str, str]:

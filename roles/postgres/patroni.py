@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from environment.manifest import Manifest
 from environment.waiting import until
 from roles import paths
-from roles.postgres.parameters import TLS
+from roles.postgres.parameters import LEADER_FIRST, TLS
 
 CURL = f"curl -sS --cacert {paths.CA} --cert {TLS}/cert.pem --key {TLS}/key.pem"
 JQ = "jq -en"
@@ -26,17 +26,6 @@ MAKING = "bootstrap|creating|starting"
 """Pattern of the states of a member that is restored, copied or started."""
 INTERVAL = 0.3
 """Seconds between two looks at the members."""
-
-LEADER_FIRST = frozenset(
-    {
-        "max_connections",
-        "max_worker_processes",
-        "max_wal_senders",
-        "max_prepared_transactions",
-        "max_locks_per_transaction",
-    }
-)
-"""A replica must not have less of these than its primary: to lower one, the primary restarts first, in its place."""
 
 
 class Ask(Protocol):

@@ -8,7 +8,9 @@ from contextlib import suppress
 from environment.errors import KeelError
 from environment.manifest import Manifest
 from environment.waiting import NotReached
+from roles.kit.declare import Effect
 from roles.postgres import patroni
+from roles.postgres.parameters import AT_START, dynamic_configuration, parameters
 from roles.postgres.patroni import Ask, Member
 
 ROUNDS = 5
@@ -16,6 +18,32 @@ ROUNDS = 5
 
 class StillWaiting(KeelError):
     """Members wait for a restart after as many rounds as should do: which."""
+
+
+def effects(old: Manifest, new: Manifest) -> tuple[Effect, ...]:
+    """What happens to each member when the cluster's configuration in etcd changes from ``old`` to ``new``."""
+    before, after = parameters(old), parameters(new)
+    differing = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    if differing & AT_START:
+        reasons = {name: {"old_value": before.get(name, "0"), "new_value": after.get(name, "0")} for name in differing}
+        return (Effect("PostgreSQL", "restarts", _order(new, patroni.lowers(reasons))),)
+    if differing:
+        return (Effect("PostgreSQL", "reloads"),)
+    return (Effect("Patroni", "reloads"),) if dynamic_configuration(old) != dynamic_configuration(new) else ()
+
+
+def _order(manifest: Manifest, lowers: bool) -> str:
+    """How :func:`restart_all` goes about it, in words."""
+    if lowers:
+        return "the primary first, without a switchover: a replica must not have less than its primary"
+    if not _hands_over(manifest):
+        return "replicas first, the primary last, without a switchover"
+    return "replicas first, then a switchover, the old primary last"
+
+
+def _hands_over(manifest: Manifest) -> bool:
+    """True if there is a replica that may lead: not one that stays behind on purpose."""
+    return manifest.postgres.replicas > len(manifest.postgres.apply_delay)
 
 
 def restart_all(manifest: Manifest, ask: Ask, host: str, await_configuration: Callable[[], None]) -> None:
@@ -53,7 +81,7 @@ def restart_all(manifest: Manifest, ask: Ask, host: str, await_configuration: Ca
 
 def _restart_leader(manifest: Manifest, ask: Ask, look: Callable[[], list[Member]], leader: str) -> None:
     """After it has handed over; in its place where there is no replica but delayed ones."""
-    if manifest.postgres.replicas > len(manifest.postgres.apply_delay):
+    if _hands_over(manifest):
         candidate = patroni.await_candidate(manifest, look)
         patroni.hand_over(ask, leader, candidate)
         patroni.await_members(

@@ -11,8 +11,8 @@ from environment.names import BACKUP, POSTGRES_VOLUME, REPLICATION, REWIND, SUPE
 from environment.types import Group
 from keel_host.config import Member, text
 from roles import paths
-from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
-from roles.postgres import cluster, patroni
+from roles.kit.declare import Certificate, Directory, Effect, File, Role, Target, Unit
+from roles.postgres import cluster, patroni, restarts
 from roles.postgres.parameters import LOGS, TLS, dynamic_configuration
 
 CONFIG = "/etc/patroni/config.yml"
@@ -110,6 +110,9 @@ class Postgres(Role):
     def settle(self, target: Target) -> None:
         cluster.converge_configuration(target)
         cluster.carry_out_restarts(target)
+
+    def effects(self, old: Target, new: Target) -> tuple[Effect, ...]:
+        return restarts.effects(old.manifest, new.manifest)
 
 
 def settings(target: Target) -> Member:

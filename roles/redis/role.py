@@ -42,4 +42,4 @@ class Redis(Role):
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:
-        return (Unit("redis-server.service", restart=(CONFIG, ACCOUNTS, DROPIN, TLS, paths.CA)),)
+        return (Unit("redis-server.service", restart=(CONFIG, ACCOUNTS, DROPIN, TLS, paths.CA), title="Redis"),)

@@ -66,7 +66,8 @@ def test_unchanged_inputs_are_no_change(provider: StepProvider) -> None:
     assert provider.diff("id", OLDS, NEWS).changes is False
 
 
-def test_a_changed_setting_is_a_change(provider: StepProvider) -> None:
+def test_a_changed_setting_is_a_change(provider: StepProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch, [])
     changed = {**NEWS, "manifest": {**OLDS["manifest"], "postgres": {"work_mem": 16}}}  # type: ignore[dict-item]
     assert provider.diff("id", OLDS, changed).changes is True
 
@@ -78,11 +79,44 @@ def test_drift_is_a_change_and_no_replacement(provider: StepProvider) -> None:
     assert answer.replaces == []
 
 
-def test_a_diff_starts_no_step(provider: StepProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Design: diff compares without touching a host."""
+@pytest.mark.parametrize(
+    "changed", [{}, {"stage": "edge"}, {"roles": {"postgres": "new"}}, {"drift": ["db1: a file"]}], ids=str
+)
+def test_a_diff_starts_no_process_where_no_setting_differs(
+    provider: StepProvider, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
+) -> None:
+    """Design: diff compares without touching a host, and a preview without changes pays nothing."""
     steps = answering(monkeypatch)
-    provider.diff("id", OLDS, {**NEWS, "stage": "edge"})
+    provider.diff("id", OLDS, {**NEWS, **changed})
     assert steps.requests == []
+
+
+SETTING = {**NEWS, "manifest": {**OLDS["manifest"], "postgres": {"work_mem": 16}}}  # type: ignore[dict-item]
+
+
+def test_a_changed_setting_is_told_with_its_effect(provider: StepProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a process that knows the roles; it gets no secret."""
+    lines: list[str] = []
+    monkeypatch.setattr(pulumi.log, "info", lambda line, **_: lines.append(line))
+    steps = answering(monkeypatch, ["PostgreSQL reloads on db1"])
+    assert provider.diff("id", OLDS, SETTING).changes is True
+    assert lines == ["postgres.work_mem: 8 => 16: PostgreSQL reloads on db1"]
+    (request,) = steps.requests
+    assert request["phase"] == "foresee" and "roots" not in request
+    assert request["olds"]["manifest"]["postgres"] == {"work_mem": 8}
+
+
+def test_a_preview_does_not_fail_where_nothing_can_be_foreseen(
+    provider: StepProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A state of an earlier release may hold what this one does not read."""
+    lines: list[str] = []
+    monkeypatch.setattr(pulumi.log, "info", lambda line, **_: lines.append(line))
+    answering(monkeypatch, error="postgres: a field is missing\nand more")
+    assert provider.diff("id", OLDS, SETTING).changes is True
+    assert lines == [
+        "postgres.work_mem: 8 => 16: what that does to running services is not known: postgres: a field is missing"
+    ]
 
 
 def test_a_refresh_records_drift(provider: StepProvider, monkeypatch: pytest.MonkeyPatch) -> None:

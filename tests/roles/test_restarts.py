@@ -14,7 +14,8 @@ from environment.manifest import Manifest
 from environment.waiting import NotReached
 from roles.order import ROLES
 from roles.postgres import cluster, patroni, restarts
-from roles.postgres.patroni import LEADER_FIRST, Member
+from roles.postgres.parameters import LEADER_FIRST
+from roles.postgres.patroni import Member
 from tests.roles.hosts import Clock
 from tests.roles.targets import manifest_of, target
 
@@ -147,6 +148,34 @@ def test_no_replica_ever_has_less_than_its_primary(
     found.restart_all()
     assert found.order == order
     assert not any(found.pending.values())
+
+
+def with_postgres(**settings: Any) -> Manifest:
+    """Production with other settings of the server."""
+    manifest = manifest_of("production")
+    return manifest.model_copy(update={"postgres": manifest.postgres.model_copy(update=settings)})
+
+
+@pytest.mark.parametrize(
+    ("new", "order"),
+    [
+        ({"shared_buffers": 512}, "replicas first, then a switchover, the old primary last"),
+        ({"max_connections": 900}, "replicas first, then a switchover, the old primary last"),
+        ({"max_connections": 90}, "the primary first, without a switchover: a replica must not have less than its primary"),
+        ({"shared_buffers": 512, "apply_delay": {"db2": 60, "db3": 60}}, "replicas first, the primary last, without a switchover"),
+    ],
+)  # fmt: skip
+def test_the_order_is_announced_as_it_comes(patch: Any, new: dict[str, Any], order: str) -> None:
+    """PLAT-03: a preview says the order in which members restart."""
+    old, changed = with_postgres(), with_postgres(**new)
+    (effect,) = restarts.effects(old, changed)
+    assert (effect.service, effect.does, effect.order) == ("PostgreSQL", "restarts", order)
+    name = next(iter(new))
+    found = patch(Cluster(name, old=getattr(old.postgres, name), new=new[name]))
+    found.restart_all(changed)
+    words = " ".join(found.order)
+    assert words.startswith("restart db1") is order.startswith("the primary first")
+    assert ("switchover" in words) is ("then a switchover" in order)
 
 
 def test_these_are_postgresqls_own() -> None:
