@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ops.hosts.session import Session
 from tests.system.environments import Ephemeral
+from tests.system.services import announced, happened, moments
 
 
 def effective(session: Session, host: str, name: str) -> str:
@@ -12,19 +13,25 @@ def effective(session: Session, host: str, name: str) -> str:
 
 
 def test_a_reloaded_setting(dev: Ephemeral, environment: Session) -> None:
-    """ADA-01, JEEX-05: preview names the setting, both values and what reloads where; up makes it effective."""
+    """ADA-01, JEEX-05: preview names settings, both values and what that does where; up does that and nothing else."""
+    written = "stat -c %Y.%i /etc/patroni/config.yml"
+    before, file = moments(environment), environment.run("db1", written)
     dev.config["keel:postgres"]["work_mem"] = 7
+    dev.config["keel:repository"] = {**dev.config.get("keel:repository", {}), "retention_days": 29}
     dev.save()
     preview = dev.pulumi("preview", "--diff")
     shown = preview.stdout + preview.stderr
     assert "postgres.work_mem: 8 => 7: PostgreSQL reloads on db1, db2" in shown
+    assert "repository.retention_days: 30 => 29: pgBackRest's server restarts on ops1" in shown
     dev.up()
     assert [effective(environment, host, "work_mem") for host in ("db1", "db2")] == ["7MB", "7MB"]
+    assert announced(shown) == happened(before, moments(environment))
+    assert environment.run("db1", written) == file, "no file of Patroni's holds a parameter"
 
 
 def test_a_setting_that_needs_a_restart(dev: Ephemeral, environment: Session) -> None:
     """PLAT-03: replicas restart first, the leader after a switchover, and both use the new value."""
-    before = environment.leader().name
+    leader, before = environment.leader().name, moments(environment)
     dev.config["keel:postgres"]["shared_buffers"] = 192
     dev.save()
     preview = dev.pulumi("preview", "--diff")
@@ -32,7 +39,8 @@ def test_a_setting_that_needs_a_restart(dev: Ephemeral, environment: Session) ->
     assert "postgres.shared_buffers: 256 => 192: PostgreSQL restarts on db1, db2" in shown
     dev.up()
     assert [effective(environment, host, "shared_buffers") for host in ("db1", "db2")] == ["192MB", "192MB"]
-    assert environment.leader().name != before
+    assert environment.leader().name != leader
+    assert announced(shown) == happened(before, moments(environment))
 
 
 def test_bad_settings_are_refused_all_at_once(dev: Ephemeral) -> None:
