@@ -55,7 +55,9 @@ def copying(succeeded: float, lacking: int, now: float) -> Iterator[Alert]:
     if now - succeeded > COPIED_WITHIN:
         when = f"{datetime.fromtimestamp(succeeded, UTC):%F %T} UTC" if succeeded else "it began"
         yield Alert(
-            "archive_copy", WARNING, f"the second repository was not complete since {when}; it lacks {lacking} files"
+            "archive_copy",
+            WARNING,
+            f"the second repository has not been complete since {when}; it lacks {lacking} files",
         )
 
 

@@ -71,7 +71,7 @@ class Server:
             time.sleep(0.2)
         if not started:
             said = self.log.read_text(errors="replace").splitlines()[-20:] if self.log.exists() else []
-            raise Failed("the restored server did not come to its target:\n" + "\n".join(said))
+            raise Failed("the restored server did not reach its target:\n" + "\n".join(said))
 
     def serves(self) -> bool:
         """Whether the server's own file says that its recovery has ended."""

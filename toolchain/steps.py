@@ -61,7 +61,7 @@ def take(step: Step) -> None:
         try:
             way.go()
             if not step.done():
-                raise SetupError(f"{way.name} ended well, yet {step.title} is still missing")
+                raise SetupError(f"{way.name} succeeded, but {step.title} is still missing")
         except (SetupError, OSError) as error:
             failures.append(f"{way.name}: {error}")
             say(f"{step.title}: {way.name} did not work: {error}")

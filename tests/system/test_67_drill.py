@@ -161,7 +161,7 @@ def test_a_damaged_file_is_found(ci: Ephemeral, what: str) -> None:
             report = drilled(ci, status=3)
         finally:
             session.run(host, f"cp -p /run/kept {path}; rm /run/kept")
-        words = "pgbackrest ended with status" if what == "backup" else "did not come to its target"
+        words = "pgbackrest ended with status" if what == "backup" else "did not reach its target"
         assert words in objections(report), report
         assert is_loud(session)
 

@@ -94,4 +94,4 @@ def test_a_second_repository_that_lacks_wal_for_too_long_is_told() -> None:
         raised.severity == WARNING and "since 2026-11-22 12:14:59 UTC" in raised.text and "lacks 3 files" in raised.text
     )
     (never,) = alerts.copying(0, 0, now)
-    assert never.severity == WARNING and "not complete since it began" in never.text
+    assert never.severity == WARNING and "not been complete since it began" in never.text

@@ -93,12 +93,12 @@ def test_a_server_that_does_not_come_up_is_given_up_with_its_last_words(
     with pytest.raises(Failed) as failed:
         server.start()
     expected = "\n".join(map(str, range(11, 31)))
-    assert str(failed.value) == f"the restored server did not come to its target:\n{expected}"
+    assert str(failed.value) == f"the restored server did not reach its target:\n{expected}"
 
 
 def test_a_server_without_a_log_says_nothing(server: Server, tmp_path: Path) -> None:
     stand_in(tmp_path, "pg_ctl", "exit 1")
-    with pytest.raises(Exception, match=r"did not come to its target:\n$"):
+    with pytest.raises(Exception, match=r"did not reach its target:\n$"):
         server.start()
 
 
