@@ -60,7 +60,7 @@ class HostEntry(Model):
 class Endpoints(Model):
     """Where the controller and clients on its machine reach the services; None where not published.
 
-    None is the default, for Pulumi drops it on the way to a step.
+    None is the default, because Pulumi drops it on the way to a step.
     """
 
     address: str

@@ -57,7 +57,7 @@ def jobs(host: BackupHost) -> dict[str, tuple[str, ...]]:
 
 
 def run(host: BackupHost, name: str, follow: bool) -> int:
-    """Run a job after those that it waits for, for two of them may be due at 02:00; its exit status."""
+    """Run a job after those that it waits for, because two may be due at 02:00; its exit status."""
     log_file = host.logs / f"{name}.log"
     with (
         files.locked(host.locks / f"keel-{name if name in BESIDE else 'backup'}.lock"),

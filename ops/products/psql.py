@@ -109,7 +109,7 @@ def _here(session: Session, product: Product, role: Role, way: Route, arguments:
 
 @contextmanager
 def _endpoint(session: Session, product: Product, way: Route) -> Iterator[Endpoint]:
-    """From this machine: published ports, or through SSH, for the pooler admits applications, not controllers."""
+    """From this machine: published ports, or through SSH, because the pooler admits applications, not controllers."""
     from environment.types import Group, Provider
 
     manifest = session.manifest
