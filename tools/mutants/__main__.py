@@ -58,7 +58,7 @@ def drawn(root: Path, specs: list[MutationSpec], count: int | None, seed: str) -
 @app.command()
 def main(
     layer: Annotated[
-        list[str] | None, typer.Option(help="keel_host, environment, roles, ops, db; all when none is named")
+        list[str] | None, typer.Option(help=f"{', '.join(scratch.LAYERS)}; all when none is named")
     ] = None,
     file: Annotated[list[str] | None, typer.Option(help="every change of this file, or `--count` of them")] = None,
     count: Annotated[int | None, typer.Option(min=1, help=f"changes drawn from each layer [{COUNT}]")] = None,

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-LAYERS = ("keel_host", "environment", "roles", "ops", "db")
+LAYERS = ("keel_host", "environment", "processes", "roles", "ops", "db")
 """Code under test."""
 
 

@@ -16,11 +16,14 @@ from tools.mutants.workers import Worker, spread
 
 FAST = ("tests/unit/", "tests/components/", "tests/roles/")
 DATABASE = ("tests/db/", "tests/test_")
-TESTS = {"environment": FAST, "roles": FAST, **dict.fromkeys(("keel_host", "ops", "db"), (*FAST, *DATABASE))}
+TESTS = {
+    **dict.fromkeys(("environment", "processes", "roles"), FAST),
+    **dict.fromkeys(("keel_host", "ops", "db"), (*FAST, *DATABASE)),
+}
 """Which tests are asked about a layer: those of `make test` that need no environment."""
 
 DECIDES = (
-    *(f"{folder}/" for folder in (*scratch.LAYERS, "components", "migrations", "processes", "stacks", "tests")),
+    *(f"{folder}/" for folder in (*scratch.LAYERS, "components", "migrations", "stacks", "tests")),
     "conftest.py", "pyproject.toml", "requirements.txt", "tools/mutants/plugin.py",
 )  # fmt: skip
 """What the result of a test depends on."""

@@ -164,3 +164,28 @@ def test_only_who_ends_with_its_children_leads_a_group(monkeypatch: pytest.Monke
     pulumi_engine.end_with_it(with_children=with_children)
     assert groups == ([(0, 0)] if with_children else [])
     assert started == [{"target": pulumi_engine._watch, "args": (4711, "12", with_children), "daemon": True}]
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("python", (50, "5")), ("pulumi", (40, "4")), ("engine", (2, "2")), ("systemd", None)]
+)
+def test_the_engine_is_the_nearest_of_its_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, found: tuple[int, str] | None
+) -> None:
+    """Process 1 is the machine's, whatever it is called."""
+    tree = {
+        60: ("sh", 50, "6"),
+        50: ("python", 40, "5"),
+        40: ("pulumi", 2, "4"),
+        2: ("engine", 1, "2"),
+        1: ("systemd", 0, "1"),
+    }
+    monkeypatch.setattr(os, "getppid", lambda: 60)
+    monkeypatch.setattr(pulumi_engine, "_stat", tree.__getitem__)
+    assert pulumi_engine._ancestor(name) == found
+    assert pulumi_engine.pid() == 40
+
+
+def test_an_engine_that_is_gone_is_noticed_soon() -> None:
+    """Until then a step goes on changing hosts."""
+    assert pulumi_engine.INTERVAL == 0.5
