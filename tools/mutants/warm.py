@@ -22,7 +22,7 @@ MODULES = (
     "pytest", "xdist.plugin", "testinfra", "pytest_alembic", "pytest_benchmark.plugin", "pytest_timeout", "pytest_cov",
     "coverage", "pulumi", "pulumi_docker", "pyinfra.api", "sqlalchemy.dialects.postgresql", "alembic.command",
     "alembic.autogenerate", "psycopg", "asyncpg", "pydantic", "typer.testing", "rich.console", "rich.table", "jinja2",
-    "yaml", "cryptography.x509", "redis", "httpx", "tenacity",
+    "yaml", "cryptography.x509", "redis", "tenacity",
 )  # fmt: skip
 
 PATIENCE = 10
