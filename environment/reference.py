@@ -49,7 +49,7 @@ def _rows(path: str, schema: dict[str, Any], models: dict[str, Any]) -> Iterator
     """(path, allowed values, default, description) of each setting below ``path``."""
     if "patternProperties" in schema:
         (inner,) = schema["patternProperties"].values()
-        yield from _rows(f"{path}.<name>", inner, models)
+        yield from _rows(f"{path}.<name>", {"description": schema.get("description", ""), **inner}, models)
         return
     model = _model(schema, models)
     if model is None:

@@ -108,10 +108,12 @@ class Patroni(Model):
     """Leader lease and failover timing (design: ttl ≥ 20, loop_wait + 2·retry_timeout ≤ ttl)."""
 
     ttl: Seconds = Field(20, description="leader lease, seconds")
-    loop_wait: Seconds = Field(2, description="pause between two looks at the cluster, seconds")
-    retry_timeout: Seconds = Field(9, description="how long etcd or PostgreSQL may be away, seconds")
+    loop_wait: Seconds = Field(2, description="pause between two checks of the cluster, seconds")
+    retry_timeout: Seconds = Field(9, description="how long etcd or PostgreSQL may be unavailable, seconds")
     primary_start_timeout: Seconds = Field(30, description="how long a crashed primary may recover, seconds")
-    maximum_lag_on_failover: int = Field(1048576, ge=0, le=2**40, description="bytes a candidate may be behind")
+    maximum_lag_on_failover: int = Field(
+        1048576, ge=0, le=2**40, description="how many bytes a replica may be behind and still be promoted"
+    )
 
 
 class Postgres(Model):
@@ -121,7 +123,7 @@ class Postgres(Model):
     synchronous: bool = Field(True, description="Patroni's synchronous mode (with at least one replica)")
     apply_delay: dict[HostName, Minutes] = Field(
         default_factory=dict,
-        description="host → minutes that its replica stays behind; it is never promoted, never waited for, and serves no reads",
+        description="minutes that the replica on this host stays behind; it is never promoted, never waited for, and serves no reads",
     )
     locale: Literal["C.UTF-8", "C"] = Field(
         "C.UTF-8", description="collate and ctype of every database (PLAT-02, Q-06)"
@@ -131,17 +133,17 @@ class Postgres(Model):
     )
     shared_buffers: Megabytes = Field(256, ge=16, description="PostgreSQL's own cache, MiB (ADA-01, JEEX-05)")
     effective_cache_size: Megabytes = Field(1024, description="what the planner may expect to be cached, MiB (ADA-01)")
-    work_mem: Megabytes = Field(8, description="memory of one sort or hash, MiB (ADA-01, JEEX-05)")
-    maintenance_work_mem: Megabytes = Field(128, description="memory of VACUUM and CREATE INDEX, MiB (ADA-01)")
+    work_mem: Megabytes = Field(8, description="memory for one sort or hash, MiB (ADA-01, JEEX-05)")
+    maintenance_work_mem: Megabytes = Field(128, description="memory for VACUUM and CREATE INDEX, MiB (ADA-01)")
     max_connections: Connections = Field(100, ge=10, description="connections the server admits (ADA-01)")
     superuser_reserved_connections: Connections = Field(3, description="kept for superusers")
     max_slot_wal_keep_size: Megabytes = Field(2048, description="WAL a slot may hold back, MiB (PLAT-38)")
     replica_from_repository_above: Megabytes = Field(
         20_480,
-        description="a replica is made from the newest backup instead of a copy of the primary where the cluster is larger, MiB",
+        description="above this size of the cluster, a replica is built from the newest backup instead of from the primary, MiB",
     )
     archive_timeout: Seconds = Field(
-        60, ge=1, le=900, description="WAL is archived at least so often, seconds (ADA-25, X-18)"
+        60, ge=1, le=900, description="WAL is archived at least this often, seconds (ADA-25, X-18)"
     )
     io_method: Literal["worker", "io_uring"] = Field("worker", description="asynchronous I/O, 18 and later (JEEX-02)")
     log_statement: Literal["none", "ddl", "mod", "all"] = Field(
@@ -173,20 +175,33 @@ class Pgbouncer(Model):
     """The pooler (JEEX-16..20)."""
 
     default_pool_size: Connections = Field(20, description="server connections per database and user (JEEX-17)")
-    min_pool_size: int = Field(5, ge=0, le=100_000, description="kept open after a first login (JEEX-17)")
-    reserve_pool_size: int = Field(5, ge=0, le=100_000, description="more of them when clients wait (JEEX-17)")
-    reserve_pool_timeout: Seconds = Field(5, description="how long clients wait for that, seconds (JEEX-17)")
+    min_pool_size: int = Field(
+        5, ge=0, le=100_000, description="server connections kept open after a first login (JEEX-17)"
+    )
+    reserve_pool_size: int = Field(
+        5, ge=0, le=100_000, description="additional server connections when clients wait (JEEX-17)"
+    )
+    reserve_pool_timeout: Seconds = Field(5, description="how long clients wait before that, seconds (JEEX-17)")
     max_user_connections: Connections = Field(50, description="server connections per user (JEEX-17)")
     max_prepared_statements: int = Field(
-        200, gt=0, le=100_000, description="remembered per server connection (PLAT-23, X-11)"
+        200, gt=0, le=100_000, description="prepared statements remembered per server connection (PLAT-23, X-11)"
     )
     lookup_connections: Connections = Field(
         2, description="server connections per edge that look passwords up (PLAT-22)"
     )
-    server_connect_timeout: Seconds = Field(15, description="for one to open, seconds (JEEX-19)")
-    query_wait_timeout: Seconds = Field(30, description="how long a client may wait for one, seconds (JEEX-19)")
-    server_idle_timeout: Seconds = Field(300, description="idle ones are closed after, seconds (JEEX-19)")
-    server_login_retry: Seconds = Field(1, description="seconds; the default 15 would lengthen every failover")
+    server_connect_timeout: Seconds = Field(
+        15, description="how long opening a server connection may take, seconds (JEEX-19)"
+    )
+    query_wait_timeout: Seconds = Field(
+        30, description="how long a client may wait for a server connection, seconds (JEEX-19)"
+    )
+    server_idle_timeout: Seconds = Field(
+        300, description="idle server connections are closed after this, seconds (JEEX-19)"
+    )
+    server_login_retry: Seconds = Field(
+        1,
+        description="pause between two attempts to reach a server, seconds; PgBouncer's 15 would lengthen every failover",
+    )
 
 
 class Haproxy(Model):
@@ -195,7 +210,9 @@ class Haproxy(Model):
     check_interval_ms: Milliseconds = Field(1000, ge=100, description="health check interval, milliseconds")
     fall: int = Field(2, gt=0, le=100, description="failed checks until a server is out")
     rise: int = Field(1, gt=0, le=100, description="good checks until a server is in")
-    maxconn: Connections = Field(2000, description="connections in all; the default exceeds the open-files limit")
+    maxconn: Connections = Field(
+        2000, description="connections in total; HAProxy's own default exceeds the limit of open files"
+    )
 
 
 class Redis(Model):
@@ -203,7 +220,7 @@ class Redis(Model):
 
     maxmemory: Megabytes = Field(256, ge=16, description="memory for data, MiB (BAC-25, X-13)")
     maxmemory_policy: Literal["allkeys-lru", "volatile-lru", "noeviction", "allkeys-lfu"] = Field(
-        "allkeys-lru", description="what goes when it is full (BAC-25)"
+        "allkeys-lru", description="what Redis removes when it is full (BAC-25)"
     )
 
 
@@ -215,30 +232,35 @@ class SecondRepository(Model):
     bucket: BucketName = Field(description="a bucket that exists")
     region: RegionName = Field("us-east-1", description="the bucket's region")
     path: RepositoryPath = Field("/", description="where in the bucket the repository is")
-    uri_style: Literal["host", "path"] = Field("host", description="path: the bucket is no part of the host's name")
+    uri_style: Literal["host", "path"] = Field("host", description="path: the bucket is not part of the host name")
     ca: CertificateText | None = Field(
-        None, description="PEM text of a private authority; unset: those that the system trusts"
+        None, description="PEM text of a private authority; unset: the authorities of the system"
     )
-    retention_days: int = Field(30, ge=1, le=3650, description="every point of so many days can be restored from it")
+    retention_days: int = Field(
+        30, ge=1, le=3650, description="you can restore from it to any moment of this many days"
+    )
 
 
 class Repository(Model):
     """The repository of backups and WAL (PLAT-31, -33)."""
 
     retention_days: int = Field(
-        30, ge=1, le=3650, description="every point of so many days can be restored (PLAT-31, X-17)"
+        30, ge=1, le=3650, description="you can restore to any moment of this many days (PLAT-31, X-17)"
     )
     compress: Literal["zst", "lz4", "gz"] = Field("zst", description="compression of backups and WAL")
     processes: int = Field(2, ge=1, le=64, description="parallel processes of a backup, restore or archive push")
     generation: int = Field(
-        1, ge=1, le=1000, description="of the repository's key; a new one begins a new repository next to the old"
+        1,
+        ge=1,
+        le=1000,
+        description="generation of the repository's key; a higher one begins a new repository next to the old one",
     )
     archive_limit: Megabytes = Field(
         4096, ge=64, description="WAL that may wait on the primary for the archive, MiB; alerts at 50 and 80 %"
     )
     archive_full: Literal["keep", "drop"] = Field(
         "keep",
-        description="at that limit: keep, nothing is ever dropped; drop, the primary stays up and what waits is lost to recovery",
+        description="at that limit: keep drops nothing; drop removes the waiting WAL, so the primary stays up and the archive has a gap",
     )
     second: SecondRepository | None = Field(None, description="a second repository, S3-compatible; unset: none")
 
@@ -249,13 +271,13 @@ class Schedule(Model):
     full: CronTime = Field("0 2 * * *", description="full backup, then the logical dumps and a known moment (ADA-23)")
     differential: CronTime = Field("off", description="differential backup; off: none")
     incremental: CronTime = Field("0 8,14,20 * * *", description="incremental backup; off: none")
-    drill: CronTime = Field("0 4 * * 0", description="the newest backup is restored and examined (ADA-27); off: never")
+    drill: CronTime = Field("0 4 * * 0", description="restore the newest backup and check it (ADA-27); off: never")
 
 
 class Recovery(Model):
     """An order to bring the cluster back from the repository when every database host has lost its data (PLAT-36)."""
 
-    token: RecoveryToken = Field(description="any new word; an order acts once, and one that acted is never repeated")
+    token: RecoveryToken = Field(description="any new word; it allows one recovery, once")
     to: RecoveryEnd = Field("latest", description="latest, or a time, LSN, transaction or restore point's name")
 
 
@@ -268,7 +290,7 @@ class ProductSettings(Model):
     revision: RevisionId | None = Field(
         None,
         description="hold the database at this revision of its history instead of the newest (RIQ-26): its id, or the "
-        "number or time in front of it",
+        "number or time with which the id begins",
     )
 
 
@@ -279,7 +301,7 @@ class Ports(Model):
     postgres: Literal[5432] = Field(5432, description="PostgreSQL; fixed (JEEX-03), clients use the edges")
     patroni: ServicePort = Field(8008, description="Patroni's REST API")
     primary: ServicePort = Field(5000, description="HAProxy: the primary")
-    replica: ServicePort = Field(5001, description="HAProxy: replicas, the primary when there is none")
+    replica: ServicePort = Field(5001, description="HAProxy: replicas, or the primary if there is none")
     pgbouncer: ServicePort = Field(6432, description="PgBouncer (JEEX-03, JEEX-16)")
     redis: ServicePort = Field(6379, description="Redis, TLS")
     pgbackrest: ServicePort = Field(8432, description="pgBackRest between database and backup hosts")

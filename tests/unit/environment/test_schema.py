@@ -27,6 +27,17 @@ def test_the_settings_reference_is_current() -> None:
     assert reference.PATH.read_text() == reference.text(), "run: python -m environment.reference"
 
 
+def test_the_reference_says_what_every_setting_is() -> None:
+    """Those by name too, such as `postgres.apply_delay.<name>`, whose description is the mapping's."""
+    rows = [
+        line.split(" | ")
+        for line in reference.text().split("## Root secrets")[0].splitlines()
+        if line.startswith("| `")
+    ]
+    assert len(rows) > 80
+    assert [row[0] for row in rows if not row[-1].strip(" |")] == []
+
+
 @pytest.mark.parametrize("model", SECTIONS, ids=lambda model: model.__name__)
 def test_every_setting_is_described(model: type[BaseModel]) -> None:
     described = model.model_json_schema()["properties"]
