@@ -36,3 +36,14 @@ def locked(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
         yield
     finally:
         os.close(held)
+
+
+def lack_of_space(folder: str, size: int, free: int, needed: int) -> str | None:
+    """A sentence where the volume of ``folder`` does not hold ``needed`` bytes more, or where less than a tenth of it would
+    stay free: the archive needs room, and so does a server that runs. All in bytes."""
+    if free - needed >= size / 10:
+        return None
+    return (
+        f"{folder} has {free / 2**30:.1f} GiB free; {needed / 2**30:.1f} GiB are needed, and a tenth of the volume must "
+        "stay free"
+    )

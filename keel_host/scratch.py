@@ -128,8 +128,5 @@ def remove(host: BackupHost, folder: Path) -> None:
 def check_space(volume: Path, needed: int) -> None:
     """Raise Failed unless the volume holds the restored cluster and a tenth of it stays free for the archive."""
     size, _, free = shutil.disk_usage(volume)
-    if free - needed < size / 10:
-        raise Failed(
-            f"{volume} has {free / 2**30:.1f} GiB free; {needed / 2**30:.1f} GiB are needed and a tenth of the volume "
-            "stays free for the archive. Nothing was changed"
-        )
+    if lack := files.lack_of_space(str(volume), size, free, needed):
+        raise Failed(f"{lack}. Nothing was changed")

@@ -8,7 +8,7 @@ import subprocess
 
 from environment.errors import UNCHANGED, KeelError
 from environment.report import Report
-from keel_host import pgbackrest
+from keel_host import files, pgbackrest
 from keel_host.pgbackrest import Stanza
 from keel_host.wal import TimelineHistory
 from ops.hosts.session import Session
@@ -78,11 +78,5 @@ def follow(session: Session, host: str, shell: str, report: Report) -> None:
 def check_space(session: Session, host: str, folder: str, needed: int) -> None:
     """Raise RepositoryFailed unless the volume of ``folder`` holds ``needed`` bytes more and a tenth of the volume stays free."""
     size, free = map(int, session.run(host, f"df -B1 --output=size,avail {folder} | tail -1").split())
-    if free - needed < size / 10:
-        raise RepositoryFailed(
-            (
-                f"{host}: {folder} has {free / 2**30:.1f} GiB free; {needed / 2**30:.1f} GiB are needed, and a "
-                "tenth of the volume must stay free"
-            ),
-            UNCHANGED,
-        )
+    if lack := files.lack_of_space(folder, size, free, needed):
+        raise RepositoryFailed(f"{host}: {lack}", UNCHANGED)

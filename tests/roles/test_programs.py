@@ -8,6 +8,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,3 +101,30 @@ def test_they_are_there_before_patroni_and_the_timer_start_them() -> None:
     assert [role.name for role in of_stage("store")].index("programs") < [
         role.name for role in of_stage("store")
     ].index("pgbackrest")
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "written"),
+    [
+        ("repository", {"retention_days": 14}, {BackupHost.FILE}),
+        ("repository", {"archive_limit": 512}, {BackupHost.FILE}),
+        ("repository", {"processes": 3}, {BackupHost.FILE}),
+        ("postgres", {"replica_from_repository_above": 7}, {Member.FILE}),
+        ("postgres", {"locale": "C"}, {Member.FILE}),
+    ],
+)
+def test_a_setting_changes_data_and_no_program(section: str, change: dict[str, Any], written: set[Path]) -> None:
+    """Of everything that is Keel's own on a host, one file."""
+    manifest = manifest_of("dev")
+    changed = {section: getattr(manifest, section).model_copy(update=change)}
+
+    def found(**sections: Any) -> dict[str, str]:
+        declared = (files(role, host=host, **sections) for role, host in OWNERS.items())
+        return {path: file.content for each in declared for path, file in each.items()}
+
+    before, after = found(), found(**changed)
+    assert {Path(path) for path in before if before[path] != after[path]} == written
+
+
+OWNERS = {"programs": "ops1", "jobs": "ops1", "postgres": "db1"}
+"""Roles with programs or their settings, and a host of each."""

@@ -22,9 +22,7 @@ from toolchain.cache import Cache
 from toolchain.gomodule import GoProgram
 from toolchain.system import System
 
-PROGRAM = GoProgram(
-    Path(__file__).parents[2] / "tools" / "toolchain" / "versitygw", "github.com/versity/versitygw/cmd/versitygw"
-)
+PROGRAM = GoProgram(Path(__file__).parents[2] / "toolchain" / "versitygw", "github.com/versity/versitygw/cmd/versitygw")
 BUCKET = "backups"
 
 

@@ -101,7 +101,7 @@ def test_one_product_goes_back_alone(ci: Ephemeral) -> None:
         told = ci.keel("restore", "--to", "product-point", "--product", "jeex_idea", "--yes").stdout
         assert marked(session) == ["kept"]
         assert {name: value for name, value in fingerprint(session).items() if name in others} == others
-        kept = told.partition("is the database ")[2].split(",")[0]
+        kept = told.partition("is in the database ")[2].split(",")[0]
         with session.superuser() as superuser, superuser.connect("postgres") as connection:
             connection.autocommit = True
             connection.execute(f"alter database {kept} allow_connections true".encode())

@@ -203,7 +203,7 @@ def test_what_a_killed_run_left_goes_and_what_runs_stays(host: BackupHost) -> No
 
 
 def test_a_server_that_does_not_fit_is_not_restored(host: BackupHost) -> None:
-    with pytest.raises(Failed, match="a tenth of the volume stays free"), scratch_server(host, 2**60):
+    with pytest.raises(Failed, match="a tenth of the volume must stay free"), scratch_server(host, 2**60):
         pass
     assert not list(host.volume.glob("scratch-*"))
 
@@ -215,5 +215,5 @@ def test_a_tenth_of_the_volume_stays_free(monkeypatch: pytest.MonkeyPatch, neede
     if fits:
         scratch.check_space(Path("/"), needed)
     else:
-        with pytest.raises(Failed, match="a tenth of the volume stays free"):
+        with pytest.raises(Failed, match="a tenth of the volume must stay free"):
             scratch.check_space(Path("/"), needed)
