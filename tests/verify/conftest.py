@@ -124,7 +124,7 @@ def readers(replicas: tuple[HostEntry, ...], manifest: Manifest) -> tuple[HostEn
 
 @pytest.fixture(scope="session")
 def encrypted() -> None:
-    """Asked for by checks of an environment in which nobody connects in clear."""
+    """Asked for by checks of an environment in which no client connects in clear."""
 
 
 @pytest.fixture(scope="session")

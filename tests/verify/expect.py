@@ -18,7 +18,7 @@ def nothing(problems: Iterable[str]) -> None:
 
 
 def same(found: Mapping[str, object], wanted: Mapping[str, object], where: str = "") -> None:
-    """Fail unless ``found`` holds everything in ``wanted``; what it holds beyond that is nobody's business."""
+    """Fail unless ``found`` holds everything in ``wanted``; what it holds beyond that does not matter."""
     prefix = f"{where}: " if where else ""
     nothing(
         f"{prefix}{name} is {found.get(name)!r}, not {value!r}"

@@ -19,7 +19,7 @@ class Report:
         self.ran: list[str] = []
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
-        """Keep the first line of the test's docstring beside it: it names the requirements."""
+        """Keep the first line of the test's docstring with it: it names the requirements."""
         doc = getattr(getattr(item, "obj", None), "__doc__", None) or "no sentence"
         item.user_properties.append((SENTENCE, doc.strip().splitlines()[0].rstrip(".")))
 

@@ -1,4 +1,4 @@
-"""Backups and the archive: WAL arrives, a backup is there, the schedule is in force, nobody else is admitted."""
+"""Backups and the archive: WAL arrives, a backup is there, the schedule is in force, no one else is admitted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.verify.look import Look
 
 
 def info(look: Look, manifest: Manifest, host: HostEntry, repository: Repository) -> pgbackrest.Stanza:
-    """What pgBackRest on ``host`` tells of the stanza in a repository."""
+    """What pgBackRest on ``host`` reports of the stanza in a repository."""
     said = look.shell(host, paths.pgbackrest(manifest, f"--repo={repository.number} {paths.INFO}"))
     return pgbackrest.read(said)
 

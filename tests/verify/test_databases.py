@@ -17,7 +17,7 @@ Url = Callable[[Product], str]
 
 
 def test_one_per_product(superuser: Databases, manifest: Manifest) -> None:
-    """PLAT-05: each product has a database of its own; beside them there are the cluster's, and parked products'.
+    """PLAT-05: each product has a database of its own; apart from them there are the cluster's, and parked products'.
 
     One that takes no connections was kept aside by a restore until a person drops it."""
     with superuser.connect("postgres") as connection:

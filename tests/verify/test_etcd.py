@@ -62,6 +62,6 @@ def test_effective_timing(store: HostEntry, look: Look, manifest: Manifest) -> N
 
 
 def test_refuses_clients_without_certificate(store: HostEntry, tunnels: Tunnels, manifest: Manifest) -> None:
-    """X-23: nobody without a certificate of this environment reaches the leader's lease."""
+    """X-23: without a certificate of this environment no one reaches the leader's lease."""
     with pytest.raises(ssl.SSLError, match=r"CERTIFICATE_REQUIRED|BAD_CERTIFICATE"):
         tunnels.ask(store, manifest.ports.etcd_client, "GET /version")

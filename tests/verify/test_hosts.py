@@ -86,7 +86,7 @@ def test_no_other_port_listens(host: HostEntry, look: Look, manifest: Manifest) 
 
 
 def declared_paths(role: Role, target: Target) -> tuple[Directory | Certificate | File, ...]:
-    """Everything of a role that lies in the file system."""
+    """Everything of a role that is in the file system."""
     return (*role.directories(target), *role.certificates(target), *role.files(target))
 
 

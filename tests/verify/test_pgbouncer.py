@@ -125,7 +125,7 @@ def test_clients_come_from_listed_networks(
 
 
 def test_passwords_are_looked_up(edge: HostEntry, config: dict[str, str], look: Look) -> None:
-    """PLAT-22: passwords are SCRAM verifiers looked up in the server; the one stored login is nobody else's to read."""
+    """PLAT-22: passwords are SCRAM verifiers looked up in the server; no one else can read the one stored login."""
     expect.same(config, {"auth_type": "hba", "auth_user": "keel_pgbouncer", "auth_file": USERS}, edge.name)
     assert "keel.user_lookup" in config["auth_query"], f"{edge.name}: auth_query is {config['auth_query']}"
     facts = look.paths(edge, (USERS,))[USERS]

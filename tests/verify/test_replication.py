@@ -23,7 +23,7 @@ from tests.verify.tunnels import Tunnels
 
 @pytest.fixture(scope="module")
 def members(session: Session) -> list[Member]:
-    """The servers as Patroni tells them."""
+    """The servers as Patroni reports them."""
     return patroni.members(session)
 
 
@@ -56,7 +56,7 @@ def test_timing(look: Look, session: Session, manifest: Manifest) -> None:
 
 
 def test_patroni_asks_for_a_certificate(server: HostEntry, tunnels: Tunnels, manifest: Manifest) -> None:
-    """X-23: nobody without a certificate of this environment tells Patroni what to do."""
+    """X-23: without a certificate of this environment no one can give Patroni an order."""
     answer = tunnels.ask(server, manifest.ports.patroni, "POST /reload")
     assert " 403 " in answer, f"{server.name} answers {answer!r}"
 

@@ -88,7 +88,7 @@ def test_log_in_before_the_identity_is_known(two: Tenants) -> None:
     two.become("")
     found = two.connection.execute("select * from auth.user_by_email(%s)", row).fetchall()
     assert [str(line[0]) for line in found] == [two.ada.identity]
-    assert two.connection.execute("select * from auth.user_by_email('nobody@keel.invalid')").fetchall() == []
+    assert two.connection.execute("select * from auth.user_by_email('unknown@keel.invalid')").fetchall() == []
 
 
 def test_workers(tenanted: ProductEntry, superuser: Databases) -> None:

@@ -95,7 +95,7 @@ def test_application_becomes_nobody(product: ProductEntry, database: psycopg.Con
 
 
 def test_logins(roles: dict[str, Row], manifest: Manifest) -> None:
-    """PLAT-09: nobody logs in whom the model does not declare; nobody of a parked product does."""
+    """PLAT-09: only roles that the model declares can log in, and none of a parked product."""
     declared = {"postgres", REPLICATION, REWIND, ADMIN, MONITOR, BACKUP, PGBOUNCER}
     declared |= {role for entry in manifest.products.values() for role in entry.product.login_roles}
     expect.exactly({name for name, row in roles.items() if row["rolcanlogin"]}, declared, "login")
