@@ -225,7 +225,7 @@ def test_what_a_dead_primary_took_with_it_is_told_as_times(low: Ephemeral) -> No
         assert backups(low)[known]["type"] == "full"
         assert standing(session)["archive_gap"] == "warning"
         assert gap.sentence in refused(low, lost)
-        assert "Moments that cannot be reached" in low.keel("backup", "list").stdout
+        assert "Moments that you cannot restore to" in low.keel("backup", "list").stdout
         assert gap.since in low.keel("backup", "acknowledge").stdout
         assert "archive_gap" not in look(session)
         assert marked(session) == ["archived", "in-the-gap"]
