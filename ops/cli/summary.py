@@ -67,3 +67,4 @@ def _next(environment: str, product: str, *, guarded: bool) -> Iterator[tuple[st
     yield f"make preview{where}", f"what a change of stacks/Pulumi.{environment}.yaml would do"
     if not guarded:
         yield f"make down{where}", "remove the environment with its data"
+    yield "docs/first-hour.md", "change, break and repair something, step by step"
