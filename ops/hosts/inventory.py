@@ -14,7 +14,9 @@ import os
 from contextlib import ExitStack
 
 import click
+from pyinfra.api.exceptions import PyinfraError
 
+from environment.errors import KeelError
 from environment.manifest import Manifest
 from environment.roles import sections, stages
 from ops.hosts.connection import connection
@@ -23,7 +25,10 @@ from roles.kit.declare import Target
 
 _stack = ExitStack()
 atexit.register(_stack.close)
-_session = _stack.enter_context(open_environment(os.environ.get("ENV", "dev")))
+try:
+    _session = _stack.enter_context(open_environment(os.environ.get("ENV", "dev")))
+except KeelError as error:
+    raise PyinfraError(str(error)) from None
 
 # pyinfra tells deploy code neither its options nor that it only prepares; its command line is click's.
 _command_line = click.get_current_context(silent=True)

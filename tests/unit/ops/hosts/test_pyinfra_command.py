@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,7 +39,7 @@ def host() -> Iterator[Server]:
         yield server
 
 
-def pyinfra(host: Server, tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def pyinfra(host: Server | SimpleNamespace, tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run it over all roles."""
     (tmp_path / "command.py").write_text(PYINFRA)
     return subprocess.run(
@@ -77,3 +79,13 @@ def test_a_dry_run_shows_what_would_change_and_only_looks(host: Server, tmp_path
         "chown",
     )
     assert [command for command in host.ran if any(word in command for word in changing)] == []
+
+
+def test_an_environment_that_is_not_up_is_one_sentence(tmp_path: Path) -> None:
+    """As ./keel says it, not the traceback of an inventory that failed."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: whoever connects is refused
+        done = pyinfra(SimpleNamespace(port=taken.getsockname()[1]), tmp_path, "--dry")
+    assert done.returncode == 1
+    assert "ci is not up: none of its hosts answers" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
