@@ -25,7 +25,7 @@ from components.impact import impact
 from environment.derive import SECRETS, roots_for
 from environment.types import Kind
 from processes import pulumi_engine
-from processes.step import StepFailed, run_step
+from processes.step import StepFailed, interrupt, run_step
 
 BOOKKEEPING = frozenset({"__provider", "drift"})
 BEFORE_REPLACEMENT = frozenset({"drain"})
@@ -48,6 +48,7 @@ class StepProvider(ResourceProvider):
         sys.tracebacklimit = 0
         # A killed engine leaves its plugins behind.
         pulumi_engine.end_with_it(with_children=False)
+        pulumi_engine.hear_interrupts(interrupt)
         self._roots = {name: value for name in SECRETS if (value := req.config.get(name))}
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:

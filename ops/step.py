@@ -15,11 +15,13 @@ if __name__ == "__main__":
 
 import importlib
 import json
+import os
 import signal
+from contextlib import suppress
 from typing import Any, TextIO
 
 from environment.derive import Roots
-from environment.errors import told
+from environment.errors import KeelError, told
 from environment.manifest import Manifest
 from ops.hosts import lock
 from ops.hosts.session import open_session
@@ -39,6 +41,9 @@ ACTIONS = {
 """Action → module that is a :class:`ops.steps.Step`, where there is something to look at one that is Observed.
 One that touches running services is Foreseen: a preview's phase `foresee` asks it, with the old inputs and without a secret."""
 
+GRACE = 3
+"""Seconds that an interrupted step has to end before its children are ended: a query is cancelled through a tunnel."""
+
 UNLOCKED = frozenset({"image", "ready", "converge", "converge-on-demand"})
 """Actions that need not ask who holds the hosts' lock: no host is concerned, or they take it themselves."""
 
@@ -49,6 +54,13 @@ def main(request: dict[str, Any], answer: TextIO) -> int:
     def say(kind: str, value: object) -> None:
         answer.write(json.dumps({kind: value}, sort_keys=True) + "\n")
         answer.flush()
+
+    last = "it began"
+
+    def report(text: str) -> None:
+        nonlocal last
+        last = text
+        say("progress", text)
 
     inputs = request["inputs"]
     module = importlib.import_module(ACTIONS[request["action"]])
@@ -62,21 +74,41 @@ def main(request: dict[str, Any], answer: TextIO) -> int:
             if request["phase"] == "apply":
                 if request["action"] not in UNLOCKED:
                     lock.refuse_others(session)
-                say("result", module.apply(session, inputs, lambda text: say("progress", text)))
+                say("result", module.apply(session, inputs, report))
             else:
                 say("result", module.observe(session, inputs))
+    except KeyboardInterrupt as signalled:
+        with suppress(BrokenPipeError):
+            say("error", str(KeelError(f"interrupted at: {last}", "What was done stays", "Run it again: it goes on")))
+        return 128 + int(signalled.args[0])
     except Exception as error:
         say("error", told(error))
         return 1
     return 0
 
 
+def _interrupt(work: Any, number: int) -> None:
+    """Raise KeyboardInterrupt in the greenlet that works. Threads may wait for children, which then end first."""
+    gevent.kill(work, KeyboardInterrupt(number))
+    gevent.spawn_later(GRACE, _end_children)
+
+
+def _end_children() -> None:
+    """End what the step started and that has not ended with it: connections, builds, tests. They are in its process group."""
+    if os.getpgid(0) == os.getpid():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.killpg(0, signal.SIGTERM)
+
+
 if __name__ == "__main__":
     # A signal becomes an exception, so that the session's files and tunnels go with the step. Python's own handler would raise
-    # it wherever gevent is just then.
+    # it wherever gevent is just then. Further ones change nothing: it is ending.
     for number in (signal.SIGTERM, signal.SIGINT):
-        gevent.signal_handler(number, sys.exit, 128 + number)
+        gevent.signal_handler(number, _interrupt, gevent.getcurrent(), number)
     pulumi_engine.end_with_it(with_children=True)
     # Whatever a library prints must not mix with the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
-    sys.exit(main(json.load(sys.stdin), answers))
+    status = main(json.load(sys.stdin), answers)
+    _end_children()
+    # What still waits for a host in a greenlet or thread is not waited for.
+    os._exit(status)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 INTERVAL = 0.5
@@ -26,6 +29,32 @@ def end_with_it(*, with_children: bool) -> None:
     if with_children:
         os.setpgid(0, 0)
     threading.Thread(target=_watch, args=(*found, with_children), daemon=True).start()
+
+
+EAR = "trap 'echo interrupted; exit' INT TERM; read -r _"
+"""Shell that says so when it is interrupted, and ends with whoever holds its input."""
+
+
+def hear_interrupts(act: Callable[[], None]) -> None:
+    """Call ``act`` when the engine's process group is interrupted, as Ctrl-C does.
+
+    The engine gives its plugins groups of their own and asks them to cancel. But the host of dynamic providers drops that call,
+    and cannot even take it while four steps run. So a process in the engine's group listens.
+    """
+    found = _ancestor("pulumi")
+    if found is None:
+        return
+    with suppress(PermissionError, ProcessLookupError):  # it is in another session, or has gone
+        ear = subprocess.Popen(
+            ["sh", "-c", EAR], stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=os.getpgid(found[0])
+        )  # fmt: skip
+        threading.Thread(target=_listen, args=(ear, act), daemon=True).start()
+
+
+def _listen(ear: subprocess.Popen[bytes], act: Callable[[], None]) -> None:
+    if ear.stdout and ear.stdout.readline():
+        act()
+    ear.wait()
 
 
 def pid() -> int | None:

@@ -8,19 +8,29 @@ object a line: {"progress": text} while it works, then {"result": …} or {"erro
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from environment.errors import KeelError
+from environment.errors import UNCHANGED, KeelError
 from environment.report import Report
 
 ROOT = Path(__file__).parent.parent
 LAST_WORDS = 2000
 """Characters of its standard error that are shown when it ends without an answer."""
+
+
+GRACE = 7
+"""Seconds that an interrupted step has to end: a query is cancelled, tunnels and locks go."""
+_running: set[subprocess.Popen[str]] = set()
+_interrupted = threading.Event()
 
 
 class StepFailed(KeelError):
@@ -37,16 +47,36 @@ def run_step(request: Mapping[str, Any], report: Report) -> Any:
         [sys.executable, "-m", "ops.step"],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
     ) as process:  # fmt: skip
+        _running.add(process)
         try:
+            if _interrupted.is_set():
+                raise StepFailed("interrupted before it began", UNCHANGED, "Run it again")
             answer = _last_answer(process, request, report)
             status = process.wait()
         finally:
             process.terminate()
+            _running.discard(process)
         if status or "result" not in answer:
             errors.seek(0)
             died = f"the step ended without an answer:\n{errors.read()[-LAST_WORDS:]}"
             raise StepFailed(answer.get("error") or died)
         return answer["result"]
+
+
+def interrupt() -> None:
+    """End the steps that run, and those that would begin. What does not end within GRACE is killed, with all it started."""
+    _interrupted.set()
+    ending = list(_running)
+    for process in ending:
+        process.send_signal(signal.SIGINT)
+    for process in ending:
+        try:
+            process.wait(timeout=GRACE)
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                if os.getpgid(process.pid) == process.pid:
+                    os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
 
 
 def _last_answer(process: subprocess.Popen[str], request: Mapping[str, Any], report: Report) -> dict[str, Any]:

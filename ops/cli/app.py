@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from environment.errors import explained
 from ops.cli.console import UNREADABLE, tell_error
+from processes.command import INTERRUPTED
 
 COMMANDS = (
     "summary", "status", "restore", "clone", "drill", "doctor", "psql", "verify", "converge", "drift", "adopt", "env",
@@ -42,6 +43,9 @@ class Keel(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            tell_error("interrupted. What was done stays; run it again")
+            raise typer.Exit(INTERRUPTED) from None
         except Exception as error:
             sentence = explained(error)
             if sentence is None:

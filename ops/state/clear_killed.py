@@ -21,6 +21,7 @@ from environment.errors import UNCHANGED, KeelError
 from environment.names import LABEL
 from ops.hosts.docker import DockerFailed, docker
 from ops.state import stack
+from processes.command import carry_out
 
 
 class Unrecorded(KeelError):
@@ -141,7 +142,4 @@ def _name(resource: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1], discard="--discard" in sys.argv)
-    except KeelError as error:
-        sys.exit(f"error: {error}")
+    carry_out(lambda: main(sys.argv[1], discard="--discard" in sys.argv))

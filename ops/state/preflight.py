@@ -15,6 +15,7 @@ from environment.names import LABEL
 from environment.rules.placement import published_ports
 from environment.settings import Settings
 from environment.types import Provider
+from processes.command import carry_out
 
 
 class PortsTaken(KeelError):
@@ -78,7 +79,4 @@ def _output(*command: str) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1])
-    except KeelError as error:
-        sys.exit(f"error: {error}")
+    carry_out(lambda: main(sys.argv[1]))

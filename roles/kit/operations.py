@@ -160,9 +160,16 @@ AT_WORK = 3 * 24 * 3600
 @operation()
 def unit_ready(wanted: Unit) -> Commands:
     """Wait until a unit serves; called only after a start. Fails with what the unit itself said."""
-    waited = f'echo "waited $(($(date +%s) - began)) s for {wanted.name} to serve; it said last:" >&2'
-    yield (
-        f"began=$(date +%s); end=$((began + {PATIENCE})); until {wanted.ready}; do "
-        f"if [ $(date +%s) -lt $((began + {AT_WORK})) ] && {wanted.working}; then end=$(($(date +%s) + {PATIENCE})); fi; "
-        f"[ $(date +%s) -lt $end ] || {{ {waited}; {last_words(wanted.name)}; exit 1; }}; sleep 0.2; done"
+    if wanted.ready:
+        yield serving(wanted.name, wanted.ready, PATIENCE, wanted.working)
+
+
+def serving(unit: str, ready: str, seconds: int, working: str = "false") -> str:
+    """Shell that waits until a unit is ``ready``: so many seconds after its begin, or after it last was at work. It ends with
+    the connection on which it runs: who interrupts the step waits no more."""
+    waited = f'echo "waited $(($(date +%s) - began)) s for {unit} to serve; it said last:" >&2'
+    return (
+        f"began=$(date +%s); end=$((began + {seconds})); until {ready}; do [ -d /proc/$PPID ] || exit 1; "
+        f"if [ $(date +%s) -lt $((began + {AT_WORK})) ] && {working}; then end=$(($(date +%s) + {seconds})); fi; "
+        f"[ $(date +%s) -lt $end ] || {{ {waited}; {last_words(unit)}; exit 1; }}; sleep 0.2; done"
     )

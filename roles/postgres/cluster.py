@@ -17,7 +17,7 @@ from roles import paths
 from roles.kit.declare import Target
 from roles.kit.journal import call, perform
 from roles.kit.observe import Present
-from roles.kit.operations import last_words
+from roles.kit.operations import serving
 from roles.postgres import patroni
 from roles.postgres.parameters import dynamic_configuration
 from roles.postgres.restarts import restart_all
@@ -176,11 +176,7 @@ def _restart_here(target: Target | None) -> Commands:
         yield "psql -U postgres -d postgres -Xqc checkpoint"
         yield patroni.order(target.manifest, target.host.name, "/restart", {}, seconds=600)
         ready = patroni.ready(target.manifest, target.host.name)
-        said = "echo 'waited 300 s for this member to lead or to stream after its restart; Patroni said last:' >&2"
-        yield (
-            f"timeout 300 sh -c {shlex.quote(f'until {ready}; do sleep 0.3; done')} || "
-            f"{{ {said}; {last_words('patroni.service')}; exit 1; }}"
-        )
+        yield serving("patroni.service", ready, 300)
 
 
 @operation()

@@ -11,6 +11,7 @@ import pytest
 
 from roles import paths
 from roles.kit.declare import Target
+from roles.kit.operations import serving
 from roles.order import ROLES
 from roles.postgres import cluster, patroni
 from roles.postgres.parameters import dynamic_configuration
@@ -106,9 +107,7 @@ def test_what_a_recovery_set_goes_with_a_restart(on: Any, facts: dict[str, list[
     checkpoint, restart, wait = host.done["postgres: restart after a recovery"]
     assert checkpoint == f"{PSQL} -Xqc checkpoint"
     assert restart == f"{CURL} --fail-with-body --max-time 600 -X POST -d '{{}}' {DB1}/restart"
-    assert wait.startswith("timeout 300 sh -c 'until {")
-    assert "; do sleep 0.3; done' || { echo 'waited 300 s for this member" in wait
-    assert wait.endswith("journalctl -u patroni.service -n 12 --no-pager -o cat >&2; exit 1; }")
+    assert wait == serving("patroni.service", patroni.ready(at().manifest, "db1"), 300)
 
 
 def test_an_order_that_was_carried_out_is_taken_away(on: Any) -> None:

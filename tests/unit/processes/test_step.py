@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -32,6 +36,7 @@ from ops.steps import (
 )
 from processes import step
 from processes.step import StepFailed, run_step
+from tests.stand_ins import first_on_path, stand_in
 from tests.unit.cli_fakes import session
 from tests.unit.hosts import nothing
 
@@ -132,3 +137,105 @@ def test_a_step_that_is_ended_leaves_no_secret_behind(tmp_path: Path, number: si
         connection.close()
         assert process.wait(20) == 128 + number
     assert not folder.exists()
+
+
+PROVIDER = """
+import json, os, sys
+os.setpgid(0, 0)  # as Pulumi starts its plugins
+from processes import pulumi_engine
+from processes.step import interrupt, run_step
+pulumi_engine.hear_interrupts(interrupt)
+for _ in range(2):
+    try:
+        run_step(json.loads(os.environ["REQUEST"]), print)
+    except Exception as error:
+        print(error, flush=True)
+"""
+
+
+DOCKER = """
+case "$1" in
+  build) echo "Step 1/9 : FROM debian"; sleep 600 ;;
+  image) [ "$5" = debian:forky ] && echo sha256:1 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("action", "inputs", "last"),
+    [
+        ("drain", {"host": "db1"}, "it began"),
+        (
+            "image",
+            {"tag": "keel-host:1", "dockerfile": "FROM debian:forky"},
+            "image keel-host:1: Step 1/9 : FROM debian",
+        ),
+    ],
+)
+def test_one_interrupt_of_the_engine_ends_its_steps(
+    tmp_path: Path, action: str, inputs: dict[str, str], last: str
+) -> None:
+    """Ctrl-C reaches the terminal's foreground group, in which neither the provider nor the step are. A wait for a host and the
+    build of an image end, with whatever the step started, and no other step begins."""
+    engine = shutil.copy("/bin/bash", str(tmp_path / "pulumi"))
+    stand_in(tmp_path, "docker", DOCKER)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        waiting = session(tmp_path, {"network.published": {"ssh": silent.getsockname()[1]}})
+        request = {
+            "action": action, "phase": "apply", "roots": waiting.roots.secrets(),
+            "inputs": {"manifest": waiting.manifest.model_dump(mode="json"), **inputs},
+        }  # fmt: skip
+        process = subprocess.Popen(
+            # Pulumi goes on after the first interrupt.
+            [engine, "-c", f"trap : INT; {sys.executable} -c '{PROVIDER}'; true"],
+            cwd=ROOT, stdout=subprocess.PIPE, text=True, process_group=0,
+            env=first_on_path(tmp_path) | {"REQUEST": json.dumps(request)},
+        )  # fmt: skip
+        assert process.stdout
+        if action == "drain":
+            _connection, _ = silent.accept()
+        else:
+            assert process.stdout.readline().strip() == last
+        began = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=20)
+        assert time.monotonic() - began < 10
+    assert said.splitlines() == [
+        f"interrupted at: {last}. What was done stays. Run it again: it goes on",
+        "interrupted before it began. Nothing was changed. Run it again",
+    ]
+    assert [path.name for path in Path("/proc").glob("[0-9]*") if f"PATH={tmp_path}:" in _environment(path)] == []
+
+
+def _environment(process: Path) -> str:
+    """What a process was started with; nothing of one that has ended or is someone else's."""
+    try:
+        return (process / "environ").read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+def test_a_step_that_does_not_end_is_killed(program: Path, monkeypatch: pytest.MonkeyPatch, deaf: bool) -> None:
+    """With what it started, where it heads a group."""
+    monkeypatch.setattr(step, "GRACE", 0.2)
+    monkeypatch.setattr(step, "_interrupted", threading.Event())
+    program.write_text(f"""
+import json, os, signal, subprocess, time
+os.setpgid(0, 0)
+child = subprocess.Popen(["sleep", "600"])
+signal.signal(signal.SIGINT, signal.SIG_IGN if {deaf} else lambda *_: os.killpg(0, signal.SIGKILL))
+print(json.dumps({{"progress": child.pid}}), flush=True)
+time.sleep(600)
+""")
+    child: list[int] = []
+
+    def hear(pid: Any) -> None:
+        child.append(os.pidfd_open(pid))
+        step.interrupt()
+
+    with pytest.raises(StepFailed, match="ended without an answer"):
+        run_step({}, hear)
+    assert select.select(child, [], [], 10)[0]
+    os.close(child[0])
