@@ -42,8 +42,9 @@ DRILLS = f"{REPOSITORY}/drills"
 """Two files per drill: its report for programs and for people."""
 POSITIONS = f"{REPOSITORY}/positions.log"
 """Where the WAL was at which time: see keel_host/positions.py."""
-ARCHIVE_GAPS = f"{REPOSITORY}/archive-gaps.jsonl"
-"""What is known of WAL that the archive lacks: see keel_host/gaps.py."""
+ARCHIVE_GAPS = f"{REPOSITORY}/holes.jsonl"
+"""What is known of WAL that the archive lacks: see keel_host/gaps.py. The file keeps its first name: it is on the backup volume,
+and an environment that exists must not forget its gaps."""
 ALERTS = "/run/keel-alerts.json"
 """The active alerts of the backup host: {"looked": time, "alerts": [{alert, severity, text, subject, since}]}. Not on its volume, which
 may be what is full."""

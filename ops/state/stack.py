@@ -44,6 +44,7 @@ def take(environment: str) -> Iterable[str]:
 
     Raises Busy when a living process holds its lock, or one on another machine.
     """
+    _remove_torn_attributes()
     pulumi("stack", "select", "--create", environment)
     for lock in _locks(environment):
         owner = f"{lock['username']}@{lock['hostname']} (process {lock['pid']}) since {lock['timestamp']}"
@@ -77,6 +78,23 @@ def forget(resources: list[dict[str, Any]], urns: set[str]) -> None:
             resource["dependencies"] = [urn for urn in resource["dependencies"] if urn not in urns]
         for name, found in (resource.get("propertyDependencies") or {}).items():
             resource["propertyDependencies"][name] = [urn for urn in found or [] if urn not in urns]
+
+
+def _remove_torn_attributes() -> None:
+    """Remove attributes that a killed Pulumi wrote in part.
+
+    Pulumi replaces a state at once, but writes the file of its attributes next to it in place. Where that is empty, each of
+    its commands fails with `failed to load checkpoint: EOF`; without it the state is read all the same (tried with 3.259.0).
+    """
+    folder = _backend()
+    for kind in ("stacks", "locks"):
+        for path in folder.glob(f".pulumi/{kind}/**/*.attrs") if folder else ():
+            try:
+                json.loads(path.read_text())
+            except ValueError:
+                path.unlink()
+            except FileNotFoundError:  # a lock of another environment that was just released
+                continue
 
 
 def _locks(environment: str) -> Iterable[dict[str, Any]]:

@@ -25,6 +25,9 @@ def test_a_killed_up(trio: Ephemeral, moment: str) -> None:
     """PLAT-36: each is later than the one before, so the next run goes on where the killed one was."""
     process = trio.start()
     kill_at(process, process.stdout, MOMENTS[moment])
+    # Now and then the kill meets Pulumi while it writes these; here each does.
+    for path in (trio.project / "state").glob(".pulumi/stacks/**/*.json.attrs"):
+        path.write_text("")
     assert "was killed; its lock is removed" in trio.recover().stdout
 
 

@@ -189,3 +189,14 @@ def test_a_full_backup_is_wanted_once_wal_arrives_again() -> None:
     assert wants_backup(FOUND, [made(13, 15, 9)]), "it begins within the gap"
     assert not wants_backup(FOUND, [FIRST, made(14, 15, 9)])
     assert wants_backup([*FOUND, MissingRange(20, 21, True)], [made(15, 15, 9)]), "one gap of two"
+
+
+def test_a_record_of_earlier_releases_is_read() -> None:
+    """PLAT-34: an environment that exists must not forget its gaps, nor ask again for what was acknowledged."""
+    line = (
+        '{"first": "000000010000000000000007", "last": "000000010000000000000008", "segments": 2, "begin": "0/7000000", '
+        '"end": "0/9000000", "since": "2026-11-22T09:30:00+00:00", "until": "2026-11-22T10:30:00+00:00", '
+        '"found": "2026-11-22T10:00:00+00:00", "state": "covered", "acknowledged": true}'
+    )
+    (gap,) = recorded([line]).values()
+    assert (gap.begin, gap.acknowledged, gap.stands) == ("0/7000000", True, True)

@@ -71,6 +71,19 @@ def test_a_process_number_used_again_by_another_program_is_dead(backend: Path, m
     assert ("cancel", "--yes", "-s", "dev") in pulumi.calls
 
 
+def test_attributes_that_were_being_written_are_removed(backend: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAT-36: with empty ones Pulumi says "failed to load checkpoint: EOF", without them it reads the state. Whole ones stay."""
+    folder = backend / ".pulumi" / "stacks" / "keel"
+    folder.mkdir(parents=True)
+    contents = {"dev.json": "", "dev.json.attrs": "", "dev.json.bak.attrs": '{"md5": ', "ci.json.attrs": '{"md5": "x"}'}
+    for name, text in contents.items():
+        (folder / name).write_text(text)
+    left: list[set[str]] = []
+    monkeypatch.setattr(stack, "pulumi", lambda *_, **__: left.append({path.name for path in folder.iterdir()}) or "{}")
+    assert list(stack.take("dev")) == []
+    assert left == [{"dev.json", "ci.json.attrs"}], "before Pulumi is asked"
+
+
 def test_pending_operations_are_dropped_and_nothing_else(backend: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     resources = [{"urn": "a", "id": "1"}]
     pulumi = Pulumi({"deployment": {"resources": resources, "pending_operations": [{"type": "creating"}]}})
