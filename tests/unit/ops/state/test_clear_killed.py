@@ -79,7 +79,12 @@ def test_attributes_that_were_being_written_are_removed(backend: Path, monkeypat
     for name, text in contents.items():
         (folder / name).write_text(text)
     left: list[set[str]] = []
-    monkeypatch.setattr(stack, "pulumi", lambda *_, **__: left.append({path.name for path in folder.iterdir()}) or "{}")
+
+    def pulumi(*_: str) -> str:
+        left.append({path.name for path in folder.iterdir()})
+        return "{}"
+
+    monkeypatch.setattr(stack, "pulumi", pulumi)
     assert list(stack.take("dev")) == []
     assert left == [{"dev.json", "ci.json.attrs"}], "before Pulumi is asked"
 
