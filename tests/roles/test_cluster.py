@@ -9,19 +9,8 @@ import pytest
 
 from roles.postgres.cluster import AccessLines, Configuration, HandMadeSettings, Members, difference
 from roles.postgres.parameters import dynamic_configuration
+from tests.roles.machines import merged
 from tests.roles.targets import manifest_of
-
-
-def merged(found: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
-    """What Patroni makes of a PATCH: null removes."""
-    result = dict(found)
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merged(result.get(key) or {}, value) if isinstance(value, dict) else value
-    return result
-
 
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "a changed value": ({"ttl": 30, "loop_wait": 2}, {"ttl": 20}),
