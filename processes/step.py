@@ -40,9 +40,9 @@ class StepFailed(KeelError):
 def run_step(request: Mapping[str, Any], report: Report) -> Any:
     """The result of ``request``: {action, phase, inputs, roots}. Raises StepFailed with what the step said.
 
-    The process ends with its reader: nobody else would learn what it does to the hosts.
+    The process ends with its reader: no one else would learn what it does to the hosts.
     """
-    # Its errors go to a file: a pipe that nobody reads would fill up and stop it.
+    # Its errors go to a file: a pipe that no one reads would fill up and stop it.
     with TemporaryFile("w+") as errors, subprocess.Popen(
         [sys.executable, "-m", "ops.step"],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
