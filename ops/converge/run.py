@@ -44,10 +44,10 @@ def converge(
     *,
     dry: bool = False,
     only: Iterable[str] | None = None,
-    settle: bool = True,
+    converge_cluster: bool = True,
 ) -> Outcome:
     """Carry out ``stages`` in order on the hosts (or on ``only`` some of them), with the roles' work on the cluster
-    as a whole unless ``settle`` is False.
+    as a whole unless ``converge_cluster`` is False.
 
     Dry runs change nothing and list unreachable hosts in the outcome; real ones raise :class:`ConvergeFailed` when
     a host cannot be reached, before anything is changed, or when an operation fails.
@@ -62,7 +62,7 @@ def converge(
             listed = ", ".join(unreachable)
             raise ConvergeFailed(f"unreachable: {listed}", UNCHANGED, "Start them (`pulumi up`), then run again")
         for stage in stages:
-            _run_stage(session, stage, state, report, settle)
+            _run_stage(session, stage, state, report, converge_cluster)
     return Outcome(
         changes=tuple(str(entry) for entry in journal.entries if entry.changed),
         unreachable=unreachable,
@@ -100,7 +100,7 @@ def _lock(host: Host) -> None:
     host.data.keel_lock = channel
 
 
-def _run_stage(session: Session, stage: str, state: State, report: Report, settle: bool) -> None:
+def _run_stage(session: Session, stage: str, state: State, report: Report, converge_cluster: bool) -> None:
     manifest = Manifest.from_slice(session.manifest.slice(sections(stage)))
     connected = {host.name for host in state.activated_hosts}
     active = [host for host in session.manifest.hosts if host.name in connected]
@@ -115,15 +115,15 @@ def _run_stage(session: Session, stage: str, state: State, report: Report, settl
         report(f"{stage}: {name} done ({len(done)} of {len(targets)})")
 
     _in_parallel({name: (work, name) for name in targets})
-    for role in of_stage(stage) if settle else ():
+    for role in of_stage(stage) if converge_cluster else ():
         first = next((name for name, target in targets.items() if role.runs_on(target.host)), None)
         if first is not None:
-            _in_parallel({first: (_settle, role, targets[first], state)})
+            _in_parallel({first: (_converge_cluster, role, targets[first], state)})
 
 
-def _settle(role: Role, target: Target, state: State) -> None:
+def _converge_cluster(role: Role, target: Target, state: State) -> None:
     with ctx_host.use(state.inventory.get_host(target.host.name)):
-        role.settle(target)
+        role.converge_cluster(target)
 
 
 def _in_parallel(work: dict[str, tuple[Any, ...]]) -> None:

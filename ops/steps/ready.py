@@ -34,7 +34,7 @@ def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str,
         return {}
     from ops.converge.run import all_stages, converge  # slow to import, and rarely needed
 
-    converge(session, all_stages(), report, only=[host.name], settle=False)
+    converge(session, all_stages(), report, only=[host.name], converge_cluster=False)
     report(f"{host.name}: waiting for its services")
     until(
         lambda: _well(session, host.name), 120, f"the cluster to be healthy with {host.name}, which came back",

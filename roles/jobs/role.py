@@ -62,7 +62,7 @@ class Jobs(Role):
             File(CRON, self.render("crontab.j2", target, written=written(manifest.repository), **values)),
         )
 
-    def settle(self, target: Target) -> None:
+    def converge_cluster(self, target: Target) -> None:
         """A stanza for this cluster in every repository and, where there is none, its first backup."""
         asked = {
             each: host.get_fact(

@@ -107,7 +107,7 @@ class Target:
 class Role:
     """A role: a folder of this package with ``role.yaml``, ``role.py``, ``templates/`` and ``README.md``.
 
-    Sub-classes set their name and override the declarations they need; ``activate`` and ``settle`` hold what
+    Sub-classes set their name and override the declarations they need; ``activate`` and ``converge_cluster`` hold what
     cannot be said as data.
     """
 
@@ -145,11 +145,11 @@ class Role:
     def activate(self, target: Target, changed: frozenset[str]) -> None:
         """Operations of one host that are not plain declarations. ``changed`` holds the paths written just now."""
 
-    def settle(self, target: Target) -> None:
+    def converge_cluster(self, target: Target) -> None:
         """Operations of the whole cluster, run once after every host is done, on the role's first host."""
 
     def effects(self, old: Target, new: Target) -> tuple[Effect, ...]:
-        """What ``activate`` and ``settle`` do to a host's services when the settings change from ``old`` to ``new``."""
+        """What ``activate`` and ``converge_cluster`` do to a host's services when the settings change from ``old`` to ``new``."""
         return ()
 
     def render(self, template: str, target: Target, **values: Any) -> str:

@@ -107,7 +107,7 @@ class Postgres(Role):
         config = next(file.content for file in self.files(target) if file.path == CONFIG)
         cluster.forget_hand_made_access(yaml.safe_load(config)["postgresql"]["pg_hba"])
 
-    def settle(self, target: Target) -> None:
+    def converge_cluster(self, target: Target) -> None:
         cluster.converge_configuration(target)
         cluster.carry_out_restarts(target)
 

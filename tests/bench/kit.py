@@ -75,7 +75,7 @@ def main(rounds: int) -> None:
             seconds = []
             for _ in range(rounds):
                 sent, begin = 0, time.monotonic()
-                outcome = run(session, list(stages()), lambda _: None, dry=True, settle=False)
+                outcome = run(session, list(stages()), lambda _: None, dry=True, converge_cluster=False)
                 seconds.append(time.monotonic() - begin)
             figures = (outcome.hosts, outcome.operations, len(outcome.changes), sent, f"{min(seconds):.1f}")
             table.add_row(way, *map(str, figures))

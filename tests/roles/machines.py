@@ -118,7 +118,7 @@ class Environment:
                 for role in carried:
                     self._on(monkeypatch, host.name, role, target(role, host.name, manifest), carried)
             if stage == "data":
-                self._settle(monkeypatch, manifest)
+                self._converge_cluster(monkeypatch, manifest)
         return self.ran
 
     def _on(self, monkeypatch: pytest.MonkeyPatch, host: str, role: Role, at: Target, carried: Sequence[Role]) -> None:
@@ -142,7 +142,7 @@ class Environment:
             monkeypatch.setattr(module, "host", Untouched(machine))
         engine.converge([role], at, lambda _: None)
 
-    def _settle(self, monkeypatch: pytest.MonkeyPatch, manifest: Manifest) -> None:
+    def _converge_cluster(self, monkeypatch: pytest.MonkeyPatch, manifest: Manifest) -> None:
         role = ROLES["postgres"]
         members = [host.name for host in manifest.hosts if role.runs_on(host)]
         answers: dict[type, Callable[[], object]] = {
@@ -161,7 +161,7 @@ class Environment:
 
         monkeypatch.setattr(cluster, "host", Answering(answers))
         monkeypatch.setattr(cluster, "perform", perform)
-        role.settle(target(role, members[0], manifest))
+        role.converge_cluster(target(role, members[0], manifest))
 
     def _member(self, name: str) -> dict[str, Any]:
         return {"name": name, "role": "replica", "state": "streaming", "pending_restart": name in self.waiting}

@@ -180,7 +180,7 @@ def test_a_member_is_put_right_after_its_services_and_the_cluster_after_all(
         Configuration=dynamic_configuration(manifest_of("dev")), Members="",
     )  # fmt: skip
     ROLES["postgres"].activate(at(), frozenset())
-    ROLES["postgres"].settle(at())
+    ROLES["postgres"].converge_cluster(at())
     assert list(host.done) == [
         "postgres: no order to recover waits", "postgres: no ALTER SYSTEM (none)", "postgres: restart after a recovery",
         "postgres: pg_hba.conf (current)", "postgres: cluster configuration (current)", "postgres: pending restarts (none)",

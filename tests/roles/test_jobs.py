@@ -29,7 +29,7 @@ EMPTY = told.stanza({"name": "dev", "status": OK})
 AWAY = told.stanza({"name": "dev", "status": SILENT, "repo": [{"key": 2, "status": SILENT}]})
 
 
-def settle(
+def converge_cluster(
     monkeypatch: pytest.MonkeyPatch,
     *states: told.Stanza | None,
     present: tuple[str, ...] = ("/run/keel-alerts.json",),
@@ -42,13 +42,13 @@ def settle(
     host = Host(Stanza=lambda question: of[question], Present=lambda path: path in present)
     monkeypatch.setattr(jobs, "host", host)
     monkeypatch.setattr(jobs, "perform", host.perform)
-    ROLES["jobs"].settle(target(ROLES["jobs"], "ops1", manifest_of("dev").model_copy(update=sections)))
+    ROLES["jobs"].converge_cluster(target(ROLES["jobs"], "ops1", manifest_of("dev").model_copy(update=sections)))
     return host
 
 
 def test_a_new_cluster_gets_a_stanza_a_backup_and_a_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """PLAT-31: before `up` has ended."""
-    host = settle(monkeypatch, None, present=())
+    host = converge_cluster(monkeypatch, None, present=())
     assert host.done == {
         "jobs: stanza dev": [f"{STANZA} stanza-create", f"{STANZA} check"],
         "jobs: a first full backup in repository 1 (backup volume)": [f"{JOB} full"],
@@ -58,7 +58,7 @@ def test_a_new_cluster_gets_a_stanza_a_backup_and_a_first_look(monkeypatch: pyte
 
 def test_a_second_run_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Design, principle 5."""
-    host = settle(monkeypatch, WHOLE, WHOLE, repository=BOTH)
+    host = converge_cluster(monkeypatch, WHOLE, WHOLE, repository=BOTH)
     assert host.done == {
         "jobs: stanza dev": [],
         "jobs: a first full backup in repository 1 (backup volume)": [],
@@ -69,7 +69,7 @@ def test_a_second_run_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_new_repository_beside_an_old_one_gets_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """PLAT-31: the stanza is made in all of them, the backup where there is none."""
-    host = settle(monkeypatch, WHOLE, EMPTY, repository=BOTH)
+    host = converge_cluster(monkeypatch, WHOLE, EMPTY, repository=BOTH)
     assert host.done["jobs: stanza dev"] == [f"{STANZA} stanza-create", f"{STANZA} check"]
     assert host.done["jobs: a first full backup in repository 1 (backup volume)"] == []
     assert host.done["jobs: a first full backup in repository 2 (S3)"] == [f"{JOB} full-second"]
@@ -77,12 +77,12 @@ def test_a_new_repository_beside_an_old_one_gets_its_own(monkeypatch: pytest.Mon
 
 def test_one_that_is_away_waits_for_the_next_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """PLAT-31: unless it is the first, whose error is this run's."""
-    host = settle(monkeypatch, WHOLE, AWAY, repository=BOTH)
+    host = converge_cluster(monkeypatch, WHOLE, AWAY, repository=BOTH)
     assert list(host.done) == [
         "jobs: stanza dev", "jobs: a first full backup in repository 1 (backup volume)", "jobs: the archive is watched",
     ]  # fmt: skip
     assert not any(host.done.values())
-    assert settle(monkeypatch, AWAY, WHOLE, repository=BOTH).done["jobs: stanza dev"]
+    assert converge_cluster(monkeypatch, AWAY, WHOLE, repository=BOTH).done["jobs: stanza dev"]
 
 
 @pytest.mark.parametrize("acted", [True, False])
@@ -90,7 +90,7 @@ def test_a_recovery_ends_with_a_backup_and_its_token_is_spent(monkeypatch: pytes
     """PLAT-36: an order acts once; the backup is of the new timeline, and comes before the token is written down."""
     spent = "/var/lib/pgbackrest/recoveries/again"
     present = ("/run/keel-alerts.json", *([spent] if acted else []))
-    host = settle(monkeypatch, WHOLE, present=present, recovery=Recovery(token="again"))
+    host = converge_cluster(monkeypatch, WHOLE, present=present, recovery=Recovery(token="again"))
     assert host.done["jobs: recovery again is done"] == ([] if acted else [f"{JOB} full", f"date -u +%FT%TZ > {spent}"])
 
 

@@ -19,7 +19,7 @@ SCRIPTS = ("roles/deploy.py", "ops/hosts/inventory.py")
 YES = {
     "plan(masked)",  # a clone hides personal data unless somebody says otherwise
     "take_place(keep)",  # what is replaced stays under another name
-    "converge(settle)",  # services are restarted where they have to be
+    "converge(converge_cluster)",  # services are restarted where they have to be
 }
 """Flags that are on unless one says otherwise. Any other is off: nobody gets the larger thing without asking for it."""
 

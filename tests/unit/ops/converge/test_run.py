@@ -22,17 +22,17 @@ from tests.unit.hosts import hosts, nothing
 
 
 class Role:
-    """Runs on hosts of a group, and notes what it settles."""
+    """Runs on hosts of a group, and notes where it converges the cluster."""
 
     def __init__(self, name: str, group: Group) -> None:
         self.name, self.group = name, group
-        self.settled: list[str] = []
+        self.converged: list[str] = []
 
     def runs_on(self, host: Any) -> bool:
         return bool(host.carries(self.group))
 
-    def settle(self, target: Target) -> None:
-        self.settled.append(target.host.name)
+    def converge_cluster(self, target: Target) -> None:
+        self.converged.append(target.host.name)
 
 
 POSTGRES, EDGE = Group.POSTGRES, Group.EDGE
@@ -52,9 +52,9 @@ def state(*names: str) -> Any:
     return SimpleNamespace(activated_hosts=there, inventory=SimpleNamespace(get_host=lambda name: f"pyinfra's {name}"))
 
 
-@pytest.mark.parametrize("settle", [True, False])
+@pytest.mark.parametrize("converge_cluster", [True, False])
 def test_each_host_gets_its_own_roles_and_the_first_settles(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, roles: dict[str, Role], settle: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, roles: dict[str, Role], converge_cluster: bool
 ) -> None:
     """The work on a cluster as a whole is done once, after all hosts, by the first that is connected."""
     done: dict[str, list[str]] = {}
@@ -63,15 +63,15 @@ def test_each_host_gets_its_own_roles_and_the_first_settles(
     def run(chosen: list[Role], target: Target, announce: Callable[[str], None]) -> None:
         assert ctx_host.get() == f"pyinfra's {target.host.name}"
         done[target.host.name] = [role.name for role in chosen]
-        assert not any(role.settled for role in roles.values())
+        assert not any(role.converged for role in roles.values())
         for role in chosen:
             announce(role.name)
 
     monkeypatch.setattr(engine, "converge", run)
-    roles_run._run_stage(hosts(tmp_path), "data", state("db2", "edge1", "ops1"), told.append, settle)
+    roles_run._run_stage(hosts(tmp_path), "data", state("db2", "edge1", "ops1"), told.append, converge_cluster)
     assert done == {"db2": ["postgres"], "edge1": ["haproxy"], "ops1": []}
-    assert {name: role.settled for name, role in roles.items()} == (
-        {"postgres": ["db2"], "haproxy": ["edge1"]} if settle else {"postgres": [], "haproxy": []}
+    assert {name: role.converged for name, role in roles.items()} == (
+        {"postgres": ["db2"], "haproxy": ["edge1"]} if converge_cluster else {"postgres": [], "haproxy": []}
     )
     assert "data: db2: postgres" in told
     assert [line.rpartition("(")[2] for line in told if "done" in line] == ["1 of 3)", "2 of 3)", "3 of 3)"]
@@ -82,7 +82,7 @@ def test_a_role_whose_hosts_are_away_settles_nothing(
 ) -> None:
     monkeypatch.setattr(engine, "converge", lambda *_: None)
     roles_run._run_stage(hosts(tmp_path), "data", state("ops1"), nothing, True)
-    assert [role.settled for role in roles.values()] == [[], []]
+    assert [role.converged for role in roles.values()] == [[], []]
 
 
 def test_every_hosts_failure_is_told() -> None:

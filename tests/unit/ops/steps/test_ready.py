@@ -94,7 +94,7 @@ def test_a_replacement_gets_its_services_back(
     monkeypatch.setattr(ready, "_well", lambda *_: True)
     assert ready.apply(session, INPUTS, nothing) == {}
     assert docker == [("inspect", "-f", "{{.State.Running}}", "keel-dev-db2")]
-    assert converged == ([(list(run.all_stages()), {"only": ["db2"], "settle": False})] if converges else [])
+    assert converged == ([(list(run.all_stages()), {"only": ["db2"], "converge_cluster": False})] if converges else [])
     assert session.asked("is-system-running") == [("db2", 30)]
 
 
