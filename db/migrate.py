@@ -17,8 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db import repeatable
 from db.alembic_options import OPTIONS
-from db.describe import describe, describe_models
 from db.models import metadata
+from db.schema_lines import describe, describe_models
 from db.url import conninfo, database_url
 from environment.errors import UNCHANGED, KeelError
 from environment.products import ROOT, Product, SeedSet, short

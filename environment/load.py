@@ -14,11 +14,11 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from environment import complaints
+from environment import messages
 from environment.derive import SECRETS
 from environment.errors import UNCHANGED, KeelError
 from environment.rules import Problem, check
-from environment.rules.neighbours import clashes
+from environment.rules.other_stacks import clashes
 from environment.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -109,7 +109,7 @@ def parse(config: Mapping[str, Any], source: str, others: Mapping[str, Settings]
         try:
             sections[name] = _section(name, given[name])
         except ValidationError as error:
-            problems.extend(complaints.problems(name, field.annotation, error))
+            problems.extend(messages.problems(name, field.annotation, error))
         except (ValueError, RecursionError) as error:
             problems.append(Problem(name, "…", f"plain values: {error}"))
     problems.extend(check(sections))

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from db.filling import populate
+from db.load_rows import populate
 from db.populate import Size
 from db.queries import Query, queries, run, samples
 from environment.products import Product, catalogue

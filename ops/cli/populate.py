@@ -15,7 +15,7 @@ from environment.errors import UNCHANGED, KeelError
 from ops.cli.console import AsJson, Environment, confirm, progress, stderr, stdout, table
 
 if TYPE_CHECKING:
-    from db.filling import Populated
+    from db.load_rows import Populated
 
 
 class Size(StrEnum):
@@ -42,7 +42,7 @@ def populate(
     environment: Environment = "dev",
 ) -> None:
     """Fill the tables of PRODUCT with made-up rows. Refused in staging and production, and if the tables hold rows."""
-    from db import filling
+    from db import load_rows
     from db import populate as making
     from ops.hosts.environment import load_settings, open_environment
     from ops.products.lookup import product_of
@@ -56,11 +56,11 @@ def populate(
         chosen = product_of(session.manifest, product)
         with migrator(session, chosen) as url:
             if replace and not yes:
-                for name, count in filling.emptied(chosen, url, many).items():
+                for name, count in load_rows.emptied(chosen, url, many).items():
                     stderr().print(f"{name}: {count} rows")
                 confirm(product, yes, f"remove all of these from {environment}")
             with _bars() as told:
-                done = filling.populate(chosen, url, many, seed=seed, progress=told, replace=replace)
+                done = load_rows.populate(chosen, url, many, seed=seed, progress=told, replace=replace)
     _print(f"{product}: {size}, seed {seed}", done, as_json)
 
 

@@ -27,9 +27,9 @@ from ops.converge.outcome import Outcome
 from ops.hosts import lock
 from ops.hosts.connection import connection
 from ops.hosts.session import Session
-from roles.kit import engine, journal
+from roles.kit import engine, results
 from roles.kit.declare import Role, Target
-from roles.kit.journal import OperationFailed
+from roles.kit.results import OperationFailed
 from roles.order import of_stage
 
 
@@ -54,7 +54,7 @@ def converge(
     """
     wanted = set(only) if only is not None else {host.name for host in session.manifest.hosts}
     hosts = [host for host in session.manifest.hosts if host.name in wanted]
-    journal.entries.clear()
+    results.entries.clear()
     with _connected(session, hosts, dry) as state, ctx_state.use(state):
         connected = {host.name for host in state.activated_hosts}
         unreachable = tuple(host.name for host in hosts if host.name not in connected)
@@ -64,10 +64,10 @@ def converge(
         for stage in stages:
             _run_stage(session, stage, state, report, converge_cluster)
     return Outcome(
-        changes=tuple(str(entry) for entry in journal.entries if entry.changed),
+        changes=tuple(str(entry) for entry in results.entries if entry.changed),
         unreachable=unreachable,
         hosts=len(connected),
-        operations=len(journal.entries),
+        operations=len(results.entries),
     )
 
 

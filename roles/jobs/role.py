@@ -19,8 +19,8 @@ from keel_host.config import BackupHost, Product, text
 from keel_host.pgbackrest import FIRST
 from roles import paths
 from roles.kit.declare import Directory, File, Role, Target
-from roles.kit.journal import perform
 from roles.kit.observe import Present
+from roles.kit.results import perform
 from roles.pgbackrest.options import folder
 
 CRON = "/etc/cron.d/keel"

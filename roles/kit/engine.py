@@ -17,8 +17,8 @@ from pyinfra import host as pyinfra_host
 from roles import paths
 from roles.kit import operations
 from roles.kit.declare import Role, Target, Unit
-from roles.kit.journal import perform
 from roles.kit.observe import HostState, ObserveHost
+from roles.kit.results import perform
 
 SYSTEMD_FILES = (f"{paths.UNITS}/", "/usr/lib/systemd/system/")
 

@@ -17,7 +17,7 @@ from pyinfra.operations import apt, files, systemd
 
 from environment import pki
 from environment.derive import Roots
-from roles.kit import journal
+from roles.kit import results
 from roles.kit.declare import Certificate, Directory, File, Unit
 from roles.kit.observe import STAMPS, HostState, digest_of, stamp
 
@@ -77,7 +77,7 @@ def certificate(wanted: Certificate, roots: Roots, state: HostState) -> Commands
         f"-pkeyopt ec_paramgen_curve:P-256 -out {folder}/key.pem)"
     )
     yield f"chown {owner} {folder}/key.pem && chmod 600 {folder}/key.pem"
-    yield journal.call(_sign, wanted, roots, now)
+    yield results.call(_sign, wanted, roots, now)
     yield f"chown {owner} {folder}/cert.pem && chmod 644 {folder}/cert.pem"
 
 
@@ -85,7 +85,7 @@ def _sign(wanted: Certificate, roots: Roots, now: datetime) -> None:
     request = f"openssl req -new -key {wanted.directory}/key.pem -subj /CN={wanted.names[0]}"
     succeeded, output = host.run_shell_command(StringCommand(request))
     if not succeeded:
-        raise journal.OperationFailed(f"{host.name}: {request}: {output.stderr}")
+        raise results.OperationFailed(f"{host.name}: {request}: {output.stderr}")
     leaf = pki.sign_leaf(roots, output.stdout, wanted.names, now)
     host.put_file(BytesIO(leaf.encode()), f"{wanted.directory}/cert.pem")
 

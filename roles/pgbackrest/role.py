@@ -14,8 +14,8 @@ from keel_host.config import BackupHost
 from keel_host.pgbackrest import FIRST
 from roles import paths
 from roles.kit.declare import Certificate, Directory, Effect, File, Role, Target, Unit
-from roles.kit.journal import perform
 from roles.kit.observe import Present
+from roles.kit.results import perform
 from roles.pgbackrest.options import AUTHORITY, TLS, keeps, reached, sections
 
 CONFIG = "/etc/pgbackrest/pgbackrest.conf"

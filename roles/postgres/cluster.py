@@ -15,9 +15,9 @@ from pyinfra.api import FactBase, FunctionCommand, StringCommand, operation
 from environment.errors import Refused
 from roles import paths
 from roles.kit.declare import Target
-from roles.kit.journal import call, perform
 from roles.kit.observe import Present
 from roles.kit.operations import serving
+from roles.kit.results import call, perform
 from roles.postgres import patroni
 from roles.postgres.parameters import dynamic_configuration
 from roles.postgres.restarts import restart_all

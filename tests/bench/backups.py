@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from db import filling
+from db import load_rows
 from db.populate import Size
 from environment.names import POSTGRES_VOLUME, REPLICATION
 from ops.backup import jobs
@@ -73,7 +73,7 @@ def fill(session: Session) -> None:
     for name, entry in session.manifest.products.items():
         size = SIZES.get(name, Size.MEDIUM)
         with migrator(session, entry.product) as url:
-            filling.populate(entry.product, url, size, seed=1, progress=lambda *_: None, replace=True)
+            load_rows.populate(entry.product, url, size, seed=1, progress=lambda *_: None, replace=True)
         print(f"{name}: filled, {size.value}", flush=True)
 
 

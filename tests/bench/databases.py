@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from db import filling, migrate
+from db import load_rows, migrate
 from db.populate import Size
 from environment.products import Product, catalogue
 from ops.hosts.environment import open_environment
@@ -70,7 +70,7 @@ def bench(session: Session, product: Product, size: Size) -> dict[str, Any]:
     with migrator(session, product) as url:
         print(f"{product.name}: migrations on empty tables", flush=True)
         left, empty = staying(product, url), on_empty(product, url)
-        made = filling.populate(product, url, size, seed=SEED, progress=told, replace=True)
+        made = load_rows.populate(product, url, size, seed=SEED, progress=told, replace=True)
         with ways(session, product) as opened:
             timed = measure(product, opened)
         filled = on_filled(session, product, url, left, lambda line: print(line, flush=True))

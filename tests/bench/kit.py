@@ -29,7 +29,7 @@ from ops.converge.run import converge as run
 from ops.hosts.environment import open_environment
 from roles.kit import engine
 from roles.kit.declare import Role, Target
-from roles.kit.journal import perform
+from roles.kit.results import perform
 
 PACKAGES: Any = apt.packages
 DIRECTORY: Any = files.directory

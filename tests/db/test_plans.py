@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from db.filling import populate
+from db.load_rows import populate
 from db.populate import Size
 from db.queries import Query, act_for, plan_nodes, queries, run, samples
 from environment.products import Product, catalogue

@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 
 from db import migrate
-from db.filling import PopulateError, emptied, populate
+from db.load_rows import PopulateError, emptied, populate
 from db.populate import Size, rows
 from db.queries import IDENTITY, Query, queries, run, samples, used_indexes
 from environment.products import Product, catalogue

@@ -12,7 +12,7 @@ from pyinfra.api.connect import connect_all, disconnect_all
 from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_host, ctx_state
 
-from roles.kit import journal
+from roles.kit import results
 from roles.kit.observe import HostState, UnitState
 
 
@@ -32,7 +32,7 @@ class Host:
         return answer(**question) if callable(answer) else answer
 
     def perform(self, name: str, operation: Any, *arguments: Any) -> bool:
-        """As :func:`roles.kit.journal.perform`."""
+        """As :func:`roles.kit.results.perform`."""
         commands = self.done.setdefault(name, [])
         for command in operation._inner(*arguments):
             if isinstance(command, FunctionCommand):
@@ -82,7 +82,7 @@ def here(dry: bool) -> Iterator[None]:
     connect_all(state)
     state.set_stage(StateStage.Prepare if dry else StateStage.Execute)
     state.is_executing = not dry
-    journal.entries.clear()
+    results.entries.clear()
     try:
         with ctx_state.use(state), ctx_host.use(state.inventory.get_host("@local")):
             yield

@@ -21,8 +21,8 @@ from environment import pki
 from environment.derive import Roots
 from roles.kit import operations
 from roles.kit.declare import Certificate, Directory, File, Unit
-from roles.kit.journal import OperationFailed
 from roles.kit.observe import HostState, PathState, UnitState
+from roles.kit.results import OperationFailed
 from tests.roles.hosts import Looked, commands
 
 ROOTS = Roots("test", *(f"a root of the tests, long enough, {name}" for name in ("access", "pki", "backup")))

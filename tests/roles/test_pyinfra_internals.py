@@ -25,8 +25,8 @@ from pyinfra.operations import apt, files, systemd
 
 from roles.kit import operations
 from roles.kit.declare import Directory
-from roles.kit.journal import perform
 from roles.kit.observe import HostState, PathState, UnitState
+from roles.kit.results import perform
 from tests.roles.hosts import Looked, here
 
 
@@ -62,7 +62,7 @@ def test_an_operation_adds_one_hash_and_keeps_its_output_there() -> None:
         said = [host.state.get_op_data_for_host(host, each).operation_meta.stdout_lines for each in hashes]
     relied_on(
         said == [["1"], ["2"]], "host.op_hash_order grows by one per operation, whose output is found by it",
-        "roles/kit/journal.py:perform",
+        "roles/kit/results.py:perform",
     )  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def test_a_failed_operation_raises_where_it_stands() -> None:
         with pytest.raises(OperationError) as raised:
             one("echo why >&2; false", name="fails")
         data = host.state.get_op_data_for_host(host, host.op_hash_order[before])
-    where = "roles/kit/journal.py:perform"
+    where = "roles/kit/results.py:perform"
     relied_on(type(raised.value) is NestedOperationError, "a failed command raises NestedOperationError", where)
     relied_on(data.operation_meta.stderr_lines == ["why"], "the output of what failed is kept", where)
 
@@ -83,7 +83,7 @@ def test_what_an_operation_refuses_passes_unchanged(dry: bool) -> None:
         refusing(name="refuses")
     relied_on(
         type(raised.value) is OperationError, "an operation's own OperationError is not wrapped and is not swallowed",
-        "roles/kit/journal.py:perform",
+        "roles/kit/results.py:perform",
     )  # fmt: skip
 
 
@@ -100,7 +100,7 @@ def test_a_look_that_fails_on_the_only_host_raises() -> None:
     relied_on(
         not isinstance(raised.value, OperationError),
         "a fact's failure is a PyinfraError",
-        "roles/kit/journal.py:perform",
+        "roles/kit/results.py:perform",
     )
 
 
@@ -123,7 +123,7 @@ def test_a_function_command_calls_with_its_arguments_and_its_error_is_a_failure(
         one(FunctionCommand(called.append, (7,), {}), name="call")
         with pytest.raises(NestedOperationError):
             one(FunctionCommand(lambda _: 1 / 0, (7,), {}), name="call")
-    relied_on(called == [7], "FunctionCommand calls its function with its arguments", "roles/kit/journal.py:call")
+    relied_on(called == [7], "FunctionCommand calls its function with its arguments", "roles/kit/results.py:call")
 
 
 def test_each_greenlet_has_a_host_of_its_own() -> None:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, create_engine, pool, text
 
 from db import migrate
-from db.describe import describe
+from db.schema_lines import describe
 from environment.products import ROOT, Product
 from tests.db.fixtures import only
 from tools.scratch_server import Server

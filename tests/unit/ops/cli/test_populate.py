@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.text import Text
 from typer.testing import CliRunner, Result
 
-from db import filling
+from db import load_rows
 from ops.cli.app import app
 from ops.cli.populate import _bars
 from tests.unit.cli_fakes import opened, session
 
-DONE = {"users": filling.Populated(10_000, 0.5), "projects": filling.Populated(100_000, 2.0)}
+DONE = {"users": load_rows.Populated(10_000, 0.5), "projects": load_rows.Populated(100_000, 2.0)}
 
 
 @pytest.fixture
@@ -28,15 +28,15 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any
     opened(monkeypatch, session(tmp_path))
     calls: list[dict[str, Any]] = []
 
-    def populate(product: Any, url: str, size: str, **how: Any) -> dict[str, filling.Populated]:
+    def populate(product: Any, url: str, size: str, **how: Any) -> dict[str, load_rows.Populated]:
         for table, made in DONE.items():
             how["progress"](table, 0, made.rows)
             how["progress"](table, made.rows, made.rows)
         calls.append({"product": product.name, "url": url, "size": str(size), **how})
         return DONE
 
-    monkeypatch.setattr(filling, "populate", populate)
-    monkeypatch.setattr(filling, "emptied", lambda *_: {"projects": 7, "users": 2})
+    monkeypatch.setattr(load_rows, "populate", populate)
+    monkeypatch.setattr(load_rows, "emptied", lambda *_: {"projects": 7, "users": 2})
     return calls
 
 

@@ -15,9 +15,9 @@ from ops.converge import run as roles_run
 from ops.converge.outcome import Outcome
 from ops.converge.run import ConvergeFailed
 from ops.steps import converge
-from roles.kit import engine, journal
+from roles.kit import engine, results
 from roles.kit.declare import Target
-from roles.kit.journal import OperationFailed
+from roles.kit.results import OperationFailed
 from tests.unit.hosts import hosts, nothing
 
 
@@ -120,15 +120,15 @@ def test_an_outcome_holds_what_changed(tmp_path: Path, monkeypatch: pytest.Monke
     def run(_session: object, name: str, *_: object) -> None:
         asked.append(name)
         for changed in (True, False):
-            journal.entries.append(journal.Entry("db1", name, changed))
+            results.entries.append(results.Entry("db1", name, changed))
 
-    journal.entries.append(SimpleNamespace(changed=True))  # type: ignore[arg-type]
+    results.entries.append(SimpleNamespace(changed=True))  # type: ignore[arg-type]
     monkeypatch.setattr(roles_run, "_connected", connected)
     monkeypatch.setattr(roles_run, "_run_stage", run)
     outcome = roles_run.converge(session, ["base", "data"], nothing, only=only)
     assert asked == [(only or ["db1", "db2", "edge1", "ops1"], False), "base", "data"]
     assert (outcome.operations, outcome.changes) == (4, ("db1: base", "db1: data"))
-    journal.entries.clear()
+    results.entries.clear()
 
 
 @pytest.mark.parametrize("dry", [True, False])

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from alembic import command
 
-from db import filling, migrate
-from db.filling import PopulateError, populate
+from db import load_rows, migrate
+from db.load_rows import PopulateError, populate
 from db.populate import NoRows, Rows, Size, key, rows, text
 from environment.products import Product
 from tests.db.fixtures import only
@@ -32,7 +32,7 @@ def project(number: int, chance: Random) -> Sequence[Any]:
 def tables(monkeypatch: pytest.MonkeyPatch) -> list[Rows]:
     """What is to be made; a test may change it."""
     made = [Rows("users", USERS, 30, user), Rows("projects", ("id", "name", "created_by"), 200, project)]
-    monkeypatch.setattr(filling, "rows", lambda *_: made)
+    monkeypatch.setattr(load_rows, "rows", lambda *_: made)
     return made
 
 
@@ -42,7 +42,7 @@ def url(fresh: str) -> str:
     return fresh
 
 
-def fill(product: Product, url: str, *, seed: int = 1, replace: bool = False) -> dict[str, filling.Populated]:
+def fill(product: Product, url: str, *, seed: int = 1, replace: bool = False) -> dict[str, load_rows.Populated]:
     return populate(product, url, Size.SMALL, seed=seed, progress=lambda *_: None, replace=replace)
 
 
@@ -86,12 +86,12 @@ def test_rows_that_are_there_are_not_touched_without_replace(server: Server, pro
     with pytest.raises(PopulateError, match=r"jeex_idea: table users has 2 rows already\. Nothing .*--replace"):
         fill(product, url)
     assert counted(server, product) == (2, 2)
-    assert filling.emptied(product, url, Size.SMALL) == {
+    assert load_rows.emptied(product, url, Size.SMALL) == {
         "agent_executions": 1, "document_versions": 3, "exports": 1, "projects": 2, "users": 2,
     }  # fmt: skip
     fill(product, url, replace=True)
     assert counted(server, product) == (30, 200)
-    assert set(filling.emptied(product, url, Size.SMALL).values()) == {0, 30, 200}
+    assert set(load_rows.emptied(product, url, Size.SMALL).values()) == {0, 30, 200}
 
 
 def test_replace_puts_reference_rows_back(

@@ -1,6 +1,6 @@
 """Carry out operations by name and remember what each did: the one place that knows pyinfra's bookkeeping.
 
-pyinfra names operations per position, shared between hosts; the journal keeps host, name and result together.
+pyinfra names operations per position, shared between hosts; an entry keeps host, name and result together.
 """
 
 from __future__ import annotations

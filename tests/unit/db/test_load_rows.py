@@ -10,8 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from db import filling
-from db.filling import PopulateError
+from db import load_rows
+from db.load_rows import PopulateError
 from db.populate import Rows
 from environment.products import catalogue
 
@@ -43,7 +43,7 @@ class Server:
 def fill(server: Any) -> list[tuple[str, int, int]]:
     """What is told on the way."""
     told: list[tuple[str, int, int]] = []
-    filling._copy(server, PRODUCT, TABLE, 1, lambda *said: told.append(said))
+    load_rows._copy(server, PRODUCT, TABLE, 1, lambda *said: told.append(said))
     return told
 
 

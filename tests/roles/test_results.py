@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pyinfra.api import operation
 
-from roles.kit import journal, operations
+from roles.kit import operations, results
 from roles.kit.declare import Directory
-from roles.kit.journal import Entry, OperationFailed, call, perform
 from roles.kit.observe import HostState
+from roles.kit.results import Entry, OperationFailed, call, perform
 from tests.roles.hosts import here
 
 
@@ -43,7 +43,7 @@ def test_an_operation_is_carried_out_where_it_stands(tmp_path: Path) -> None:
         assert perform("touch", command, f"touch {tmp_path}/there") is True
         assert (tmp_path / "there").exists()
         assert perform("nothing", nothing) is False
-    assert journal.entries == [Entry("@local", "touch", True), Entry("@local", "nothing", False)]
+    assert results.entries == [Entry("@local", "touch", True), Entry("@local", "nothing", False)]
 
 
 def test_a_dry_run_only_tells(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_dry_run_only_tells(tmp_path: Path) -> None:
         assert perform("touch", command, f"touch {tmp_path}/there") is True
         assert perform("nothing", nothing) is False
     assert not (tmp_path / "there").exists()
-    assert [str(entry) for entry in journal.entries if entry.changed] == ["@local: touch"]
+    assert [str(entry) for entry in results.entries if entry.changed] == ["@local: touch"]
 
 
 def test_a_failed_command_is_told_with_host_name_and_output() -> None:
@@ -59,7 +59,7 @@ def test_a_failed_command_is_told_with_host_name_and_output() -> None:
         perform("postgres: reload", command, "echo 'no such file' >&2; exit 3")
     assert str(failed.value).startswith("@local: postgres: reload: failed\n")
     assert "no such file" in str(failed.value)
-    assert journal.entries == []
+    assert results.entries == []
 
 
 def test_of_a_long_output_the_end_is_shown() -> None:
@@ -84,8 +84,8 @@ def test_what_pyinfra_refuses_by_itself_is_told(tmp_path: Path) -> None:
     with here(dry=False), pytest.raises(OperationFailed) as failed:
         perform("base: directory", operations.directory, folder, HostState())
     assert str(failed.value) == f"@local: base: directory: {tmp_path}/file exists and is not a directory"
-    assert journal.entries == []
+    assert results.entries == []
     with here(dry=True):
         assert perform("base: directory", operations.directory, folder, HostState()) is True
         assert perform("nothing", nothing) is False
-    assert journal.entries == [Entry("@local", "base: directory", True), Entry("@local", "nothing", False)]
+    assert results.entries == [Entry("@local", "base: directory", True), Entry("@local", "nothing", False)]
