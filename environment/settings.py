@@ -42,7 +42,7 @@ from environment.types import (
 from environment.versions import Debian, PackageSource
 
 
-class Purpose(Model):
+class KindSection(Model):
     """What this environment is."""
 
     kind: Kind = Field(description="dev and ci use published roots; staging and production guard their data")
@@ -316,7 +316,7 @@ BY_NAME = AfterValidator(lambda entries: dict(sorted(entries.items())))
 class Settings(Model):
     """A whole stack file, without its secrets."""
 
-    environment: Purpose = Field(description="what this environment is")
+    environment: KindSection = Field(description="what this environment is")
     release: Release = Field(default_factory=Release, description="which software the hosts run")
     network: Network = Field(description="addresses and published ports")
     ports: Ports = Field(default_factory=Ports, description="ports inside the network")
