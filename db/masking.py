@@ -149,7 +149,7 @@ def statements(product: Product, columns: Sequence[Column]) -> dict[str, sql.Com
     ]
     if problems:
         raise NotMaskable(
-            _told(product, problems, "Give the type its mask in db/masking.py, or the column another type")
+            _message(product, problems, "Give the type its mask in db/masking.py, or the column another type")
         )
     return {table: _update(table, found) for table, found in personal.items()}
 
@@ -205,7 +205,7 @@ def _check_known(product: Product, columns: Sequence[Column]) -> None:
     ]
     if problems:
         raise NotMaskable(
-            _told(product, problems, "Use the checkout that it belongs to, or drop what the model does not declare")
+            _message(product, problems, "Use the checkout that it belongs to, or drop what the model does not declare")
         )
 
 
@@ -222,6 +222,6 @@ def _empty(connection: "psycopg.Connection[Any]", product: Product, report: Repo
         connection.execute(sql.SQL("truncate {}").format(tables))
 
 
-def _told(product: Product, problems: Sequence[str], then: str) -> str:
+def _message(product: Product, problems: Sequence[str], then: str) -> str:
     lines = "".join(f"\n- {problem}" for problem in problems)
     return f"no masked copy of {product.name} can be made:{lines}\nNothing was changed. {then}"

@@ -73,7 +73,7 @@ def current(product: Product, url: str) -> str | None:
         with _connect(url) as connection:
             return MigrationContext.configure(connection, opts=OPTIONS).get_current_revision()
     except (SQLAlchemyError, CommandError) as error:
-        raise MigrationError(f"{product.name}: the revision cannot be read: {_said(error)}") from error
+        raise MigrationError(f"{product.name}: the revision cannot be read: {_reason(error)}") from error
 
 
 def upgrade(product: Product, url: str, *, target: str | None = None, wait: float | None = None) -> None:
@@ -138,7 +138,7 @@ def seed(product: Product, url: str, which: SeedSet, *, production: bool) -> boo
             connection.execute(path.read_bytes())
     except psycopg.Error as error:
         raise MigrationError(
-            f"{product.name}: {path.relative_to(ROOT)}: {_said(error)}",
+            f"{product.name}: {path.relative_to(ROOT)}: {_reason(error)}",
             "No row of it was kept",
             "Correct the file or the rows it meets, then run it again",
         ) from error
@@ -155,7 +155,7 @@ def _failed(product: Product, url: str, target: str, error: Exception) -> Migrat
         at = current(product, url)
     except MigrationError:
         return MigrationError(
-            f"{product.name}: no migration to {target}: {_said(error)}\nThe database does not answer, so its revision is unknown",
+            f"{product.name}: no migration to {target}: {_reason(error)}\nThe database does not answer, so its revision is unknown",
             "A revision that had not ended was rolled back",
             "Run again when it answers",
         )
@@ -165,7 +165,7 @@ def _failed(product: Product, url: str, target: str, error: Exception) -> Migrat
         following = list(ScriptDirectory.from_config(config(product)).iterate_revisions(target, at or "base"))
         left = f"revision {following[-1].revision} was not applied, the database is at {at or 'no revision'}"
     return MigrationError(
-        f"{product.name}: {left}: {_said(error)}",
+        f"{product.name}: {left}: {_reason(error)}",
         "Revisions before it stay",
         f"Remove the cause and run again: it goes on there. By hand: alembic -n {product.name} upgrade head",
     )
@@ -199,5 +199,5 @@ def _known(product: Product) -> list[str]:
     return [known.revision for known in ScriptDirectory.from_config(config(product)).walk_revisions()][::-1]
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).strip()

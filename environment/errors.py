@@ -41,7 +41,7 @@ def explained(error: BaseException) -> str | None:
     return None
 
 
-def told(error: BaseException) -> str:
+def message(error: BaseException) -> str:
     """What to print of an error where it cannot be raised: its sentence, or the traceback of a mistake in Keel."""
     return explained(error) or "a mistake in Keel:\n" + "".join(traceback.format_exception(error))
 

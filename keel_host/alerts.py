@@ -64,7 +64,7 @@ def copying(succeeded: float, lacking: int, now: float) -> Iterator[Alert]:
 def archive_gaps(gaps: Iterable[ArchiveGap]) -> Iterator[Alert]:
     """Gaps whose moments cannot be reached; one that a backup was made after is a warning until an operator has acknowledged it."""
     for gap in gaps:
-        if gap.stands and not (gap.until and gap.acknowledged):
+        if gap.is_unreachable and not (gap.until and gap.acknowledged):
             yield Alert("archive_gap", WARNING if gap.until else CRITICAL, gap.sentence, gap.first)
 
 

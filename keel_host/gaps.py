@@ -99,7 +99,7 @@ class ArchiveGap:
     acknowledged: bool = False
 
     @property
-    def stands(self) -> bool:
+    def is_unreachable(self) -> bool:
         """True while the moments in it cannot be reached."""
         return self.state in (OPEN, COVERED)
 
@@ -169,9 +169,9 @@ def updated(
         )
     oldest = min(backup.first.number for backup in backups) * size
     for first, gap in known.items():
-        if gap.stands and position(gap.end) <= oldest:
+        if gap.is_unreachable and position(gap.end) <= oldest:
             result[first] = replace(gap, state=EXPIRED)
-        elif gap.stands and history.reads(segment(first, size), size):
+        elif gap.is_unreachable and history.reads(segment(first, size), size):
             result[first] = replace(gap, state=FILLED)
     return {**result, **present}
 

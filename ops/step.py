@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 from environment.derive import Roots
-from environment.errors import KeelError, told
+from environment.errors import KeelError, message
 from environment.manifest import Manifest
 from ops.hosts import lock
 from ops.hosts.session import open_session
@@ -82,7 +82,7 @@ def main(request: dict[str, Any], answer: TextIO) -> int:
             say("error", str(KeelError(f"interrupted at: {last}", "What was done stays", "Run it again: it goes on")))
         return 128 + int(signalled.args[0])
     except Exception as error:
-        say("error", told(error))
+        say("error", message(error))
         return 1
     return 0
 

@@ -170,8 +170,8 @@ def archive(
     newest = max((when for path, when in found.files.items() if segment_of(path)), default=0)
     figures.set("keel_archive_last_success_timestamp_seconds", "When the newest segment was archived.", newest)
     current = known if primary is None else follow(host, primary, found, known, now)
-    standing = sum(gap.stands for gap in current.values())
-    figures.set("keel_archive_gaps", "Gaps in the archive whose moments cannot be reached.", standing)
+    unreachable = sum(gap.is_unreachable for gap in current.values())
+    figures.set("keel_archive_gaps", "Gaps in the archive whose moments cannot be reached.", unreachable)
     return list(alerts.archive_gaps(current.values()))
 
 

@@ -47,7 +47,7 @@ def check_whole(
     session: Session, held: Stanza, begin: Backup, end: RecoveryTarget, *, timeline: str = "latest"
 ) -> None:
     """Raise Refused where the archive lacks WAL between ``begin`` and ``end``: the moment is lost."""
-    known = gaps.standing(session)
+    known = gaps.unreachable(session)
     if not known:
         return
     at = _named(session, end) if end.form is Form.NAME else end.value if end.form is Form.LSN else None

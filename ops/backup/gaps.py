@@ -15,15 +15,17 @@ from ops.hosts.session import Session
 from roles import paths
 
 
-def standing(session: Session) -> list[ArchiveGap]:
+def unreachable(session: Session) -> list[ArchiveGap]:
     """The gaps whose moments cannot be reached, oldest first."""
     said = session.recorded(session.manifest.repository_host.name, paths.ARCHIVE_GAPS)
-    return sorted((gap for gap in recorded(said.splitlines()).values() if gap.stands), key=lambda gap: gap.since)
+    return sorted(
+        (gap for gap in recorded(said.splitlines()).values() if gap.is_unreachable), key=lambda gap: gap.since
+    )
 
 
 def acknowledge(session: Session) -> list[ArchiveGap]:
     """Silence the alerts of the gaps after which a backup was made; they stay listed, and are returned."""
-    known = [gap for gap in standing(session) if gap.until and not gap.acknowledged]
+    known = [gap for gap in unreachable(session) if gap.until and not gap.acknowledged]
     if known:
         lines = "\n".join(replace(gap, acknowledged=True).line for gap in known)
         session.run(session.manifest.repository_host.name, f"echo {shlex.quote(lines)} >> {paths.ARCHIVE_GAPS}")

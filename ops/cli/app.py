@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from environment.errors import explained
-from ops.cli.console import UNREADABLE, tell_error
+from ops.cli.console import UNREADABLE, print_error
 from processes.command import INTERRUPTED
 
 COMMANDS = (
@@ -44,13 +44,13 @@ class Keel(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            tell_error("interrupted. What was done stays; run it again")
+            print_error("interrupted. What was done stays; run it again")
             raise typer.Exit(INTERRUPTED) from None
         except Exception as error:
             sentence = explained(error)
             if sentence is None:
                 raise
-            tell_error(sentence)
+            print_error(sentence)
             raise typer.Exit(UNREADABLE) from error
 
 

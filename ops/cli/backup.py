@@ -52,7 +52,7 @@ def list_(environment: Environment = "dev", as_json: AsJson = False) -> None:
 
     with open_environment(environment) as session:
         held, dumps, points = repository.stanza(session), jobs.dumps(session), restore_points.recorded(session)
-        lost = gaps.standing(session)
+        lost = gaps.unreachable(session)
     if as_json:
         document = {
             "stanza": document_of(held), "dumps": dumps, "restore_points": points,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.cli.console import Environment, confirm, progress, stdout, tell
+from ops.cli.console import Environment, confirm, print_lines, progress, stdout
 
 if TYPE_CHECKING:
     from ops.backup.clone import Clone
@@ -76,4 +76,4 @@ def _show(source: str, target: str, planned: Clone) -> None:
     ]
     if planned.left_out:
         lines.append(f"  left out:         {', '.join(planned.left_out)}, which {target} does not list")
-    tell(*lines)
+    print_lines(*lines)

@@ -52,12 +52,12 @@ def table(title: str, *columns: str) -> Table:
     return made
 
 
-def tell_error(sentence: str) -> None:
+def print_error(sentence: str) -> None:
     """Print an error."""
     stderr().print(f"error: {sentence}", style="red")
 
 
-def tell(*lines: str, style: str | None = None) -> None:
+def print_lines(*lines: str, style: str | None = None) -> None:
     """Print lines on standard output; a terminal breaks them, nothing else does."""
     for line in lines:
         stdout().print(line, style=style)

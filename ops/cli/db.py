@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.cli.console import AsJson, Environment, progress, stdout, tell_error
+from ops.cli.console import AsJson, Environment, print_error, progress, stdout
 from ops.cli.populate import populate
 from ops.cli.retire import retire
 from ops.cli.rollback import rollback
@@ -109,7 +109,7 @@ def revision(
 
     slug = new_revision.slug(name)
     if not slug:
-        tell_error(
+        print_error(
             f"no revision can be called {name!r}: it has no letter a-z and no digit. Nothing was written. "
             "Say in a few words what the revision does, such as: add tags"
         )

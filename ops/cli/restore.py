@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.cli.console import Environment, confirm, progress, stdout, tell
+from ops.cli.console import Environment, confirm, print_lines, progress, stdout
 
 if TYPE_CHECKING:
     from ops.backup.restore import Plan
@@ -105,7 +105,7 @@ def _part(session: Session, environment: str, name: str, table: str | None, want
 
 def _show(what: str, wanted: Plan) -> None:
     newest = f"{wanted.newest:%F %T} UTC" if wanted.newest else "the end of the archive"
-    tell(
+    print_lines(
         f"{what} goes back to {wanted.end}",
         f"  lost:      {wanted.lost}",
         f"  reach:     from {wanted.earliest:%F %T} UTC to {newest}",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.cli.console import LEFT, Environment, confirm, progress, refuse_unasked, stdout, table, tell
+from ops.cli.console import LEFT, Environment, confirm, print_lines, progress, refuse_unasked, stdout, table
 
 if TYPE_CHECKING:
     from ops.products.retire import Survey
@@ -45,7 +45,7 @@ def retire(
         confirm(product, yes, f"drop it from {environment}", f"{product}: nothing was dropped; the dump stays")
         with progress(f"{product}: drop") as report:
             left = retiring.drop(session, superuser, chosen, report)
-    tell(*(f"left: {sentence}" for sentence in left), style="yellow")
+    print_lines(*(f"left: {sentence}" for sentence in left), style="yellow")
     stdout().print(f"{product}: retired from {environment}")
     raise typer.Exit(LEFT if left else 0)
 

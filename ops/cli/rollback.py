@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from environment.errors import UNCHANGED
-from ops.cli.console import LEFT, Environment, NobodyToAsk, progress, stdout, tell, terminal
+from ops.cli.console import LEFT, Environment, NobodyToAsk, print_lines, progress, stdout, terminal
 
 
 class How(StrEnum):
@@ -37,7 +37,7 @@ def rollback(
     with open_environment(environment) as session:
         chosen = product_of(session.manifest, product)
         undone = undoing.last(session, chosen)
-        tell(
+        print_lines(
             f"{product}: the last migration went from {undone.before} to {undone.after} at {undone.time}",
             f"  downgrade: the database stays. What {undone.after} added is removed with its rows. Rows written since stay",
             "  restore:   the database comes back as it was just before. Rows written since stay in a kept copy",

@@ -19,7 +19,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_host, ctx_state
 
-from environment.errors import UNCHANGED, KeelError, told
+from environment.errors import UNCHANGED, KeelError, message
 from environment.manifest import HostEntry, Manifest
 from environment.report import Report
 from environment.roles import sections, stages
@@ -77,7 +77,7 @@ def _connected(session: Session, hosts: list[HostEntry], dry: bool) -> Iterator[
     inventory = Inventory(([(host.name, connection(session, host)) for host in hosts], {}))
     state = State(inventory, Config(CONNECT_TIMEOUT=5, FAIL_PERCENT=100), check_for_changes=dry)
     state.set_stage(StateStage.Connect)
-    with suppress(PyinfraError):  # every host failed; told below
+    with suppress(PyinfraError):  # every host failed; reported below
         connect_all(state)
     try:
         if not dry:
@@ -130,9 +130,9 @@ def _in_parallel(work: dict[str, tuple[Any, ...]]) -> None:
     greenlets = {name: gevent.spawn(*call) for name, call in work.items()}
     gevent.joinall(list(greenlets.values()))
     failures = [
-        told(greenlet.exception)
+        message(greenlet.exception)
         if isinstance(greenlet.exception, OperationFailed)
-        else f"{name}: {told(greenlet.exception)}"
+        else f"{name}: {message(greenlet.exception)}"
         for name, greenlet in greenlets.items()
         if greenlet.exception
     ]

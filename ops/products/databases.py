@@ -29,14 +29,14 @@ def provide(session: Session, report: Report) -> None:
         changes = provision.plan(superuser.connect, spec(session, superuser))
         prune = session.manifest.databases.undeclared is Undeclared.REMOVE
         done = provision.apply(superuser.connect, changes, prune=prune)
-    for sentence in _told(done):
+    for sentence in _sentences(done):
         report(f"databases: {sentence}")
     for change in changes:
         if change not in done:
             report(f"databases: left as it is: {change.difference}")
 
 
-def _told(done: list[Change]) -> Iterator[str]:
+def _sentences(done: list[Change]) -> Iterator[str]:
     """Each change, or their numbers where a new environment would fill the screen with them."""
     if len(done) <= MANY:
         yield from (change.what for change in done)

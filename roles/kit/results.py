@@ -14,7 +14,7 @@ from pyinfra.api import FunctionCommand
 from pyinfra.api.exceptions import NestedOperationError, PyinfraError
 from pyinfra.api.operation import OperationMeta
 
-from environment.errors import KeelError, told
+from environment.errors import KeelError, message
 
 
 class OperationFailed(KeelError):
@@ -76,5 +76,5 @@ def call(function: Callable[..., None], *arguments: Any) -> FunctionCommand:
 
 def _output(meta: OperationMeta) -> str:
     error = _exceptions.pop(host.name, None)
-    lines = [told(error)] if error else [*meta.stdout_lines[-5:], *meta.stderr_lines[-15:]]
+    lines = [message(error)] if error else [*meta.stdout_lines[-5:], *meta.stderr_lines[-15:]]
     return "\n".join(f"    {line}" for text in lines for line in text.splitlines())

@@ -120,7 +120,7 @@ def refused(environment: Ephemeral, moment: datetime) -> str:
 def covered(session: Session) -> ArchiveGap:
     """The one gap that nobody knows of yet, once a backup was made after it, which nobody asked for."""
     look(session)
-    fresh = [gap for gap in gaps.standing(session) if not gap.acknowledged]
+    fresh = [gap for gap in gaps.unreachable(session) if not gap.acknowledged]
     assert len(fresh) == 1 and fresh[0].until, fresh
     return fresh[0]
 
@@ -149,7 +149,7 @@ def test_alerts_while_the_repository_is_away(low: Ephemeral) -> None:
             session.run("ops1", f"systemctl start {SERVICE}")
         archive_all(session)
         await_alerts(session, {})
-        assert not [gap for gap in gaps.standing(session) if not gap.acknowledged]
+        assert not [gap for gap in gaps.unreachable(session) if not gap.acknowledged]
         assert marked(session) == ["while-away"]
         forget_markers(session)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from typer.testing import CliRunner
 
-from environment.errors import UNCHANGED, KeelError, explained, told
+from environment.errors import UNCHANGED, KeelError, explained, message
 from environment.load import ROOT
 from ops.cli.app import app
 
@@ -65,7 +65,7 @@ def test_the_parts_are_read_as_sentences(parts: tuple[str, ...], text: str) -> N
 def test_a_mistake_has_no_sentence() -> None:
     assert explained(RuntimeError("half of it")) is None
     assert explained(KeelError("all of it")) == "all of it"
-    assert told(RuntimeError("half of it")) == "a mistake in Keel:\nRuntimeError: half of it\n"
+    assert message(RuntimeError("half of it")) == "a mistake in Keel:\nRuntimeError: half of it\n"
 
 
 @pytest.mark.parametrize(("error", "status"), [(RuntimeError("half of it"), 1), (KeelError("all of it"), 2)])

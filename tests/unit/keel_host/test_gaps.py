@@ -155,7 +155,7 @@ def test_a_recorded_gap_ends() -> None:
     (first,) = known
     assert updated([], known, FORKED, SIZE, [FIRST], clock())[first].state == FILLED
     assert updated([], known, FORKED, SIZE, [made(14, 14, 9, timeline=2)], clock())[first].state == EXPIRED
-    assert not updated([], known, FORKED, SIZE, [FIRST], clock())[first].stands
+    assert not updated([], known, FORKED, SIZE, [FIRST], clock())[first].is_unreachable
     acknowledged = recorded([known[first].line.replace('"acknowledged": false', '"acknowledged": true')])
     assert updated(FOUND, acknowledged, FORKED, SIZE, [FIRST], clock())[first].acknowledged
 
@@ -170,7 +170,7 @@ def test_gaps_are_read_as_they_were_written() -> None:
     one = ArchiveGap("0" * 23 + "1", "0" * 23 + "1", 1, "0/1", "0/2", "a", "", "c")
     changed = recorded([one.line, one.line.replace('"open"', '"filled"'), ""])
     assert list(changed) == [one.first] and changed[one.first].state == FILLED
-    assert not one.acknowledged and one.stands and one.state == OPEN
+    assert not one.acknowledged and one.is_unreachable and one.state == OPEN
     assert ArchiveGap("0000001A" + "0" * 16, "", 1, *("",) * 5).timeline == 26
 
 
@@ -199,4 +199,4 @@ def test_a_record_of_earlier_releases_is_read() -> None:
         '"found": "2026-11-22T10:00:00+00:00", "state": "covered", "acknowledged": true}'
     )
     (gap,) = recorded([line]).values()
-    assert (gap.begin, gap.acknowledged, gap.stands) == ("0/7000000", True, True)
+    assert (gap.begin, gap.acknowledged, gap.is_unreachable) == ("0/7000000", True, True)

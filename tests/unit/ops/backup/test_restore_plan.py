@@ -52,7 +52,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     opened(monkeypatch, session(tmp_path))
     monkeypatch.setattr(repository, "stanza", lambda _: pgbackrest.stanza(STANZA))
     monkeypatch.setattr(restore_points, "recorded", lambda _: POINTS)
-    monkeypatch.setattr(gaps, "standing", lambda _: [])
+    monkeypatch.setattr(gaps, "unreachable", lambda _: [])
     monkeypatch.setattr(restore, "newest_commit", lambda _: NOON)
     monkeypatch.setattr(restore, "interrupted", lambda _: None)
     monkeypatch.setattr(restore, "_check_reached", lambda *_: None)
@@ -156,7 +156,7 @@ LOST = gap("2026-11-22T09:30:00Z", "2026-11-22T11:00:00Z", "0/2400", "0/2600")
 @pytest.mark.parametrize("to", ["2026-11-22T09:30:01Z", "2026-11-22T10:59:59Z", "0/2500", "0/2FFF", POINTS[1]["name"]])
 def test_nothing_in_a_gap_is_restored(environment: Path, monkeypatch: pytest.MonkeyPatch, to: str) -> None:
     """PLAT-34: with the sentence that says which moments are lost."""
-    monkeypatch.setattr(gaps, "standing", lambda _: [LOST])
+    monkeypatch.setattr(gaps, "unreachable", lambda _: [LOST])
     with pytest.raises(
         Refused,
         match=r"between 2026-11-22T09:30:00Z and 2026-11-22T11:00:00Z can be restored: WAL .* Nothing was",
@@ -167,7 +167,7 @@ def test_nothing_in_a_gap_is_restored(environment: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("to", ["2026-11-22T09:29:59Z", "2026-11-22T11:00:01Z", "0/2400", "0/3000", "latest"])
 def test_what_lies_beside_a_gap_is_restored(environment: Path, monkeypatch: pytest.MonkeyPatch, to: str) -> None:
     """PLAT-34: from the backup on its own side."""
-    monkeypatch.setattr(gaps, "standing", lambda _: [LOST])
+    monkeypatch.setattr(gaps, "unreachable", lambda _: [LOST])
     assert restore.plan(session(environment), to).label == ("B" if to in ("2026-11-22T09:29:59Z", "0/2400") else "C")
 
 
@@ -175,18 +175,18 @@ def test_a_backup_that_begins_where_the_gap_ends_needs_nothing_of_it(
     environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends_there = gap("2026-11-22T09:30:00Z", "2026-11-22T10:30:00Z", "0/2400", "0/2F00")
-    monkeypatch.setattr(gaps, "standing", lambda _: [ends_there])
+    monkeypatch.setattr(gaps, "unreachable", lambda _: [ends_there])
     assert restore.plan(session(environment), "latest").label == "C"
 
 
 def test_no_older_backup_leads_over_a_gap(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gaps, "standing", lambda _: [LOST])
+    monkeypatch.setattr(gaps, "unreachable", lambda _: [LOST])
     with pytest.raises(Refused, match="cannot be reached: no moment between"):
         restore.plan(session(environment), "2026-11-22T11:30:00Z", label="A")
 
 
 def test_the_newest_moment_waits_for_a_backup_after_the_gap(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gaps, "standing", lambda _: [gap("2026-11-22T11:10:00Z", "", "0/3500", "0/3600")])
+    monkeypatch.setattr(gaps, "unreachable", lambda _: [gap("2026-11-22T11:10:00Z", "", "0/3500", "0/3600")])
     with pytest.raises(Refused, match="nothing that was committed after 2026-11-22T11:10:00Z can be restored"):
         restore.plan(session(environment), "latest")
     assert restore.plan(session(environment), "2026-11-22T11:09:00Z").label == "C"
@@ -197,7 +197,7 @@ def test_a_gap_on_an_abandoned_timeline_is_in_nobodys_way(environment: Path, mon
     monkeypatch.setattr(repository, "newest_timeline", lambda *_: 2)
     forks = {2: ((1, 0x2000),)}
     monkeypatch.setattr(repository, "timeline_history", lambda _s, _h, line: TimelineHistory(line, forks.get(line, ())))
-    monkeypatch.setattr(gaps, "standing", lambda _: [LOST])
+    monkeypatch.setattr(gaps, "unreachable", lambda _: [LOST])
     assert restore.plan(session(environment), "2026-11-22T10:00:00Z").label == "B"
     with pytest.raises(Refused, match="between"):
         restore.plan(session(environment), "2026-11-22T10:00:00Z", timeline="1")

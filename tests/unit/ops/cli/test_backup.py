@@ -49,7 +49,7 @@ def listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     monkeypatch.setattr(repository, "stanza", lambda _: pgbackrest.stanza(HELD))
     monkeypatch.setattr(jobs, "dumps", lambda _: [dump])
     monkeypatch.setattr(restore_points, "recorded", lambda _: [point])
-    monkeypatch.setattr(gaps, "standing", lambda _: [])
+    monkeypatch.setattr(gaps, "unreachable", lambda _: [])
     done = CliRunner().invoke(app, ["backup", "list"])
     assert done.exit_code == 0, done.output
     return [line.split() for line in done.stdout.splitlines()]

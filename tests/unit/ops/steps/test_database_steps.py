@@ -64,7 +64,7 @@ def test_what_is_undeclared_goes_where_the_stack_says_so(
 def test_many_changes_are_told_by_their_number(number: int, lines: int) -> None:
     """A new environment's would fill the screen."""
     done = [change(0, "postgres"), *(change(each) for each in range(1, number))]
-    told = list(databases._told(done))
+    told = list(databases._sentences(done))
     assert len(told) == lines
     if lines == 2:
         assert told == ["roles and databases: 1 changes", "schemas, extensions, grants of ruleiq: 25 changes"]
