@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from environment.types import Group
+
 Foresee = Callable[[dict[str, Any], dict[str, Any]], list[str]]
 """(old inputs, new inputs) → a sentence per service and hosts that fare alike."""
 LONGEST = 60
@@ -12,7 +14,10 @@ LONGEST = 60
 
 
 def impact(olds: dict[str, Any], news: dict[str, Any], foresee: Foresee) -> list[str]:
-    """Lines about an update of a `converge` step: its changed settings with their effects, then changed code."""
+    """Lines about an update: of a `converge` step its changed settings with their effects, then changed code; of a `drain` the
+    replacement that it prepares."""
+    if news.get("action") == "drain":
+        return list(_of_replacement(olds, news))
     if news.get("action") != "converge" or not all(isinstance(side.get("manifest"), dict) for side in (olds, news)):
         return []
     settings = [f"{path}: {_shown(old)} => {_shown(new)}" for path, old, new in _changes(olds, news)]
@@ -22,6 +27,20 @@ def impact(olds: dict[str, Any], news: dict[str, Any], foresee: Foresee) -> list
     else:
         lines = [f"{news['stage']}: {line}" for line in [*settings, *effects]]
     return [*lines, *_of_code(olds, news)]
+
+
+def _of_replacement(olds: dict[str, Any], news: dict[str, Any]) -> Iterator[str]:
+    """What a new container means for what runs on its host and, where that may lead the cluster, for the primary."""
+    if not olds or all(olds.get(key) == news.get(key) for key in ("image", "specification")):
+        return
+    servers = [host["name"] for host in news["manifest"]["hosts"] if Group.POSTGRES in host["groups"]]
+    line = f"{news['host']}: its container is replaced; every service on it stops and starts again"
+    if news["host"] not in servers:
+        yield line
+    elif len(servers) > 1:
+        yield f"{line} (if it is the primary, a switchover comes first)"
+    else:
+        yield f"{line} (the only PostgreSQL server: no database answers meanwhile)"
 
 
 def _changes(olds: dict[str, Any], news: dict[str, Any]) -> Iterator[tuple[str, object, object]]:

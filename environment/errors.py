@@ -35,15 +35,20 @@ def explained(error: BaseException) -> str | None:
     if type(error).__module__.partition(".")[0] == "psycopg":
         return f"the database refused: {str(error).strip()}"
     if isinstance(error, subprocess.CalledProcessError):
-        return f"a command ended with status {error.returncode}: {(error.stderr or '').strip()}"
+        return f"`{_name(error.cmd)}` ended with status {error.returncode}: {(error.stderr or '').strip()}"
     if isinstance(error, subprocess.TimeoutExpired):
-        return f"a command did not end within {error.timeout:.0f} s; look at `./keel status`"
+        return f"`{_name(error.cmd)}` did not end within {error.timeout:.0f} s; look at `./keel status`"
     return None
 
 
 def message(error: BaseException) -> str:
     """What to print of an error where it cannot be raised: its sentence, or the traceback of a mistake in Keel."""
     return explained(error) or "a mistake in Keel:\n" + "".join(traceback.format_exception(error))
+
+
+def _name(command: object) -> str:
+    """Of a program that this machine ran: without its arguments."""
+    return str(command[0] if isinstance(command, list | tuple) else command).partition(" ")[0]
 
 
 def _ended(part: str) -> str:

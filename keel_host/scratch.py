@@ -19,6 +19,8 @@ from keel_host.config import BackupHost
 from keel_host.pgbackrest import Pgbackrest
 from keel_host.processes import Failed, follow
 
+STALLED = 30 * 60
+"""Seconds in which a recovery that goes on writes its log or its control file: a segment takes seconds, a restartpoint minutes."""
 PREFIX = "scratch-"
 """How the names of their folders on the backup volume begin."""
 CONFIGURATION = """\
@@ -61,17 +63,33 @@ class Server:
         follow(*self.pgbackrest.command(*fixed, *again, *options, "restore"))
 
     def start(self) -> None:
-        """Recover, and return once connections are taken. Raises Failed with the server's last words."""
+        """Recover, and return once connections are taken. Raises Failed with the server's last words when it ends, or when its
+        recovery makes no progress for STALLED."""
         settings = f"-c config_file={self.folder}/postgresql.conf"
         self.log.unlink(missing_ok=True)
-        started = self.control("-w", "-t", "86400", "-l", str(self.log), "-o", settings, "start")
-        # pg_ctl is content with a server in recovery; this one takes connections after it.
-        while started and not self.serves():
-            started = self.control("status")
+        self.control("-w", "-t", "60", "-l", str(self.log), "-o", settings, "start")
+        # pg_ctl is content with a server in recovery, and gives up before a long one ends; this one takes connections after it.
+        moved, since = self.progress(), time.monotonic()
+        while not self.serves():
+            if not self.control("status"):
+                raise Failed(f"the restored server did not reach its target:\n{self.last_words()}")
+            if (now := self.progress()) != moved:
+                moved, since = now, time.monotonic()
+            elif time.monotonic() - since > STALLED:
+                raise Failed(f"the recovery made no progress for {STALLED / 60:.0f} minutes:\n{self.last_words()}")
             time.sleep(0.2)
-        if not started:
-            said = self.log.read_text(errors="replace").splitlines()[-20:] if self.log.exists() else []
-            raise Failed("the restored server did not reach its target:\n" + "\n".join(said))
+
+    def progress(self) -> tuple[int, int]:
+        """What grows or changes while a recovery goes on: the log's size, and when the control file was written (ns)."""
+        control = self.data / "global" / "pg_control"
+        return (
+            self.log.stat().st_size if self.log.exists() else 0,
+            control.stat().st_mtime_ns if control.exists() else 0,
+        )
+
+    def last_words(self) -> str:
+        """The end of the server's log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:]) if self.log.exists() else ""
 
     def serves(self) -> bool:
         """Whether the server's own file says that its recovery has ended."""

@@ -21,7 +21,15 @@ class RepositoryFailed(KeelError):
 
 def stanza(session: Session) -> Stanza:
     """What the repository holds. Raises RepositoryFailed or Unreachable."""
-    return pgbackrest.read(command(session, paths.INFO))
+    said = command(session, paths.INFO)
+    try:
+        return pgbackrest.read(said)
+    except ValueError as error:
+        raise RepositoryFailed(
+            f"{session.manifest.repository_host.name}: pgbackrest info answered what Keel cannot read ({error}): "
+            f"{said.strip()[:200] or 'nothing'}",
+            UNCHANGED,
+        ) from error
 
 
 def command(session: Session, arguments: str, timeout: float = 120) -> str:

@@ -26,6 +26,7 @@ from environment.manifest import HostEntry, Manifest
 from environment.pki import ca_certificate
 from environment.types import Group
 from environment.waiting import until
+from ops.hosts.commands import CommandFailed, CommandHangs
 from roles.paths import SOCKETS
 from roles.postgres.patroni import leads
 
@@ -70,14 +71,19 @@ class Session:
         return ["ssh", "-F", str(self.ssh_config), host, *command]
 
     def run(self, host: str, command: str, timeout: float = 60, given: str = "") -> str:
-        """Standard output of a shell command on ``host``, which may read ``given``. Raises Unreachable or CalledProcessError."""
-        done = subprocess.run(self.ssh(host, command), capture_output=True, text=True, timeout=timeout, input=given)
+        """Standard output of a shell command on ``host``, which may read ``given``. Raises Unreachable, CommandFailed (a
+        CalledProcessError) or CommandHangs (a TimeoutExpired)."""
+        try:
+            done = subprocess.run(self.ssh(host, command), capture_output=True, text=True, timeout=timeout, input=given)
+        except subprocess.TimeoutExpired as error:
+            raise CommandHangs(host, command, timeout, (error.stderr or b"").decode(errors="replace")) from None
         if done.returncode == 255:
             entry = self.manifest.host(host)
             raise Unreachable(
                 f"{host} cannot be reached by SSH on {entry.ssh.hostname}:{entry.ssh.port}: {done.stderr.strip()}"
             )
-        done.check_returncode()
+        if done.returncode:
+            raise CommandFailed(host, command, done)
         return done.stdout
 
     def recorded(self, host: str, path: str) -> str:

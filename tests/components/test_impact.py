@@ -134,3 +134,21 @@ def test_changed_code_is_told_as_such() -> None:
     """What an earlier release would have rendered is not known; a look at the hosts tells what differs."""
     old, new = (step("edge", roles={"haproxy": digest, "redis": "same"}) for digest in ("old", "new"))
     assert impact(old, new, never) == ["edge: code changed (haproxy): `./keel drift` shows what it will do"]
+
+
+@pytest.mark.parametrize(
+    ("stack", "host", "ends"),
+    [
+        ("dev", "db1", " (if it is the primary, a switchover comes first)"),
+        ("dev", "edge1", ""),
+        ("ci", "all1", " (the only PostgreSQL server: no database answers meanwhile)"),
+    ],
+)
+@pytest.mark.parametrize("changed", ["image", "specification", None])
+def test_a_replacement_is_announced(stack: str, host: str, ends: str, changed: str | None) -> None:
+    """Pulumi itself shows only that a container is replaced, not what that does to the service."""
+    old = step("base", stack, action="drain", host=host, image="one", specification={"memory": 1})
+    new = old | ({changed: "two"} if changed else {})
+    line = f"{host}: its container is replaced; every service on it stops and starts again{ends}"
+    assert impact(old, new, never) == ([line] if changed else [])
+    assert impact({}, new, never) == [], "a first creation replaces nothing"

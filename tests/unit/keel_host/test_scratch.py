@@ -30,7 +30,7 @@ def host(tmp_path: Path) -> BackupHost:
 def server(host: BackupHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
     """One in a folder, with stand-ins for pgBackRest and pg_ctl, and no time that passes."""
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(scratch, "time", SimpleNamespace(sleep=lambda _: None))
+    monkeypatch.setattr(scratch, "time", SimpleNamespace(sleep=lambda _: None, monotonic=lambda: 0.0))
     stand_in(tmp_path, "pgbackrest", "echo restored")
     stand_in(tmp_path, "pg_ctl", "")
     found = Server(host, tmp_path / "own")
@@ -69,19 +69,44 @@ def test_a_server_is_awaited_until_its_recovery_has_ended(
         if len(looks) == 3:
             pid.write_text("1\nready   \n")
 
-    monkeypatch.setattr(scratch, "time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(scratch, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: 0.0))
     server.log.write_text("of a run before")
     server.start()
     assert len(looks) == 3 and not server.log.exists()
     start, *status = calls(tmp_path).splitlines()
     folder = tmp_path / "own"
     assert start == (
-        f"pg_ctl -D {folder}/data -s -w -t 86400 -l {folder}/log -o -c config_file={folder}/postgresql.conf start"
+        f"pg_ctl -D {folder}/data -s -w -t 60 -l {folder}/log -o -c config_file={folder}/postgresql.conf start"
     )
     assert status == [f"pg_ctl -D {folder}/data -s status"] * 3
 
 
-@pytest.mark.parametrize("dies", ["start", "status"])
+@pytest.mark.parametrize(("written", "ends"), [(False, 3), (True, None)])
+def test_a_recovery_that_stands_still_is_given_up(
+    server: Server, monkeypatch: pytest.MonkeyPatch, written: bool, ends: int | None
+) -> None:
+    """PLAT-35: a drill holds its lock no longer; one that goes on may take as long as it takes."""
+    (server.data / "postmaster.pid").write_text("1\nstarting\n")
+    now = [0.0]
+
+    def sleep(_: float) -> None:
+        now[0] += 700.0
+        if written:
+            with server.log.open("a") as log:
+                log.write("restored log file\n")
+        if now[0] > 7000:
+            (server.data / "postmaster.pid").write_text("1\nready\n")
+
+    monkeypatch.setattr(scratch, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: now[0]))
+    if ends is None:
+        server.start()
+    else:
+        with pytest.raises(Failed, match="the recovery made no progress for 30 minutes"):
+            server.start()
+        assert now == [ends * 700.0]
+
+
+@pytest.mark.parametrize("dies", ["start|*status", "status"])
 def test_a_server_that_does_not_come_up_is_given_up_with_its_last_words(
     server: Server, tmp_path: Path, dies: str
 ) -> None:

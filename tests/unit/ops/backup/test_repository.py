@@ -247,3 +247,13 @@ def test_a_drill_that_failed_may_have_a_report(
     ran: list[tuple[str, str]] = []
     assert drill.run(session, nothing)["began"] == "c"
     assert ran == [("ops1", f"{paths.JOB} --follow drill")]
+
+
+@pytest.mark.parametrize("said", ["", "not JSON", "{}", '[{"name": "dev"}]'])
+def test_an_answer_that_cannot_be_read_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    """PLAT-33: where and what was answered, not a traceback."""
+    monkeypatch.setattr(repository, "command", lambda *_: said)
+    with pytest.raises(repository.RepositoryFailed, match=r"ops1: pgbackrest info answered what Keel cannot read"):
+        repository.stanza(hosts(tmp_path))

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from environment.derive import Roots
+from environment.errors import KeelError
 from environment.manifest import HostEntry
 from environment.pki import ca_certificate
 from environment.types import Group
@@ -66,6 +67,25 @@ def test_a_file_that_is_not_there_is_empty_and_one_that_cannot_be_read_is_an_err
     assert opened.recorded("ops1", str(tmp_path / "missing")) == ""
     with pytest.raises(subprocess.CalledProcessError):
         opened.recorded("ops1", str(folder))
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "sentence"),
+    [
+        ("echo no space >&2; exit 3", subprocess.CalledProcessError, "db1: `df -h /var` ended with status 3: no space. Look at"),
+        ("echo said; exit 3", subprocess.CalledProcessError, "db1: `df -h /var` ended with status 3: said. Look at"),
+        ("exit 3", subprocess.CalledProcessError, "db1: `df -h /var` ended with status 3: it said nothing. Look at"),
+        ("echo at work >&2; exec sleep 20", subprocess.TimeoutExpired, "db1: `df -h /var` did not end within 1 s: at work. Look at"),
+    ],
+)  # fmt: skip
+def test_a_command_that_fails_names_its_host_itself_and_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, error: type[Exception], sentence: str
+) -> None:
+    stand_in(tmp_path, monkeypatch, f"#!/bin/sh\n{script}\n")
+    with pytest.raises(error) as failed:
+        session(tmp_path).run("db1", "df -h /var", timeout=1)
+    assert isinstance(failed.value, KeelError)
+    assert str(failed.value).startswith(sentence)
 
 
 SOCKET_SSH = """#!/usr/bin/env python3
