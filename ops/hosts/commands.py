@@ -1,4 +1,4 @@
-"""How a command on a host fails: as a sentence, and still as subprocess's own errors, for those who go on without it."""
+"""How a command on a host fails: as a sentence, and as an error of subprocess that a caller may go on without."""
 
 from __future__ import annotations
 
