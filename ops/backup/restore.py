@@ -205,7 +205,7 @@ def archive_all(session: Session) -> None:
             found = connection.execute("select last_archived_wal >= %s from pg_stat_archiver", [last]).fetchone()
             return bool(found and found[0])
 
-        def said() -> str:
+        def archiver() -> str:
             found = connection.execute(
                 "select last_archived_wal, last_failed_wal, last_failed_time from pg_stat_archiver"
             ).fetchone()
@@ -215,7 +215,7 @@ def archive_all(session: Session) -> None:
             return f"archived last: {archived}{failure}\n{session.run(session.leader().name, log, timeout=15)}"
 
         until(
-            arrived, 120, f"{last} to be archived", last=said, every=0.3, error=RestoreFailed,
+            arrived, 120, f"{last} to be archived", last=archiver, every=0.3, error=RestoreFailed,
             advice="Look at `./keel status`",
         )  # fmt: skip
 

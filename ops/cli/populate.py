@@ -59,8 +59,8 @@ def populate(
                 for name, count in load_rows.emptied(chosen, url, many).items():
                     stderr().print(f"{name}: {count} rows")
                 confirm(product, yes, f"remove all of these from {environment}")
-            with _bars() as told:
-                done = load_rows.populate(chosen, url, many, seed=seed, progress=told, replace=replace)
+            with _bars() as show:
+                done = load_rows.populate(chosen, url, many, seed=seed, progress=show, replace=replace)
     _print(f"{product}: {size}, seed {seed}", done, as_json)
 
 
@@ -78,14 +78,14 @@ def _bars() -> Iterator[Callable[[str, int, int], None]]:
     with Progress(*columns, console=console) as shown:
         begun: dict[str, tuple[TaskID, float]] = {}
 
-        def tell(name: str, done: int, of: int) -> None:
+        def show(name: str, done: int, of: int) -> None:
             if name not in begun:
                 begun[name] = shown.add_task(name, total=of, rate=""), time.monotonic()
             task, began = begun[name]
             seconds = time.monotonic() - began
             shown.update(task, completed=done, rate=f"{done / seconds:,.0f} rows/s" if done else "")
 
-        yield tell
+        yield show
 
 
 def _print(title: str, done: dict[str, Populated], as_json: bool) -> None:

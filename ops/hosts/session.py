@@ -146,13 +146,13 @@ class Session:
                 ["ssh", "-F", str(self.ssh_config), *options, host], stdin=subprocess.DEVNULL, stderr=errors
             )
 
-            def said() -> str:
+            def ssh_errors() -> str:
                 errors.seek(0)
                 return errors.read()
 
             def listens() -> bool:
                 if process.poll() is not None:
-                    raise Unreachable(f"the SSH tunnel to {host} ended: {said().strip()}")
+                    raise Unreachable(f"the SSH tunnel to {host} ended: {ssh_errors().strip()}")
                 return connects()
 
             try:
@@ -160,7 +160,7 @@ class Session:
                     listens,
                     10,
                     f"the SSH tunnel to {host}",
-                    last=said,
+                    last=ssh_errors,
                     every=0.05,
                     despite=(OSError,),
                     error=Unreachable,

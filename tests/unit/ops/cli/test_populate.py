@@ -67,9 +67,9 @@ def test_a_terminal_shows_how_fast_each_table_grows(monkeypatch: pytest.MonkeyPa
     clock = iter([0.0, 0.0, 4.0, 10.0, 10.0, 12.0])
     monkeypatch.setattr("ops.cli.populate.stderr", lambda: screen)
     monkeypatch.setattr("ops.cli.populate.time", SimpleNamespace(monotonic=lambda: next(clock)))
-    with _bars() as tell:
+    with _bars() as show:
         for name, done in (("users", 0), ("users", 10_000), ("projects", 0), ("projects", 500)):
-            tell(name, done, 10_000)
+            show(name, done, 10_000)
     assert isinstance(screen.file, StringIO)
     lines = Text.from_ansi(screen.file.getvalue()).plain.splitlines()
     assert [line.split()[2:] for line in lines[-2:]] == [
