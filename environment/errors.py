@@ -9,6 +9,10 @@ UNCHANGED = "Nothing was changed"
 """What most refusals leave as it was."""
 
 
+SYNTAX_ERROR = "42601"
+"""What a server says of SQL that it cannot read (PostgreSQL's appendix A). Keel wrote it: a mistake."""
+
+
 class KeelError(Exception):
     """Something a person can understand and act on: what is wrong, what was ``left`` as it was, what to do now.
 
@@ -32,8 +36,8 @@ def explained(error: BaseException) -> str | None:
     """The sentence for an error that is Keel's own or comes from a server or a command; None for a mistake in Keel."""
     if isinstance(error, KeelError):
         return str(error)
-    if type(error).__module__.partition(".")[0] == "psycopg":
-        return f"the database refused: {str(error).strip()}"
+    if hasattr(error, "sqlstate"):  # as the database driver's errors have, which is not imported here
+        return None if error.sqlstate == SYNTAX_ERROR else f"the database refused: {str(error).strip()}"
     if isinstance(error, subprocess.CalledProcessError):
         return f"`{_name(error.cmd)}` ended with status {error.returncode}: {(error.stderr or '').strip()}"
     if isinstance(error, subprocess.TimeoutExpired):

@@ -48,6 +48,11 @@ UNLOCKED = frozenset({"image", "ready", "converge", "converge-on-demand"})
 """Actions that need not ask who holds the hosts' lock: no host is concerned, or they take it themselves."""
 
 
+def module_of(action: str) -> Any:
+    """The module that carries an action out; it is imported only then, for most are slow to import."""
+    return importlib.import_module(ACTIONS[action])
+
+
 def main(request: dict[str, Any], answer: TextIO) -> int:
     """Carry out ``request``; the exit status is 0 when it answered a result."""
 
@@ -63,7 +68,7 @@ def main(request: dict[str, Any], answer: TextIO) -> int:
         say("progress", text)
 
     inputs = request["inputs"]
-    module = importlib.import_module(ACTIONS[request["action"]])
+    module = module_of(request["action"])
     try:
         if request["phase"] == "foresee":
             say("result", module.foresee(request["olds"], inputs))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import builtins
+import subprocess
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from typer.testing import CliRunner
 
@@ -80,3 +82,20 @@ def test_a_command_tells_a_sentence_and_lets_a_mistake_through(
     assert result.exit_code == status
     assert (result.exception is error) is (status == 1)
     assert ("error: all of it" in result.stderr) is (status == 2)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (psycopg.OperationalError("connection refused\n"), "the database refused: connection refused"),
+        (psycopg.errors.InsufficientPrivilege("permission denied"), "the database refused: permission denied"),
+        (psycopg.errors.SyntaxError('syntax error at or near "form"'), None),
+        (ValueError("x"), None),
+        (subprocess.CalledProcessError(2, ["/usr/bin/openssl", "-k", "word"], stderr="no\n"),
+         "`/usr/bin/openssl` ended with status 2: no"),
+        (subprocess.TimeoutExpired("docker ps", 5), "`docker` did not end within 5 s; look at `./keel status`"),
+    ],
+)  # fmt: skip
+def test_what_a_person_can_act_on_is_told_from_a_mistake(error: Exception, sentence: str | None) -> None:
+    """By what the error is, not by where its class was defined; arguments of a program stay out of it."""
+    assert explained(error) == sentence

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -103,8 +102,7 @@ def test_a_step_asks_before_it_changes_anything(monkeypatch: pytest.MonkeyPatch,
     module: Any = SimpleNamespace(apply=lambda *_: done.append(action))
     monkeypatch.setattr(lock, "refuse_others", refuse)
     monkeypatch.setattr(step, "open_session", lambda *_: Opened())
-    monkeypatch.setitem(sys.modules, "a_step", module)
-    monkeypatch.setitem(step.ACTIONS, action, "a_step")
+    monkeypatch.setattr(step, "module_of", lambda _: module)
     request = {
         "action": action,
         "phase": "apply",

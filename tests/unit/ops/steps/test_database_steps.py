@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -168,8 +167,7 @@ def test_a_step_answers_in_lines(
     module: Any = SimpleNamespace(apply=work("apply", {"a": 1}), observe=work("observe", ["drift"]))
     monkeypatch.setattr(step, "open_session", lambda *_: Opened())
     monkeypatch.setattr(lock, "refuse_others", lambda _: asked.append("locked?"))
-    monkeypatch.setitem(sys.modules, "a_step", module)
-    monkeypatch.setitem(step.ACTIONS, "migration", "a_step")
+    monkeypatch.setattr(step, "module_of", lambda _: module)
     identity = {"name": "dev", "kind": "dev", "provider": "docker"}
     request = {
         "action": "migration", "phase": phase, "inputs": {"manifest": {"identity": identity}, "product": "ruleiq"},
@@ -188,8 +186,7 @@ def test_a_mistake_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("half of it")
 
     monkeypatch.setattr(step, "open_session", lambda *_: nullcontext())
-    monkeypatch.setitem(sys.modules, "a_step", SimpleNamespace(observe=mistaken))
-    monkeypatch.setitem(step.ACTIONS, "image", "a_step")
+    monkeypatch.setattr(step, "module_of", lambda _: SimpleNamespace(observe=mistaken))
     manifest = {"identity": {"name": "dev", "kind": "dev", "provider": "docker"}}
     roots = {"access": "a", "pki": "p", "backup": "b"}
     answer = io.StringIO()
@@ -211,8 +208,7 @@ def test_an_answers_keys_are_in_one_order(monkeypatch: pytest.MonkeyPatch) -> No
         def __exit__(self, *_: object) -> None: ...
 
     monkeypatch.setattr(step, "open_session", lambda *_: Opened())
-    monkeypatch.setitem(sys.modules, "a_step", module)
-    monkeypatch.setitem(step.ACTIONS, "image", "a_step")
+    monkeypatch.setattr(step, "module_of", lambda _: module)
     manifest = {"identity": {"name": "dev", "kind": "dev", "provider": "docker"}}
     request = {
         "action": "image",
