@@ -11,11 +11,11 @@ from ops.hosts.docker import docker
 from tests.system.environments import Ephemeral
 
 PHASES = (
-    "is archived",
+    "archiving the WAL",
     "PostgreSQL is stopped",
     "restore from backup",
     "after custom bootstrap",
-    "made anew",
+    "built again",
     "full backup",
 )
 """What a restore in place with replicas tells of, in this order."""
