@@ -60,6 +60,8 @@ def run(host: BackupHost) -> tuple[int, list[Exception]]:
     if copied - there:  # expired
         write(host.copied, copied & there)
     missing = sorted(there - copied)
+    if missing:  # said before it is tried: a store that hangs is given up after minutes
+        report(host.metrics, len(missing))
     failures: list[Exception] = []
     with host.copied.open("a") as record, ThreadPoolExecutor(host.copies_at_once) as pool:
         for at in range(0, len(missing), host.copies_at_once):

@@ -120,3 +120,14 @@ def test_copying_does_not_begin_before_the_second_repository_answers(tmp_path: P
     failed = copy(tmp_path, host)
     assert failed.returncode == 1 and "does not answer" in failed.stderr
     assert not host.copied.exists()
+
+
+def test_what_is_missing_is_said_before_it_is_copied(tmp_path: Path, host: BackupHost) -> None:
+    """PLAT-31: a store that hangs keeps a copy for minutes, and the number must be right meanwhile."""
+    program = tmp_path / "pgbackrest"
+    during = f'case "$*" in *archive-push*) cp -n {host.metrics}/copy_archive.prom {tmp_path}/during.prom;; esac'
+    program.write_text(program.read_text().replace("\n", f"\n{during}\n", 1))
+    assert copy(tmp_path, host).returncode == 0
+    found = metrics.value(metrics.read(tmp_path / "during.prom"), "keel_copy_archive_missing_files")
+    assert found == len(SEGMENTS) + 1, "segments and a history"
+    assert missing(host) == 0
