@@ -157,6 +157,10 @@ class Stanza:
         """Where the WAL of that history is in its repository."""
         return f"archive/{self.name}/{archive.id}"
 
+    def history_file(self, archive: Archive, timeline: int) -> str:
+        """Where the history of a timeline is in that repository."""
+        return f"{self.folder(archive)}/{timeline:08X}.history"
+
     @property
     def unanswered(self) -> list[str]:
         """The repositories that do not answer: number, and what was said instead."""
@@ -247,7 +251,7 @@ def timeline_history(
     ``find``: pgBackRest's output for these arguments, None where it fails: the file may lie in the next repository.
     """
     for place in places if timeline > 1 else ():
-        text = find(f"--repo={place.repository}", "repo-get", f"{held.folder(place)}/{timeline:08X}.history")
+        text = find(f"--repo={place.repository}", "repo-get", held.history_file(place, timeline))
         if text is not None:
             return wal.ancestry(timeline, text)
     return wal.TimelineHistory(timeline)

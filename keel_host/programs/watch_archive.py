@@ -211,7 +211,7 @@ def timeline_history(
     """Of the primary's timeline; None while its history is still to come."""
     known = timelines(found.files)
     newest = primary.timeline if primary.timeline in known else max([1, *known])
-    path = f"{found.held.folder(found.held.archive[-1])}/{newest:08X}.history"
+    path = found.held.history_file(found.held.archive[-1], newest)
     text = found.ask.ask("repo-get", path, timeout=ANSWERS_WITHIN) if newest > 1 else ""
     history = wal.ancestry(newest, text)
     if primary.timeline == newest:
