@@ -56,8 +56,13 @@ class Member:
 
     @property
     def well(self) -> bool:
-        """True if it runs as primary or streams; one that stays behind may read the archive, which is ahead of it."""
-        return self.state in ("running", STREAMING) or (self.delay > 0 and self.state == BEHIND)
+        """True if it runs as primary or streams; one that stays behind may read the archive, which is ahead of it.
+
+        A replica that only runs is not well: it may still be on another timeline, and wait for pg_rewind.
+        """
+        if self.leads:
+            return self.state in ("running", STREAMING)
+        return self.state == STREAMING or (self.delay > 0 and self.state == BEHIND)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.role}, {self.state})"

@@ -15,6 +15,7 @@ from environment.types import Group
 from ops.cluster.patroni import members
 from ops.hosts.docker import docker
 from ops.hosts.session import Session
+from roles.postgres.patroni import candidates
 from tests.system.environments import Ephemeral
 from tests.system.writer import Writer, forget_writes, written
 
@@ -24,9 +25,12 @@ SLACK = 20
 
 @retry(retry=retry_if_exception_type(AssertionError), stop=stop_after_delay(120), wait=wait_fixed(1), reraise=True)
 def await_whole(session: Session) -> None:
-    """Return once each database host has a member that is well."""
-    found = {member.name: member.well for member in members(session)}
-    assert found == {host.name: True for host in session.manifest.carrying(Group.POSTGRES)}, members(session)
+    """Return once each database host has a member that is well, and one of them may take over."""
+    found = members(session)
+    assert {member.name: member.well for member in found} == {
+        host.name: True for host in session.manifest.carrying(Group.POSTGRES)
+    }, found
+    assert candidates(session.manifest, found), found
 
 
 @contextmanager

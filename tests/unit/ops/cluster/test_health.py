@@ -44,7 +44,8 @@ def test_the_next_member_is_asked_where_one_is_silent(tmp_path: Path, silence: s
 @pytest.mark.parametrize(
     ("state", "delay", "well"),
     [
-        ("running", 0, True),
+        ("running", 0, False),
+        ("running", 60, False),
         ("streaming", 0, True),
         ("starting", 0, False),
         ("stopped", 0, False),
@@ -55,8 +56,13 @@ def test_the_next_member_is_asked_where_one_is_silent(tmp_path: Path, silence: s
         ("streaming", 60, True),
     ],
 )
-def test_a_member_that_starts_is_not_well_yet(state: str, delay: int, well: bool) -> None:
+def test_a_replica_is_well_once_it_streams(state: str, delay: int, well: bool) -> None:
     assert Member("db2", "replica", state, 1, 0, False, delay).well is well
+
+
+@pytest.mark.parametrize(("state", "well"), [("running", True), ("starting", False), ("in archive recovery", False)])
+def test_a_primary_is_well_once_it_runs(state: str, well: bool) -> None:
+    assert Member("db1", "leader", state, 1, None, False).well is well
 
 
 @pytest.mark.parametrize(("role", "leads"), [("leader", True), ("standby_leader", True), ("replica", False)])
