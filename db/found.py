@@ -214,6 +214,11 @@ def read_cluster(connection: "psycopg.Connection[Any]") -> Cluster:
     )
 
 
+def read_names_moments(connection: "psycopg.Connection[Any]") -> frozenset[str]:
+    """The server's own functions that the backup role was given in the connected database."""
+    return frozenset(name for (name,) in connection.execute(_NAMES_MOMENTS, [BACKUP]).fetchall())
+
+
 def read_contents(connection: "psycopg.Connection[Any]") -> Contents:
     """Read the catalogues of the connected database; system schemas are left out."""
     return Contents(
@@ -221,7 +226,7 @@ def read_contents(connection: "psycopg.Connection[Any]") -> Contents:
         schemas=dict(_rows(connection, _SCHEMAS)),
         relations={(schema, name): owner for schema, name, owner in _rows(connection, _RELATIONS)},
         grants=frozenset(Grant(*row) for row in _rows(connection, _SCHEMA_GRANTS)),
-        names_moments=frozenset(name for (name,) in connection.execute(_NAMES_MOMENTS, [BACKUP]).fetchall()),
+        names_moments=read_names_moments(connection),
         open_statistics=_rows(connection, _OPEN_STATISTICS) == [(True,)],
         needing={extension: tuple(objects) for extension, objects in _rows(connection, _NEEDING)},
     )

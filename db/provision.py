@@ -11,7 +11,7 @@ from psycopg import sql
 
 from db import lookup, role_changes, undeclared
 from db.change import Change, ProvisionError, privileges
-from db.found import FRESH_DATABASE, Cluster, Connect, Contents, read_cluster, read_contents
+from db.found import FRESH_DATABASE, Cluster, Connect, Contents, read_cluster, read_contents, read_names_moments
 from db.spec import (
     MAINTENANCE_DATABASE,
     NAMES_MOMENTS,
@@ -55,6 +55,7 @@ def plan(connect: Connect, spec: ClusterSpec) -> list[Change]:
     with connect(MAINTENANCE_DATABASE) as connection:
         cluster = read_cluster(connection)
         lookup_changes = lookup.plan(connection)
+        names_moments = read_names_moments(connection)
     roles = declared_roles(spec, cluster.version)
     _check(cluster, spec, roles)
     changes = [*_roles(roles, cluster, spec), *undeclared.databases(cluster, spec)]
@@ -65,6 +66,7 @@ def plan(connect: Connect, spec: ClusterSpec) -> list[Change]:
     )
     changes += privileges(_of_database(cluster, "template1"), set(), MAINTENANCE_DATABASE, "")
     changes += lookup_changes
+    changes += _names_moments(NAMES_MOMENTS, names_moments, MAINTENANCE_DATABASE)
     for product in spec.products:
         contents = Contents()
         if product.name in cluster.databases:
@@ -195,11 +197,7 @@ def _contents(
         what = f"close {STATISTICS} of {product.name} to everybody but pg_monitor"
         statement = sql.SQL(CLOSE_STATISTICS).format(owner=sql.Identifier(product.owner_role))
         yield Change(what, statement, product.name)
-    for function in sorted(NAMES_MOMENTS - found.names_moments):
-        statement = sql.SQL("GRANT EXECUTE ON FUNCTION pg_catalog.{} TO {}").format(
-            sql.SQL(function), sql.Identifier(BACKUP)
-        )
-        yield Change(f"let {BACKUP} call {function} in {product.name}", statement, product.name)
+    yield from _names_moments(frozenset(), found.names_moments, product.name)
     yield from undeclared.extensions(product, found)
     for schema, owner in schemas(product).items():
         names = sql.Identifier(schema), sql.Identifier(owner)
@@ -218,6 +216,20 @@ def _contents(
             yield Change(what, statement, product.name)
     declared = product_grants(product, development=development)
     yield from privileges(found.grants | database_grants, declared, product.name, product.owner_role)
+
+
+def _names_moments(declared: frozenset[str], found: frozenset[str], database: str) -> Iterator[Change]:
+    """Which of the server's own functions the backup role may call in a database."""
+    for verb, function in [
+        *(("GRANT EXECUTE ON FUNCTION pg_catalog.{} TO {}", each) for each in sorted(declared - found)),
+        *(("REVOKE EXECUTE ON FUNCTION pg_catalog.{} FROM {}", each) for each in sorted(found - declared)),
+    ]:
+        statement = sql.SQL(verb).format(sql.SQL(function), sql.Identifier(BACKUP))
+        yield Change(
+            f"{'let' if function in declared else 'no longer let'} {BACKUP} call {function} in {database}",
+            statement,
+            database,
+        )
 
 
 def _of_database(cluster: Cluster, name: str) -> frozenset[Grant]:

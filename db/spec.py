@@ -144,7 +144,7 @@ def product_grants(product: Product, *, development: bool = False) -> set[Grant]
 
 
 NAMES_MOMENTS = frozenset({"pg_create_restore_point(text)", "pg_switch_wal()"})
-"""Functions that the backup role may call in a product's database: it records known moments."""
+"""Functions that the backup role may call in the database `postgres`, and in no product's: it records known moments."""
 
 
 def schemas(product: Product) -> dict[str, str]:

@@ -27,10 +27,17 @@ def canonical(definition: str) -> str:
 
 
 def read(connection: "psycopg.Connection[Any]") -> dict[str, str]:
-    """What the database holds; needs no right but to read the catalogue. Changes nothing."""
+    """What the database holds; needs no right but to read the catalogue. Changes nothing.
+
+    Every name in the query is one of `pg_catalog`, whatever an owner has put into `public` (W0): the cursor's query is resolved
+    where it is declared. What it then prints is printed as seen from `public`.
+    """
     with connection.transaction():
+        connection.execute(b"set local search_path = pg_catalog")
+        connection.execute(b"declare keel_catalogue no scroll cursor for " + _QUERY)
         connection.execute(b"set local search_path = public")
-        found = connection.execute(_QUERY).fetchall()
+        found = connection.execute(b"fetch all from keel_catalogue").fetchall()
+        connection.execute(b"close keel_catalogue")
     return {key: " ".join(definition.split()) for key, definition in found if key not in _BUILT_IN_FROM_18}
 
 

@@ -29,6 +29,8 @@ class KnownMoment:
     """Product → table → number of rows and digest."""
     moving: dict[str, list[str]] = field(default_factory=dict)
     """Product → tables that were being written, of which nothing is certain."""
+    method: str = ""
+    """How the digests were made."""
 
 
 def newest(folder: Path) -> KnownMoment | None:

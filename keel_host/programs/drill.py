@@ -23,7 +23,7 @@ from keel_host import known
 from keel_host.config import BackupHost, read
 from keel_host.drill_report import Report, keep
 from keel_host.examine import examine, objections
-from keel_host.fingerprint import Table, connect, fingerprint
+from keel_host.fingerprint import METHOD, Table, connect, fingerprint
 from keel_host.known import KnownMoment
 from keel_host.pgbackrest import FIRST, Backup, Pgbackrest, Stanza
 from keel_host.processes import Failed, end_on_signals, follow
@@ -131,8 +131,13 @@ def identity(host: BackupHost, held: Stanza, moment: KnownMoment) -> list[str]:
 
 
 def fits(moment: KnownMoment, backup: Backup, archived: str) -> bool:
-    """Whether a recovery from the backup along the newest timeline, that of ``archived``, can end at the known moment."""
-    return position(moment.lsn) > position(backup.lsn.stop) and timeline_of(moment.wal) >= timeline_of(archived)
+    """Whether a recovery from the backup along the newest timeline, that of ``archived``, can end at the known moment, and what
+    is found there be compared with it."""
+    return (
+        moment.method == METHOD
+        and position(moment.lsn) > position(backup.lsn.stop)
+        and timeline_of(moment.wal) >= timeline_of(archived)
+    )
 
 
 def await_archived(host: BackupHost, wal: str) -> str:

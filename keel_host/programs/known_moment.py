@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 
 from keel_host.config import BackupHost, read
-from keel_host.fingerprint import TABLES, Table, connect, fingerprint
+from keel_host.fingerprint import METHOD, TABLES, Table, connect, fingerprint
 from keel_host.known import KnownMoment, keep
 from keel_host.processes import Failed
 
@@ -58,11 +58,11 @@ def run(host: BackupHost) -> KnownMoment:
     """Record a moment of every product, and keep it."""
     with ExitStack() as stack:
 
-        def session(product: str) -> Any:
-            return stack.enter_context(connect(f"{host.server} dbname={product}"))
+        def session(database: str) -> Any:
+            return stack.enter_context(connect(f"{host.server} dbname={database}"))
 
         sessions = {product: (session(product), session(product)) for product in host.products}
-        naming = session(next(iter(host.products)))
+        naming = session("postgres")
         moment = record(host.stanza, sessions, naming)
         # A commit after the point, and both in the archive at once: a recovery can end there, and at a time after it.
         naming.execute("select pg_current_xact_id()")
@@ -88,7 +88,7 @@ def record(environment: str, sessions: dict[str, tuple[Any, Any]], naming: Any) 
         relations = [relation for database, relation in locked if database == product]
         written = {name for (name,) in first.execute(QUALIFIED, [relations]).fetchall()}
         tables[product], moving[product] = still(held, then, written)
-    return KnownMoment(environment, system, name, lsn, wal, moment.astimezone(UTC).isoformat(), tables, moving)
+    return KnownMoment(environment, system, name, lsn, wal, moment.astimezone(UTC).isoformat(), tables, moving, METHOD)
 
 
 def begin(session: Any) -> str:

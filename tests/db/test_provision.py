@@ -44,8 +44,13 @@ REPAIRED = [
     ("DROP EXTENSION pg_stat_statements", "jeex_idea", "create extension pg_stat_statements in jeex_idea"),
     (
         "REVOKE EXECUTE ON FUNCTION pg_create_restore_point(text) FROM keel_backup",
+        "postgres",
+        "let keel_backup call pg_create_restore_point(text) in postgres",
+    ),
+    (
+        "GRANT EXECUTE ON FUNCTION pg_switch_wal() TO keel_backup",
         "jeex_idea",
-        "let keel_backup call pg_create_restore_point(text) in jeex_idea",
+        "no longer let keel_backup call pg_switch_wal() in jeex_idea",
     ),
     ("ALTER SCHEMA auth OWNER TO postgres", "jeex_idea", "give schema auth in jeex_idea to jeex_idea_auth"),
     (

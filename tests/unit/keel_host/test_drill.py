@@ -13,6 +13,7 @@ import pytest
 from keel_host import drill_report, metrics, pgbackrest
 from keel_host.config import BackupHost
 from keel_host.drill_report import Report
+from keel_host.fingerprint import METHOD
 from keel_host.known import KnownMoment
 from keel_host.processes import Failed
 from keel_host.programs import drill
@@ -39,7 +40,9 @@ HELD: dict[str, Any] = {
 }  # fmt: skip
 STANZA = pgbackrest.stanza(HELD)
 BACKUP = STANZA.backups[0]
-MOMENT = KnownMoment("dev", "7000", "known-1", "0/7000100", "000000020000000000000007", "2026-11-22T02:05:00+00:00")
+MOMENT = KnownMoment(
+    "dev", "7000", "known-1", "0/7000100", "000000020000000000000007", "2026-11-22T02:05:00+00:00", method=METHOD
+)
 
 
 def test_what_is_of_this_cluster_is_its_own(host: BackupHost) -> None:

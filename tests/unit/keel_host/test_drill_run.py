@@ -17,6 +17,7 @@ import pytest
 from keel_host import catalogue, examine, metrics, pgbackrest
 from keel_host.config import BackupHost
 from keel_host.drill_report import Report
+from keel_host.fingerprint import METHOD
 from keel_host.known import KnownMoment
 from keel_host.processes import Failed
 from keel_host.programs import drill
@@ -28,7 +29,7 @@ STOPPED = 1795312010
 LAST = datetime.fromtimestamp(STOPPED, UTC) + timedelta(minutes=5)
 KNOWN = KnownMoment(
     "dev", "7000", "known-1", "0/7000100", "000000020000000000000007", "2026-11-22T01:50:00+00:00",
-    tables={"ruleiq": {"public.users": [2, "77"]}},
+    tables={"ruleiq": {"public.users": [2, "77"]}}, method=METHOD,
 )  # fmt: skip
 HELD: dict[str, Any] = {
     "name": "dev", "status": {"code": 0, "message": "ok"}, "db": [{"id": 1, "system-id": 7000}], "archive": [{"id": "18-1", "max": "000000020000000000000008"}],
@@ -219,6 +220,16 @@ def test_the_end_of_a_backup_is_told_in_whole_seconds(after: float, chosen: bool
             drill.choose(Report("dev", ""), BACKUP, last)
 
 
+def test_digests_that_were_made_otherwise_are_made_again(running: Run) -> None:
+    """PLAT-35: those of an earlier release compare with nothing."""
+    assert not drill.fits(replace(KNOWN, method=""), BACKUP, "000000020000000000000007")
+    running.known = replace(KNOWN, method="")
+    running.record()
+    running.put("name_moment", lambda _: replace(KNOWN, name="known-2"))
+    status, report = running.main()
+    assert status == 0 and report["known"] == "known-2"
+
+
 @pytest.mark.parametrize(("lsn", "fits"), [("0/6000000", False), ("0/6000001", True), ("1/0", True)])
 def test_a_known_moment_lies_behind_the_backup(lsn: str, fits: bool) -> None:
     """A backup is consistent at its end, no sooner."""
@@ -255,6 +266,16 @@ class Answers:
         """The answer to the question whose words name a key."""
         rows = next(rows for key, rows in self.answers.items() if key in query)
         return type("Cursor", (), {"fetchall": lambda _: rows, "fetchone": lambda _: rows[0] if rows else None})()
+
+    @contextmanager
+    def cursor(self) -> Iterator[Answers]:
+        """For COPY."""
+        yield self
+
+    @contextmanager
+    def copy(self, query: str) -> Iterator[list[bytes]]:
+        """The answer as COPY writes it."""
+        yield ["\t".join(row).encode() + b"\n" for row in self.execute(query).fetchall()]
 
 
 def answering(**answers: list[tuple[Any, ...]]) -> Any:

@@ -87,7 +87,7 @@ def test_a_moment_lies_between_commits_and_is_archived_at_once(
     monkeypatch.setattr(known_moment, "record", record)
     assert known_moment.main([]) == 0
     assert len(opened) == 2 * len(host.products) + 1
-    assert asked == ["recorded", "ai_assistant: select pg_current_xact_id()", "ai_assistant: select pg_switch_wal()"]
+    assert asked == ["recorded", "postgres: select pg_current_xact_id()", "postgres: select pg_switch_wal()"]
     assert (host.known_moments / "known-2.json").exists()
     said = "known-2: 2 tables, 5 rows; 1 tables were being written and are left out\n"
     assert capsys.readouterr().out == said
