@@ -104,6 +104,9 @@ def dynamic_configuration(manifest: Manifest) -> dict[str, object]:
         "synchronous_mode": synchronous,
         "postgresql": {
             "use_pg_rewind": True,
+            # pg_rewind cannot finish what it began, and refuses a standby that did not end cleanly. Without this line such a
+            # member never starts again; with it, it is copied anew. A rewind, too, drops what only that member had.
+            "remove_data_directory_on_rewind_failure": True,
             "use_slots": True,
             "parameters": parameters(manifest),
         },

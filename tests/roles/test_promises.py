@@ -65,6 +65,7 @@ def test_a_member_that_was_lost_in_a_crash_can_come_back() -> None:
     read = yaml.safe_load(files("postgres")["/etc/patroni/config.yml"].content)
     dynamic = new_cluster("dev")["postgresql"]
     assert dynamic["use_pg_rewind"] is True and dynamic["use_slots"] is True
+    assert dynamic["remove_data_directory_on_rewind_failure"] is True
     assert dynamic["parameters"]["wal_log_hints"] == "on"
     for login in ("replication", "rewind"):
         assert read["postgresql"]["authentication"][login]["sslmode"] == "verify-full"

@@ -61,6 +61,7 @@ def while_a_client_writes(dev: Ephemeral, session: Session) -> Iterator[Writer]:
     assert writer.longest_pause() < dev.environment.settings.patroni.ttl + SLACK
 
 
+IN_DATA = "cd /var/lib/postgresql/*/main"
 CONCERNS = ("roles/postgres/", "roles/haproxy/", "roles/pgbouncer/", "roles/etcd/")
 
 
@@ -69,20 +70,48 @@ def test_a_host_dies_with_the_primary(dev: Ephemeral) -> None:
     """JEEX-31, JEEX-32, BAC-37, PLAT-37: the replica leads within the lease; no acknowledged write is lost; the old primary,
     which wrote WAL that nobody received, is rewound and streams."""
     with dev.session() as session:
-        leader = session.leader()
-        (replica,) = [host.name for host in session.manifest.carrying(Group.POSTGRES) if host.name != leader.name]
-        with while_a_client_writes(dev, session) as writer:
-            with unheard(dev, replica, leader):
-                # Less than maximum_lag_on_failover, and not waiting for the replica.
-                alone = "select pg_logical_emit_message(false, 'keel', repeat('x', 300000))"
-                session.run(leader.name, f'psql -U postgres -Xqc "{alone}" > /dev/null')
-                docker("kill", dev.container(leader.name))
-                killed = datetime.now(UTC)
-            writer.await_rows(50, since=killed)
-            assert session.leader().name == replica
-            docker("start", dev.container(leader.name))
-        journal = session.run(leader.name, "journalctl -b -u patroni.service -o cat --no-pager")
+        journal = lose_the_leader(dev, session)
         assert "running pg_rewind from" in journal, journal[-3000:]
+
+
+@pytest.mark.family("crash", *CONCERNS)
+def test_a_rewind_fails(dev: Ephemeral) -> None:
+    """JEEX-31, PLAT-37: a member that cannot be rewound is copied anew, without anybody's help."""
+    with dev.session() as session:
+        leader, replica = leader_and_replica(session)
+        # pg_rewind refuses a directory where the primary has a file.
+        session.run(leader.name, f"{IN_DATA} && mkdir obstacle")
+        session.run(replica, f"{IN_DATA} && install -o postgres -g postgres /dev/null obstacle")
+        try:
+            journal = lose_the_leader(dev, session)
+        finally:
+            for host in (leader.name, replica):
+                session.run(host, f"{IN_DATA} && rm -rf obstacle")
+        assert "Failed to rewind from healthy primary" in journal, journal[-3000:]
+
+
+def leader_and_replica(session: Session) -> tuple[HostEntry, str]:
+    """The primary's host, and the name of the other."""
+    leader = session.leader()
+    (replica,) = [host.name for host in session.manifest.carrying(Group.POSTGRES) if host.name != leader.name]
+    return leader, replica
+
+
+def lose_the_leader(dev: Ephemeral, session: Session) -> str:
+    """Kill the primary's host while a client writes, with WAL that nobody received, and start it again: what its Patroni
+    said since, once the cluster is whole."""
+    leader, replica = leader_and_replica(session)
+    with while_a_client_writes(dev, session) as writer:
+        with unheard(dev, replica, leader):
+            # Less than maximum_lag_on_failover, and not waiting for the replica.
+            alone = "select pg_logical_emit_message(false, 'keel', repeat('x', 300000))"
+            session.run(leader.name, f'psql -U postgres -Xqc "{alone}" > /dev/null')
+            docker("kill", dev.container(leader.name))
+            killed = datetime.now(UTC)
+        writer.await_rows(50, since=killed)
+        assert session.leader().name == replica
+        docker("start", dev.container(leader.name))
+    return session.run(leader.name, "journalctl -b -u patroni.service -o cat --no-pager")
 
 
 @pytest.mark.family("crash", *CONCERNS)
