@@ -12,10 +12,10 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from environment.manifest import HostEntry
 from environment.types import Group
-from ops.cluster.patroni import members
+from ops.cluster.patroni import ask
 from ops.hosts.docker import docker
-from ops.hosts.session import Session
-from roles.postgres.patroni import candidates
+from ops.hosts.session import Session, Unreachable
+from roles.postgres.patroni import candidates, members_of
 from tests.system.environments import Ephemeral
 from tests.system.writer import Writer, forget_writes, written
 
@@ -23,14 +23,20 @@ SLACK = 20
 """Seconds beyond the lease (`ttl`): a loop of Patroni, HAProxy's checks and PgBouncer's next login, on a machine that is busy."""
 
 
-@retry(retry=retry_if_exception_type(AssertionError), stop=stop_after_delay(120), wait=wait_fixed(1), reraise=True)
+@retry(
+    retry=retry_if_exception_type((AssertionError, Unreachable, subprocess.SubprocessError)),
+    stop=stop_after_delay(120), wait=wait_fixed(1), reraise=True,
+)  # fmt: skip
 def await_whole(session: Session) -> None:
-    """Return once each database host has a member that is well, and one of them may take over."""
-    found = members(session)
-    assert {member.name: member.well for member in found} == {
-        host.name: True for host in session.manifest.carrying(Group.POSTGRES)
-    }, found
-    assert candidates(session.manifest, found), found
+    """Return once every member says the same: each of them is well, and one may take over. A host that was frozen first shows
+    what it knew before."""
+    hosts = [host.name for host in session.manifest.carrying(Group.POSTGRES)]
+    for host in hosts:
+        found = members_of(session.manifest, ask(session, host, "/cluster"))
+        assert {member.name: member.well for member in found} == dict.fromkeys(hosts, True), (host, found)
+        assert candidates(session.manifest, found), (host, found)
+        leaders = [member.name for member in found if member.leads]
+        assert leaders == [session.leader().name], (host, found)
 
 
 @contextmanager
