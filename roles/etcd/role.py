@@ -7,12 +7,14 @@ from environment.types import Group
 from roles import paths
 from roles.etcd.etcdctl import TLS, healthy
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
+from roles.kit.sandbox import path, sandbox
 
 CONFIG = "/etc/default/etcd"
 JOIN = f"{paths.LIBRARY}/etcd-join"
 JOINED = "/run/keel-etcd/join.env"
 """How the member starts when it lost its data."""
-DROPIN = paths.dropin("etcd.service")
+UNIT = "etcd.service"
+DROPIN = paths.dropin(UNIT)
 
 
 class Etcd(Role):
@@ -38,8 +40,10 @@ class Etcd(Role):
             File(CONFIG, self.render("etcd.env.j2", target, members=members, token=token, tls=TLS, ca=paths.CA)),
             File(JOIN, join, mode="755"),
             File(DROPIN, self.render("etcd.service.conf", target, join=JOIN, joined=JOINED)),
+            sandbox(UNIT, keys=(TLS,), writes=(ETCD_VOLUME,)),
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:
         health = f"{healthy(target.manifest, target.host)} >/dev/null 2>&1"
-        return (Unit("etcd.service", restart=(CONFIG, DROPIN, paths.CA), ready=health, serial=True, title="etcd"),)
+        restart = (CONFIG, DROPIN, path(UNIT), paths.CA)
+        return (Unit(UNIT, restart, ready=health, serial=True, title="etcd"),)

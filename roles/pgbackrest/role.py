@@ -13,6 +13,7 @@ from environment.types import Group
 from keel_host.config import BackupHost
 from keel_host.pgbackrest import FIRST
 from roles import paths
+from roles.kit import sandbox
 from roles.kit.declare import Certificate, Directory, Effect, File, Role, Target, Unit
 from roles.kit.observe import Present
 from roles.kit.results import perform
@@ -22,6 +23,8 @@ CONFIG = "/etc/pgbackrest/pgbackrest.conf"
 SERVER = "keel-pgbackrest.service"
 UNIT = f"{paths.UNITS}/{SERVER}"
 SPOOL = "/var/spool/pgbackrest"
+LOCKS = f"{SPOOL}/locks"
+"""Not in /tmp, of which every service has its own: all that runs pgBackRest on a host must see the same locks."""
 LOGS = "/var/log/pgbackrest"
 COPY_SERVICE, COPY_TIMER = "keel-copy-archive.service", "keel-copy-archive.timer"
 COPY_UNITS = {f"{paths.UNITS}/{unit}": unit for unit in (COPY_SERVICE, COPY_TIMER)}
@@ -37,7 +40,8 @@ class Pgbackrest(Role):
     def directories(self, target: Target) -> tuple[Directory, ...]:
         own = (
             Directory("/etc/pgbackrest"),
-            *(Directory(path, "postgres", "postgres", "750") for path in (LOGS, SPOOL)),
+            *(Directory(path, "postgres", "postgres", "750") for path in (LOGS, SPOOL, LOCKS)),
+            *((Directory(f"{paths.UNITS}/{SERVER}.d"),) if _peers(target) else ()),
         )
         return (*own, Directory(paths.REPOSITORY, "postgres", "postgres", "750")) if keeps(target) else own
 
@@ -53,6 +57,7 @@ class Pgbackrest(Role):
             "ca": paths.CA,
             "tls": TLS,
             "spool": SPOOL,
+            "locks": LOCKS,
             "logs": LOGS,
             "data": paths.data_directory(manifest),
             "sections": sections(target),
@@ -63,7 +68,7 @@ class Pgbackrest(Role):
         }
         config = self._private(CONFIG, "pgbackrest.conf.j2", target, **values)
         fetch = File(paths.FETCH_WAL, self.render("fetch-wal", target, settings=settings, first=FIRST), mode="755")
-        unit = (File(UNIT, self.render(SERVER, target)),) if _peers(target) else ()
+        unit = (File(UNIT, self.render(SERVER, target)), _walls(target)) if _peers(target) else ()
         if not keeps(target):
             return (config, fetch, *unit)
         readable = [reached(target, repository) for repository in repositories(settings)]
@@ -72,7 +77,8 @@ class Pgbackrest(Role):
 
     def units(self, target: Target) -> tuple[Unit, ...]:
         ping = f"runuser -u postgres -- pgbackrest server-ping {target.host.address} >/dev/null 2>&1"
-        server = Unit(SERVER, restart=(UNIT, CONFIG), reload=(TLS, paths.CA), ready=ping, title="pgBackRest's server")
+        restart, reload = (UNIT, sandbox.path(SERVER), CONFIG), (TLS, paths.CA)
+        server = Unit(SERVER, restart, reload, ready=ping, title="pgBackRest's server")
         copying = Unit(COPY_TIMER, restart=tuple(COPY_UNITS), title=COPYING)
         return (*((server,) if _peers(target) else ()), *((copying,) if _copies(target) else ()))
 
@@ -101,6 +107,12 @@ class Pgbackrest(Role):
             self._private(paths.SECOND_CONFIG, "second.conf.j2", target, settings=settings, options=options),
             *(File(path, self.render(unit, target, **values)) for path, unit in COPY_UNITS.items()),
         )
+
+
+def _walls(target: Target) -> File:
+    """Around the server. On a database host it reads the data, and only the backup host has something to write."""
+    kept = (paths.REPOSITORY,) if keeps(target) else ()
+    return sandbox.sandbox(SERVER, keys=(TLS,), writes=(LOGS, SPOOL, *kept))
 
 
 def _peers(target: Target) -> list[HostEntry]:

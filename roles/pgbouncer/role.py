@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from environment.names import LOOKUP, PGBOUNCER, SUPERUSER
+from environment.names import BACKUP_VOLUME, LOOKUP, PGBOUNCER, POSTGRES_VOLUME, SUPERUSER
 from roles import paths
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
+from roles.kit.sandbox import path, sandbox
 
 FOLDER = "/etc/pgbouncer"
 CONFIG = f"{FOLDER}/pgbouncer.ini"
@@ -12,7 +13,10 @@ DATABASES = f"{FOLDER}/databases.ini"
 ACCESS = f"{FOLDER}/pg_hba.conf"
 USERS = f"{FOLDER}/userlist.txt"
 TLS = f"{paths.TLS}/pgbouncer"
-DROPIN = paths.dropin("pgbouncer.service")
+UNIT = "pgbouncer.service"
+DROPIN = paths.dropin(UNIT)
+OTHERS = (POSTGRES_VOLUME, BACKUP_VOLUME, "/etc/patroni", "/etc/pgbackrest")
+"""What the server's user may read on a host that carries both, and the pooler runs as that user."""
 
 
 class Pgbouncer(Role):
@@ -46,8 +50,9 @@ class Pgbouncer(Role):
             File(DATABASES, self.render("databases.ini.j2", target, **values), "postgres", "postgres", "640"),
             File(CONFIG, self.render("pgbouncer.ini.j2", target, **values), "postgres", "postgres", "640"),
             File(DROPIN, self.render("pgbouncer.service.conf", target)),
+            sandbox(UNIT, keys=(TLS,), hides=OTHERS),
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:
         reload = (CONFIG, DATABASES, ACCESS, USERS, TLS, paths.CA)
-        return (Unit("pgbouncer.service", restart=(DROPIN,), reload=reload, title="PgBouncer"),)
+        return (Unit(UNIT, restart=(DROPIN, path(UNIT)), reload=reload, title="PgBouncer"),)

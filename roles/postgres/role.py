@@ -8,20 +8,29 @@ from pathlib import Path
 import yaml
 
 from environment.names import BACKUP, POSTGRES_VOLUME, REPLICATION, REWIND, SUPERUSER
-from environment.types import Group
+from environment.types import Group, Provider
 from keel_host.config import Member, text
 from roles import paths
 from roles.kit.declare import Certificate, Directory, Effect, File, Role, Target, Unit
+from roles.kit.sandbox import path, sandbox
+from roles.pgbackrest.options import TLS as ARCHIVING
+from roles.pgbackrest.role import LOGS as ARCHIVING_LOGS
+from roles.pgbackrest.role import SPOOL
 from roles.postgres import cluster, patroni, restarts
 from roles.postgres.parameters import LOGS, TLS, dynamic_configuration
 
 CONFIG = "/etc/patroni/config.yml"
 NEW_CLUSTER = "/etc/patroni/new-cluster.json"
 """Patroni's configuration in etcd as a new cluster begins with it. No running Patroni reads it: see `before-patroni`."""
-DROPIN = paths.dropin("patroni.service")
+UNIT = "patroni.service"
+DROPIN = paths.dropin(UNIT)
 BEFORE = f"{paths.LIBRARY}/before-patroni"
 TMPFILES = "/etc/tmpfiles.d/postgresql-common.conf"
 """Takes the place of the package's own file, which gives the log directory to root at every boot (BAC-05)."""
+
+
+COMPILES = "MemoryDenyWriteExecute=no"
+"""PostgreSQL makes machine code of expressions (jit), in memory that it first writes and then executes."""
 
 
 class Postgres(Role):
@@ -75,8 +84,15 @@ class Postgres(Role):
             File(NEW_CLUSTER, f"{json.dumps(dynamic_configuration(target.manifest), indent=2)}\n"),
             File(BEFORE, self._before_patroni(target, data), mode="755"),
             File(DROPIN, self.render("patroni.service.conf", target, before=BEFORE)),
+            self._walls(target),
             File(TMPFILES, self.render("tmpfiles.conf.j2", target, logs=LOGS)),
         )
+
+    def _walls(self, target: Target) -> File:
+        """Around Patroni, PostgreSQL and what both run: pgBackRest and Keel's programs."""
+        keys = (*(pair.directory for pair in self.certificates(target)), ARCHIVING)
+        writes = (POSTGRES_VOLUME, paths.SOCKETS, LOGS, ARCHIVING_LOGS, SPOOL, paths.REPOSITORY)
+        return sandbox(UNIT, keys, writes, hides=("/etc/pgbouncer",), more=(COMPILES, *_watchdog(target)))
 
     def _before_patroni(self, target: Target, data: str) -> str:
         stores = [
@@ -98,7 +114,7 @@ class Postgres(Role):
         working = patroni.being_made(target.manifest, target.host.name)
         reload = (CONFIG, TLS, paths.CA)
         return (
-            Unit("patroni.service", (DROPIN,), reload, ready=ready, working=working, serial=True, title="PostgreSQL"),
+            Unit(UNIT, (DROPIN, path(UNIT)), reload, ready=ready, working=working, serial=True, title="PostgreSQL"),
         )
 
     def activate(self, target: Target, changed: frozenset[str]) -> None:
@@ -113,6 +129,13 @@ class Postgres(Role):
 
     def effects(self, old: Target, new: Target) -> tuple[Effect, ...]:
         return restarts.effects(old.manifest, new.manifest)
+
+
+def _watchdog(target: Target) -> tuple[str, ...]:
+    """On a machine Patroni keeps the watchdog's device open, and needs no other."""
+    if target.manifest.identity.provider is Provider.DOCKER:
+        return ()
+    return ("PrivateDevices=no", "DevicePolicy=closed", "DeviceAllow=/dev/watchdog rw")
 
 
 def settings(target: Target) -> Member:

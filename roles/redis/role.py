@@ -8,11 +8,13 @@ from environment.names import REDIS_VOLUME
 from environment.urls import REDIS_ACCOUNT
 from roles import paths
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
+from roles.kit.sandbox import path, sandbox
 
 CONFIG = "/etc/redis/redis.conf"
 ACCOUNTS = "/etc/redis/users.acl"
 TLS = f"{paths.TLS}/redis"
-DROPIN = paths.dropin("redis-server.service")
+UNIT = "redis-server.service"
+DROPIN = paths.dropin(UNIT)
 
 
 class Redis(Role):
@@ -39,7 +41,8 @@ class Redis(Role):
             File(ACCOUNTS, accounts, "redis", "redis", "640"),
             File(CONFIG, config, "redis", "redis", "640"),
             File(DROPIN, self.render("redis-server.service.conf", target)),
+            sandbox(UNIT, keys=(TLS,), writes=(REDIS_VOLUME,)),
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:
-        return (Unit("redis-server.service", restart=(CONFIG, ACCOUNTS, DROPIN, TLS, paths.CA), title="Redis"),)
+        return (Unit(UNIT, restart=(CONFIG, ACCOUNTS, DROPIN, path(UNIT), TLS, paths.CA), title="Redis"),)

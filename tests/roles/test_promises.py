@@ -214,6 +214,7 @@ FOLDERS = {
     "/var/log/postgresql": ("postgres", "postgres", "755"),
     "/var/log/pgbackrest": ("postgres", "postgres", "750"),
     "/var/spool/pgbackrest": ("postgres", "postgres", "750"),
+    "/var/spool/pgbackrest/locks": ("postgres", "postgres", "750"),
     "/var/lib/pgbackrest": ("postgres", "postgres", "750"),
     "/var/lib/pgbackrest/metrics": ("postgres", "postgres", "755"),
     "/var/lib/pgbackrest/dumps": ("postgres", "postgres", "700"),

@@ -62,13 +62,7 @@ def _pooler(command: str) -> str:
     return f"runuser -u postgres -- psql -Xq -h /run/pgbouncer -p 6432 -U postgres pgbouncer -c '{command}'"
 
 
-def _haproxy(command: str) -> str:
-    send = (
-        "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(sys.argv[2].encode())"
-    )
-    return f"python3 -c '{send}' /run/haproxy/admin.sock '{command}\n'"
-
-
+_WALLS = "/etc/systemd/system/keel-pgbackrest.service.d/sandbox.conf"
 _TLS = "/etc/keel/tls/postgres"
 _RELOAD = f"{_sql('select pg_reload_conf()')} > /dev/null"
 _ETCD = (
@@ -179,9 +173,19 @@ BREAKERS = {
         "sed -i 1d /etc/pgbouncer/pg_hba.conf",
         "test_pgbouncer.test_clients_come_from_listed_networks", "JEEX-33",
     ),
+    "walls of a service": Breaker(
+        Where.OTHER,
+        f"mv {_WALLS} /run/keel-broken.conf && systemctl daemon-reload && systemctl restart keel-pgbackrest.service",
+        f"mv /run/keel-broken.conf {_WALLS} && systemctl daemon-reload && systemctl restart keel-pgbackrest.service",
+        "test_sandboxes.test_nobody_is_root", "W2",
+        also=("test_sandboxes.test_exposure", "test_hosts.test_owners_and_modes"),
+    ),
     "proxy's limit": Breaker(
-        Where.EDGE, _haproxy("set maxconn global 1234"), "systemctl reload haproxy.service", "test_haproxy.test_limits",
-        "PLAT-03",
+        Where.EDGE,
+        "sed -i.kept 's/^    maxconn .*/    maxconn 1234/' /etc/haproxy/haproxy.cfg && systemctl reload haproxy.service",
+        "cat /etc/haproxy/haproxy.cfg.kept > /etc/haproxy/haproxy.cfg && rm /etc/haproxy/haproxy.cfg.kept && "
+        "systemctl reload haproxy.service",
+        "test_haproxy.test_limits", "PLAT-03",
     ),
     "cache's memory": Breaker(
         Where.CACHE,

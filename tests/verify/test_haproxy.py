@@ -13,7 +13,7 @@ from tests.verify.look import Look
 ASK = """
 import socket, sys
 with socket.socket(socket.AF_UNIX) as admin:
-    admin.connect("/run/haproxy/admin.sock")
+    admin.connect("/run/haproxy/stats.sock")
     admin.sendall(sys.argv[1].encode() + b"\\n")
     while chunk := admin.recv(65536):
         sys.stdout.buffer.write(chunk)
