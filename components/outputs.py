@@ -9,7 +9,7 @@ import pulumi
 from environment.derive import Roots
 from environment.manifest import Manifest
 from environment.pki import ca_certificate
-from environment.urls import product_urls, redis_url
+from environment.urls import product_urls
 
 
 def outputs(manifest: Manifest, roots: Roots) -> dict[str, Any]:
@@ -30,5 +30,4 @@ def outputs(manifest: Manifest, roots: Roots) -> dict[str, Any]:
             name: pulumi.Output.secret(product_urls(manifest, roots, entry.product))
             for name, entry in manifest.products.items()
         },
-        "redis": pulumi.Output.secret(redis_url(manifest, roots)),
     }

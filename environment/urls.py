@@ -9,12 +9,9 @@ from environment.manifest import Manifest
 from environment.products import Product
 from environment.types import Group, Provider
 
-REDIS_ACCOUNT = "keel_app"
-"""The applications' Redis account; its password derives from the access root under `redis/<account>`."""
-
 
 def product_urls(manifest: Manifest, roots: Roots, product: Product) -> dict[str, str]:
-    """Purpose → URL: the application through the pooler, migrations direct (PLAT-21)."""
+    """Purpose → URL: the application through the pooler, migrations direct (PLAT-21), and the cache."""
     kind = manifest.identity.kind
     # PLAT-39: outside dev TLS is required, where data is guarded the server is verified too (output `ca`).
     tls = "verify-full" if kind.guarded else "require" if kind.encrypted else "prefer"
@@ -31,17 +28,23 @@ def product_urls(manifest: Manifest, roots: Roots, product: Product) -> dict[str
         "application": url("postgresql", app, name, *pooled, f"sslmode={tls}"),
         "readonly": url("postgresql+psycopg", product.readonly_role, f"{name}_ro", *pooled, f"sslmode={tls}"),
         "migration": url("postgresql+psycopg", product.migrator_role, name, *direct, f"sslmode={tls}"),
+        "redis": redis_url(manifest, roots, product),
     }
     if product.worker_role:  # RIQ-03
         found["worker"] = url("postgresql+psycopg", product.worker_role, name, *pooled, f"sslmode={tls}")
     return found
 
 
-def redis_url(manifest: Manifest, roots: Roots) -> str:
-    """The cache, over TLS with its account."""
+def redis_url(manifest: Manifest, roots: Roots, product: Product) -> str:
+    """The cache, over TLS with the product's account: it reaches keys and channels that begin with `<product>:` (W10)."""
     address, port = reached(manifest, "redis")
-    password = quote(roots.password(f"redis/{REDIS_ACCOUNT}"), safe="")
-    return f"rediss://{REDIS_ACCOUNT}:{password}@{address}:{port}/0"
+    password = quote(roots.password(redis_login(product.name)), safe="")
+    return f"rediss://{product.name}:{password}@{address}:{port}/0"
+
+
+def redis_login(account: str) -> str:
+    """Under which name the password of an account of Redis derives from the access root."""
+    return f"redis/{account}"
 
 
 GROUPS = {"pgbouncer": Group.EDGE, "primary": Group.EDGE, "redis": Group.REDIS}

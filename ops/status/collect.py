@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from environment.manifest import HostEntry, Manifest
+from environment.names import MONITOR
 from environment.products import revisions
 from environment.types import Group
-from environment.urls import REDIS_ACCOUNT
+from environment.urls import redis_login
 from ops.hosts.session import Session, Unreachable
 from ops.status.facts import Facts, HeadFacts, HostFacts, PoolFacts, RedisFacts, ServerFacts, WatchFacts
 from roles import paths
@@ -89,7 +90,7 @@ def _ask(session: Session, host: HostEntry) -> tuple[HostFacts, Answers]:
         return facts.model_copy(update={"fault": fault}), {}
 
     # On standard input: an argument would show the password to everybody on the host.
-    given = f"AUTH {REDIS_ACCOUNT} {session.roots.password(f'redis/{REDIS_ACCOUNT}')}\nINFO\n"
+    given = f"AUTH {MONITOR} {session.roots.password(redis_login(MONITOR))}\nINFO\n"
     script = _script(dict(_questions(session.manifest, host)))
     try:
         said = session.run(host.name, script, timeout=TIMEOUT, given=given if host.carries(Group.REDIS) else "")
@@ -219,4 +220,4 @@ def _redis(host: str, answers: Answers) -> RedisFacts:
             clients=int(info["connected_clients"]),
         )
     except (KeyError, ValueError):
-        return RedisFacts(host=host, fault="does not answer the applications' account")
+        return RedisFacts(host=host, fault="does not answer")

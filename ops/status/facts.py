@@ -53,7 +53,7 @@ class PoolFacts(Model):
 
 
 class RedisFacts(Model):
-    """The cache, asked as the applications' account."""
+    """The cache, asked as the account that reads no key."""
 
     host: str
     fault: str | None = None

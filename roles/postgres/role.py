@@ -91,7 +91,9 @@ class Postgres(Role):
     def _walls(self, target: Target) -> File:
         """Around Patroni, PostgreSQL and what both run: pgBackRest and Keel's programs."""
         keys = (*(pair.directory for pair in self.certificates(target)), ARCHIVING)
-        writes = (POSTGRES_VOLUME, paths.SOCKETS, LOGS, ARCHIVING_LOGS, SPOOL, paths.REPOSITORY)
+        writes = [POSTGRES_VOLUME, paths.SOCKETS, LOGS, ARCHIVING_LOGS, SPOOL]
+        if target.host.carries(Group.BACKUP):  # it archives into the repository beside it
+            writes.append(paths.REPOSITORY)
         return sandbox(UNIT, keys, writes, hides=("/etc/pgbouncer",), more=(COMPILES, *_watchdog(target)))
 
     def _before_patroni(self, target: Target, data: str) -> str:

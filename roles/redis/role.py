@@ -1,11 +1,11 @@
-"""Redis: sessions and query cache (BAC-25, -27, RIQ-20), TLS only, an account with a password (PLAT-25)."""
+"""Redis: sessions and query cache (BAC-25, -27, RIQ-20), TLS only, an account for each product (PLAT-25, W10)."""
 
 from __future__ import annotations
 
 import hashlib
 
-from environment.names import REDIS_VOLUME
-from environment.urls import REDIS_ACCOUNT
+from environment.names import MONITOR, REDIS_VOLUME
+from environment.urls import redis_login
 from roles import paths
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
 from roles.kit.sandbox import path, sandbox
@@ -15,6 +15,18 @@ ACCOUNTS = "/etc/redis/users.acl"
 TLS = f"{paths.TLS}/redis"
 UNIT = "redis-server.service"
 DROPIN = paths.dropin(UNIT)
+
+
+RIGHTS = (
+    "-@all",
+    *("+@string", "+@hash", "+@list", "+@set", "+@sortedset", "+@stream", "+@bitmap", "+@hyperloglog", "+@geo"),
+    *("+@keyspace", "+@pubsub", "+@transaction", "+@connection", "+@blocking"),
+    # KEYS, CONFIG, FLUSHALL, FLUSHDB, INFO, SORT, MONITOR and the like; EVAL and FUNCTION.
+    *("-@admin", "-@dangerous", "-@scripting"),
+    # What tells the names of other products' keys and channels, or how many there are: patterns do not hold for it.
+    *("-scan", "-randomkey", "-dbsize", "-pubsub", "-client|tracking", "-select"),
+)
+"""What a product's account may do with its own keys and channels. No document asks for more (docs/contradictions.md)."""
 
 
 class Redis(Role):
@@ -34,8 +46,11 @@ class Redis(Role):
         return (Certificate(TLS, names, "redis", "redis"),)
 
     def files(self, target: Target) -> tuple[File, ...]:
-        digest = hashlib.sha256(target.roots.password(f"redis/{REDIS_ACCOUNT}").encode()).hexdigest()
-        accounts = self.render("users.acl.j2", target, account=REDIS_ACCOUNT, digest=digest)
+        names = (MONITOR, *target.manifest.products)
+        digests = {
+            name: hashlib.sha256(target.roots.password(redis_login(name)).encode()).hexdigest() for name in names
+        }
+        accounts = self.render("users.acl.j2", target, monitor=MONITOR, digests=digests, rights=" ".join(RIGHTS))
         config = self.render("redis.conf.j2", target, tls=TLS, ca=paths.CA, accounts=ACCOUNTS, folder=REDIS_VOLUME)
         return (
             File(ACCOUNTS, accounts, "redis", "redis", "640"),

@@ -204,7 +204,7 @@ def test_a_step_can_read_what_pulumi_hands_it(name: str) -> None:
 def secrets_of(environment: str) -> dict[str, str]:
     """What must never be readable in a state."""
     roots = Roots(environment, *(ROOTS[f"keel:{name}"] for name in ("access", "pki", "backup")))
-    names = ["postgres", "jeex_user", "jeex_idea_migrator", "jeex_idea_readonly", "keel_pgbouncer", "redis/keel_app"]
+    names = ["postgres", "jeex_user", "jeex_idea_migrator", "jeex_idea_readonly", "keel_pgbouncer", "redis/jeex_idea"]
     # The fifth line of the file lies in the private part, behind OpenSSH's random check number.
     keys = {f"key of {name}": private_openssh(roots.ssh_key(name)).splitlines()[4] for name in ("controller", *HOSTS)}
     return {f"password of {name}": roots.password(name) for name in names} | keys | dict(ROOTS)

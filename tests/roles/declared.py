@@ -15,13 +15,15 @@ from pathlib import Path
 
 from environment.derive import Roots, public_openssh
 from environment.manifest import Manifest
+from environment.names import MONITOR
 from environment.pki import ca_certificate
 from environment.settings import Recovery, Repository, Schedule, SecondRepository
-from environment.urls import REDIS_ACCOUNT
+from environment.urls import redis_login
 from keel_host.config import BackupHost
 from roles import paths
 from roles.kit.declare import File, Role, Target
 from roles.order import ROLES
+from roles.redis.role import ACCOUNTS
 from tests.roles.targets import manifest_of, target
 
 COPIED = (f"{paths.LIBRARY}/keel_host/", f"{paths.LIBRARY}/schema/")
@@ -124,8 +126,10 @@ def _content(file: File, at: Target) -> list[str]:
         ca_certificate(at.roots): "<the authority's certificate>\n",
         STORE: "<the authority of the second repository's store>\n",
         public_openssh(at.roots.ssh_key("controller")): "<the controller's public key>",
-        hashlib.sha256(at.roots.password(f"redis/{REDIS_ACCOUNT}").encode()).hexdigest(): "<its password's digest>",
     }
+    if file.path == ACCOUNTS:
+        accounts = {name: at.roots.password(redis_login(name)) for name in (MONITOR, *at.manifest.products)}
+        names |= {hashlib.sha256(given.encode()).hexdigest(): f"<digest of {given}>" for given in accounts.values()}
     if file.path.startswith(COPIED):
         return ["<as in the checkout>"]
     content = file.content

@@ -98,14 +98,31 @@ def test_what_is_spoken_on_the_network_is_closed_to_listeners() -> None:
 
 
 def test_who_reaches_redis_and_what_he_may_do() -> None:
-    """PLAT-25: the default account does nothing; the application's has no command that administers or endangers, so that it can
-    neither empty the cache nor read another's connections, but may ask how full it is."""
-    default, account = files("redis")["/etc/redis/users.acl"].content.splitlines()
+    """PLAT-25, W10: the default account does nothing, Keel's asks how full it is; each product's has its own keys and channels
+    and no command that administers, endangers, runs a program or lists others' names."""
+    default, monitor, *accounts = files("redis")["/etc/redis/users.acl"].content.splitlines()
     assert default.split() == ["user", "default", "off", "resetpass", "-@all"]
-    user, name, on, digest, keys, channels, *rights = account.split()
-    assert (user, name, on, keys, channels) == ("user", "keel_app", "on", "~*", "&*")
-    assert digest.startswith("#") and len(digest) == 65
-    assert rights == ["+@all", "-@admin", "-@dangerous", "+info", "+config|get", "+keys"]
+    assert monitor.split()[:3] == ["user", "keel_monitor", "on"]
+    assert monitor.split()[4:] == ["resetkeys", "resetchannels", "-@all", "+auth", "+ping", "+info"]
+    assert [account.split()[1] for account in accounts] == list(manifest_of("dev").products)
+    for account in accounts:
+        user, name, on, digest, *limits = account.split()
+        assert (user, on) == ("user", "on") and digest.startswith("#") and len(digest) == 65
+        assert limits[:4] == ["resetkeys", f"~{name}:*", "resetchannels", f"&{name}:*"]
+        assert limits[4] == "-@all" and not {"+@all", "+@admin", "+@dangerous", "+@scripting"} & set(limits)
+        never = {
+            "-@admin",
+            "-@dangerous",
+            "-@scripting",
+            "-scan",
+            "-randomkey",
+            "-dbsize",
+            "-pubsub",
+            "-client|tracking",
+        }
+        assert never <= set(limits)
+        assert not any(limit.startswith(("+", "~", "&")) for limit in limits[limits.index("-@admin") :])
+    assert len({account.split()[3] for account in (monitor, *accounts)}) == len(accounts) + 1
 
 
 def test_clients_of_a_member_that_is_out_are_let_go() -> None:

@@ -68,15 +68,16 @@ def test_the_list_above_is_whole(environment: Session) -> None:
         assert declared - {"keel-hosts.service"} - set(units) <= {"cron.service", "ssh.service"}
 
 
-def test_what_the_cache_holds_outlives_its_kill(dev: Ephemeral, environment: Session) -> None:
+@pytest.mark.parametrize("ends", ["kill -9 {process}", "systemctl restart redis-server.service"])
+def test_what_the_cache_holds_outlives_its_end(dev: Ephemeral, environment: Session, ends: str) -> None:
     """BAC-25, RIQ-20: what the append-only file has is there again."""
     url = dict(re.findall(r'^(\w+)="(.*)"$', dev.keel("env", "jeex_idea").stdout, re.MULTILINE))["REDIS_URL"]
     with redis.Redis.from_url(url, ssl_ca_certs=str(environment.ca)) as cache:
-        cache.set("outlives", "yes")
+        cache.set("jeex_idea:outlives", "yes")
         assert cache.waitaof(1, 0, 5000)[0] == 1, "the append-only file was not written within 5 s"
         before = main_process(environment, "edge1", "redis-server.service")
-        environment.run("edge1", f"kill -9 {before}")
+        environment.run("edge1", ends.format(process=before))
         assert is_back(environment, "edge1", "redis-server.service", before)
     with redis.Redis.from_url(url, ssl_ca_certs=str(environment.ca), retry=Retry(ConstantBackoff(0.5), 60)) as cache:
-        assert cache.get("outlives") == b"yes"
-        cache.delete("outlives")
+        assert cache.get("jeex_idea:outlives") == b"yes"
+        cache.delete("jeex_idea:outlives")

@@ -12,7 +12,6 @@ import pytest
 from environment import names
 from environment.load import ROOT
 from environment.products import catalogue
-from environment.urls import REDIS_ACCOUNT
 from keel_host import config
 from roles import paths
 from tests.unit.test_layers import LAYERS
@@ -62,10 +61,6 @@ def test_what_is_only_said_is_not_code() -> None:
 @pytest.mark.parametrize("login", LOGINS)
 def test_a_login_of_the_cluster_has_its_name_in_one_place(login: str) -> None:
     assert naming(rf"\b{login}\b") == {"environment/names.py"}
-
-
-def test_the_applications_redis_account_has_its_name_in_one_place() -> None:
-    assert naming(rf"\b{REDIS_ACCOUNT}\b") == {"environment/urls.py"}
 
 
 @pytest.mark.parametrize("label", [names.LABEL, names.IMAGE_LABEL, names.LOOKUP])

@@ -409,7 +409,7 @@ def test_the_manifest_holds_no_secret() -> None:
     """Nothing that derives from the roots but public keys, which are public."""
     loaded = program.load("dev", config("dev"))
     text = loaded.manifest.model_dump_json()
-    for name in ("postgres", "jeex_user", "controller", "redis/keel_app"):
+    for name in ("postgres", "jeex_user", "controller", "redis/jeex_idea"):
         assert loaded.roots.password(name) not in text
     assert loaded.roots.access not in text
     assert Manifest.from_slice(json.loads(text)) == loaded.manifest

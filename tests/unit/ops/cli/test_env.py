@@ -32,7 +32,7 @@ def test_the_file_leads_the_application_through_the_pooler_and_migrations_to_the
     assert lines["DATABASE_SYNC_URL"].startswith(
         f"postgresql+psycopg://jeex_idea_migrator:{password('jeex_idea_migrator')}@127.0.0.1:5220/jeex_idea"
     )
-    assert lines["REDIS_URL"].startswith("rediss://")
+    assert lines["REDIS_URL"].startswith(f"rediss://jeex_idea:{password('redis/jeex_idea')}@127.0.0.1:6379/")  # W10
 
 
 @pytest.mark.parametrize("product", catalogue())

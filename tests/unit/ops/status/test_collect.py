@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from environment.names import MONITOR
 from environment.products import catalogue, revisions
 from environment.types import Model
-from environment.urls import REDIS_ACCOUNT
+from environment.urls import redis_login
 from ops.hosts.session import Session, Unreachable
 from ops.status import collect, facts
 from ops.status.facts import AlertFacts, Facts, PoolFacts, RedisFacts, WatchFacts
@@ -160,8 +161,8 @@ def _with(host: str, question: str, answer: str) -> Answers:
         (_without("db2", "etcd"), "etcd", {"db1": True, "db2": False, "edge1": True}),
         (_without("edge1", "pools"), "silent_poolers", ("edge1",)),
         (_with("edge1", "pools", "no,such,columns\n1,2,3\n"), "silent_poolers", ("edge1",)),
-        (_without("edge1", "redis"), "redis.0.fault", "does not answer the applications' account"),
-        (_with("edge1", "redis", "NOAUTH\n"), "redis.0.fault", "does not answer the applications' account"),
+        (_without("edge1", "redis"), "redis.0.fault", "does not answer"),
+        (_with("edge1", "redis", "NOAUTH\n"), "redis.0.fault", "does not answer"),
         (_without("ops1", "watch"), "watch", None),
         (_with("ops1", "watch", "{}\n\n"), "watch", None),
         (_without("db2", "units"), "hosts.1.fault", f"did not answer within {collect.PATIENCE} s"),
@@ -238,8 +239,8 @@ def test_the_questions_are_asked_in_one_command_and_none_waits_for_another(
     assert (edge.fault, edge.failed_units, edge.versions) == (None, ("cron.service",), {"redis-server": "8.0"})
     assert (found.etcd["edge1"], found.silent_poolers) == (False, ("edge1",))
     assert found.redis == (RedisFacts(host="edge1", used_bytes=2**20, limit_bytes=2**28, clients=3),)
-    password = opened.roots.password(f"redis/{REDIS_ACCOUNT}")
-    assert Path(f"{asked}-redis").read_text() == f"AUTH {REDIS_ACCOUNT} {password}\nINFO\n"
+    password = opened.roots.password(redis_login(MONITOR))
+    assert Path(f"{asked}-redis").read_text() == f"AUTH {MONITOR} {password}\nINFO\n"
     assert password not in asked.read_text() and password not in commands[0]
     assert list(left.iterdir()) == [], "answers are left on the host"
 
