@@ -9,7 +9,7 @@ import pulumi
 from environment.derive import Roots
 from environment.manifest import Manifest
 from environment.pki import ca_certificate
-from environment.urls import product_urls
+from environment.urls import product_urls, redis_url
 
 
 def outputs(manifest: Manifest, roots: Roots) -> dict[str, Any]:
@@ -28,6 +28,10 @@ def outputs(manifest: Manifest, roots: Roots) -> dict[str, Any]:
         "ca": ca_certificate(roots),
         "urls": {
             name: pulumi.Output.secret(product_urls(manifest, roots, entry.product))
+            for name, entry in manifest.products.items()
+        },
+        "redis": {
+            name: pulumi.Output.secret(redis_url(manifest, roots, entry.product))
             for name, entry in manifest.products.items()
         },
     }

@@ -43,6 +43,14 @@ GRANT SELECT ON public.pg_stat_statements, public.pg_stat_statements_info TO {ow
 The owner keeps a right on the view, though not to its function: with none at all, its GRANT … ON ALL TABLES would fail.
 """
 
+UNLOGGED = """
+SET LOCAL log_statement = 'none';
+SET LOCAL log_min_duration_statement = -1;
+SET LOCAL log_min_error_statement = 'panic';
+SET LOCAL pg_stat_statements.track_utility = off
+"""
+"""For one transaction: neither the log nor the statistics of statements keep its text, also where it fails (W7)."""
+
 MUST_PRELOAD = frozenset({STATISTICS})
 """Extensions that install without shared_preload_libraries and fail at first use (Q-08)."""
 
@@ -93,7 +101,7 @@ def apply(connect: Connect, changes: Iterable[Change], *, prune: bool = False) -
                 if change.database not in sessions:
                     sessions[change.database] = connect(change.database)
                     sessions[change.database].autocommit = True
-                sessions[change.database].execute(change.sql)
+                _execute(sessions[change.database], change)
             except psycopg.Error as error:
                 raise ProvisionError(
                     f"could not {change.what} (database {change.database}): {error}",
@@ -104,6 +112,15 @@ def apply(connect: Connect, changes: Iterable[Change], *, prune: bool = False) -
         for session in sessions.values():
             session.close()
     return wanted
+
+
+def _execute(session: psycopg.Connection[object], change: Change) -> None:
+    if not change.secret:
+        session.execute(change.sql)
+        return
+    with session.transaction():
+        session.execute(UNLOGGED)
+        session.execute(change.sql)
 
 
 def admit(connect: Connect, product: Product) -> list[Change]:

@@ -156,6 +156,13 @@ class Postgres(Model):
         description="statements that take this long are logged, milliseconds (BAC-06); -1: none",
     )
     log_file_mode: Literal["0600", "0640", "0644"] = Field("0644", description="mode of the log files (BAC-05, X-42)")
+    log_values: bool = Field(
+        False,
+        description="the log holds the values bound to statements, and the details of errors: rows, and who waits for whom; dev and ci only",
+    )
+    log_retention_days: int = Field(
+        14, ge=1, le=3650, description="log files are removed after this many days (PLAT-43)"
+    )
 
 
 class Databases(Model):

@@ -11,7 +11,7 @@ from environment.types import Group, Provider
 
 
 def product_urls(manifest: Manifest, roots: Roots, product: Product) -> dict[str, str]:
-    """Purpose → URL: the application through the pooler, migrations direct (PLAT-21), and the cache."""
+    """Purpose → URL: the application through the pooler, migrations direct (PLAT-21)."""
     kind = manifest.identity.kind
     # PLAT-39: outside dev TLS is required, where data is guarded the server is verified too (output `ca`).
     tls = "verify-full" if kind.guarded else "require" if kind.encrypted else "prefer"
@@ -28,7 +28,6 @@ def product_urls(manifest: Manifest, roots: Roots, product: Product) -> dict[str
         "application": url("postgresql", app, name, *pooled, f"sslmode={tls}"),
         "readonly": url("postgresql+psycopg", product.readonly_role, f"{name}_ro", *pooled, f"sslmode={tls}"),
         "migration": url("postgresql+psycopg", product.migrator_role, name, *direct, f"sslmode={tls}"),
-        "redis": redis_url(manifest, roots, product),
     }
     if product.worker_role:  # RIQ-03
         found["worker"] = url("postgresql+psycopg", product.worker_role, name, *pooled, f"sslmode={tls}")

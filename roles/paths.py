@@ -66,6 +66,8 @@ RECOVERY_ORDER = f"{SOCKETS}/keel-recovery.json"
 """A recovery that was ordered on a host: {"token": …, "options": [pgBackRest's]}."""
 
 
+PATRONI, PGBACKREST, PGBOUNCER = "/etc/patroni", "/etc/pgbackrest", "/etc/pgbouncer"
+"""Folders of configuration with passwords in it. All three belong to one account, so each service sees no more of them than it reads."""
 PGBOUNCER_SOCKETS = "/run/pgbouncer"
 ETCD_DATA = f"{names.ETCD_VOLUME}/member"
 """etcd's data, on every member of the store."""

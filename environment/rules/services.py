@@ -89,6 +89,13 @@ def production_is_redundant(environment: Any, postgres: Any, hosts: Mapping[str,
         yield Problem("hosts", members, f"at least three hosts carry the group 'etcd' {where}")
 
 
+@rule("environment", "postgres")
+def production_logs_no_values(environment: Any, postgres: Any) -> Iterator[Problem]:
+    """X-42: what clients send and rows hold is personal, and a log is read by other people than the database."""
+    if environment.kind.guarded and postgres.log_values:
+        yield Problem("postgres.log_values", True, f"false in {environment.kind.value} (X-42)")
+
+
 @rule("environment", "network")
 def production_is_closed(environment: Any, network: Any) -> Iterator[Problem]:
     """PLAT-41: production admits networks that someone chose, not the whole world."""

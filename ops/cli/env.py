@@ -51,7 +51,7 @@ def env(
 
 def variables(manifest: Manifest, roots: Roots, product: Product) -> tuple[Variable, ...]:
     """The settings, drivers named (PLAT-24); as in the seed, the synchronous URL is for migrations (CF-37)."""
-    from environment.urls import product_urls
+    from environment.urls import product_urls, redis_url
 
     urls = product_urls(manifest, roots, product)
     direct = "migrations: psycopg, directly to the primary. This role sees all rows: do not use it in the application"
@@ -60,7 +60,11 @@ def variables(manifest: Manifest, roots: Roots, product: Product) -> tuple[Varia
         Variable("DATABASE_SYNC_URL", urls["migration"], direct),
         Variable("DATABASE_READONLY_URL", urls["readonly"], "reports: psycopg, through the pooler to a replica"),
         *_worker(urls),
-        Variable("REDIS_URL", urls["redis"], f"sessions and cache: keys and channels that begin with {product.name}:"),
+        Variable(
+            "REDIS_URL",
+            redis_url(manifest, roots, product),
+            f"sessions and cache: keys and channels that begin with {product.name}:",
+        ),
     )
 
 

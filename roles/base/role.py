@@ -46,4 +46,7 @@ class Base(Role):
             Unit(HOSTS_UNIT, restart=(HOSTS, f"{paths.UNITS}/{HOSTS_UNIT}")),
             Unit("ssh.service", reload=(SSHD,), title="sshd"),
             Unit("cron.service", title="cron"),
+            # Logs are rotated by the one, and by the other removed when they are old (PLAT-43).
+            Unit("logrotate.timer", title="logrotate"),
+            Unit("systemd-tmpfiles-clean.timer", title="the removal of old files"),
         )

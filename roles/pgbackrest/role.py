@@ -39,7 +39,7 @@ class Pgbackrest(Role):
 
     def directories(self, target: Target) -> tuple[Directory, ...]:
         own = (
-            Directory("/etc/pgbackrest"),
+            Directory(paths.PGBACKREST),
             *(Directory(path, "postgres", "postgres", "750") for path in (LOGS, SPOOL, LOCKS)),
             *((Directory(f"{paths.UNITS}/{SERVER}.d"),) if _peers(target) else ()),
         )
@@ -112,7 +112,7 @@ class Pgbackrest(Role):
 def _walls(target: Target) -> File:
     """Around the server. On a database host it reads the data, and only the backup host has something to write."""
     kept = (paths.REPOSITORY,) if keeps(target) else ()
-    return sandbox.sandbox(SERVER, keys=(TLS,), writes=(LOGS, SPOOL, *kept))
+    return sandbox.sandbox(SERVER, keys=(TLS,), writes=(LOGS, SPOOL, *kept), hides=(paths.PATRONI, paths.PGBOUNCER))
 
 
 def _peers(target: Target) -> list[HostEntry]:

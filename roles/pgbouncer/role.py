@@ -7,7 +7,7 @@ from roles import paths
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
 from roles.kit.sandbox import path, sandbox
 
-FOLDER = "/etc/pgbouncer"
+FOLDER = paths.PGBOUNCER
 CONFIG = f"{FOLDER}/pgbouncer.ini"
 DATABASES = f"{FOLDER}/databases.ini"
 ACCESS = f"{FOLDER}/pg_hba.conf"
@@ -15,7 +15,7 @@ USERS = f"{FOLDER}/userlist.txt"
 TLS = f"{paths.TLS}/pgbouncer"
 UNIT = "pgbouncer.service"
 DROPIN = paths.dropin(UNIT)
-OTHERS = (POSTGRES_VOLUME, BACKUP_VOLUME, "/etc/patroni", "/etc/pgbackrest")
+OTHERS = (POSTGRES_VOLUME, BACKUP_VOLUME, paths.PATRONI, paths.PGBACKREST)
 """What the server's user may read on a host that carries both, and the pooler runs as that user."""
 
 

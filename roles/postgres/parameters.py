@@ -61,6 +61,10 @@ def parameters(manifest: Manifest) -> dict[str, str]:
         "log_directory": LOGS,
         "log_filename": "postgresql-%Y-%m-%d_%H%M%S.log",
         "log_file_mode": settings.log_file_mode,
+        "log_rotation_age": "1d",
+        # W7: what a statement was given, and in which row it failed, may be personal.
+        "log_parameter_max_length": "-1" if settings.log_values else "0",
+        "log_error_verbosity": "default" if settings.log_values else "terse",
         # BAC-06, X-42
         "log_statement": settings.log_statement,
         "log_min_duration_statement": str(settings.log_min_duration_statement),

@@ -27,6 +27,8 @@ DROPIN = paths.dropin(UNIT)
 BEFORE = f"{paths.LIBRARY}/before-patroni"
 TMPFILES = "/etc/tmpfiles.d/postgresql-common.conf"
 """Takes the place of the package's own file, which gives the log directory to root at every boot (BAC-05)."""
+LOGROTATE = "/etc/logrotate.d/postgresql-common"
+"""The package's own empties the running file, and never removes one whose name has the time."""
 
 
 COMPILES = "MemoryDenyWriteExecute=no"
@@ -42,8 +44,8 @@ class Postgres(Role):
         return (
             Directory(POSTGRES_VOLUME, "postgres", "postgres", "755"),
             Directory(f"{POSTGRES_VOLUME}/{target.manifest.release.postgres}", "postgres", "postgres", "755"),
-            Directory(LOGS, "postgres", "postgres", "755"),
-            Directory("/etc/patroni"),
+            Directory(LOGS, "postgres", "postgres", "700"),
+            Directory(paths.PATRONI),
             Directory(f"{paths.UNITS}/patroni.service.d"),
         )
 
@@ -85,7 +87,11 @@ class Postgres(Role):
             File(BEFORE, self._before_patroni(target, data), mode="755"),
             File(DROPIN, self.render("patroni.service.conf", target, before=BEFORE)),
             self._walls(target),
-            File(TMPFILES, self.render("tmpfiles.conf.j2", target, logs=LOGS)),
+            File(TMPFILES, self.render("tmpfiles.conf.j2", target, logs=LOGS, settings=target.manifest.postgres)),
+            File(
+                LOGROTATE,
+                "# Nothing to rotate: PostgreSQL begins a file each day, and the oldest are removed (tmpfiles.d).\n",
+            ),
         )
 
     def _walls(self, target: Target) -> File:
@@ -94,7 +100,7 @@ class Postgres(Role):
         writes = [POSTGRES_VOLUME, paths.SOCKETS, LOGS, ARCHIVING_LOGS, SPOOL]
         if target.host.carries(Group.BACKUP):  # it archives into the repository beside it
             writes.append(paths.REPOSITORY)
-        return sandbox(UNIT, keys, writes, hides=("/etc/pgbouncer",), more=(COMPILES, *_watchdog(target)))
+        return sandbox(UNIT, keys, writes, hides=(paths.PGBOUNCER,), more=(COMPILES, *_watchdog(target)))
 
     def _before_patroni(self, target: Target, data: str) -> str:
         stores = [

@@ -10,7 +10,7 @@ from cryptography import x509
 from environment import program
 from environment.derive import Roots
 from environment.products import catalogue
-from environment.urls import product_urls
+from environment.urls import product_urls, redis_url
 from tests.components.conftest import program_of
 from tests.components.recorder import Program
 from tests.unit.stacks import ROOTS, config
@@ -54,12 +54,12 @@ def test_guarded_environments_require_tls(name: str, option: str) -> None:
 
 def test_urls_and_passwords_are_secret(dev: Program) -> None:
     """PLAT-24: `pulumi stack output` hides them."""
-    assert dev.outputs["urls"] == dict.fromkeys(catalogue(), "[secret]")
+    assert dev.outputs["urls"] == dev.outputs["redis"] == dict.fromkeys(catalogue(), "[secret]")
 
 
 def test_redis_is_reached_over_tls_with_an_account(dev: Program) -> None:
     """PLAT-25, W10: each product with its own."""
-    urls = {name: urlsplit(urls["redis"]) for name, urls in dev.secret_outputs["urls"].items()}
+    urls = {name: urlsplit(url) for name, url in dev.secret_outputs["redis"].items()}
     assert {(url.scheme, url.port) for url in urls.values()} == {("rediss", 6379)}
     assert {name: url.username for name, url in urls.items()} == {name: name for name in catalogue()}
     assert len({url.password for url in urls.values()}) == len(catalogue())
@@ -87,6 +87,7 @@ def test_what_is_not_published_is_reached_on_its_host() -> None:
     loaded = program.load("dev", config("dev", patch))
     product = loaded.manifest.products["jeex_idea"].product
     urls = product_urls(loaded.manifest, loaded.roots, product)
+    urls["redis"] = redis_url(loaded.manifest, loaded.roots, product)
     places = {purpose: (urlsplit(url).hostname, urlsplit(url).port) for purpose, url in urls.items()}
     assert places["application"] == ("10.88.0.21", 6432)
     assert places["migration"] == ("10.88.0.21", 5000)

@@ -1,9 +1,13 @@
 """Provisioning converges, and its plan is the drift."""
 
-import pytest
+from dataclasses import replace
 
-from db import provision
-from db.spec import Migrated
+import pytest
+from pydantic import SecretStr
+
+from db import provision, role_changes
+from db.change import ProvisionError
+from db.spec import Migrated, Role
 from tests.db.fixtures import only
 from tools.scratch_server import Server, spec_of
 
@@ -160,3 +164,24 @@ def test_what_is_not_declared_is_reported_and_taken_on_request(
     assert plan(server) == [changes[0].what]
     assert provision.apply(server.superuser, changes, prune=True) == changes
     assert plan(server) == []
+
+
+@pytest.mark.usefixtures("at_head")
+def test_a_verifier_is_in_no_log_and_in_no_statistics(server: Server) -> None:
+    """PLAT-11, W7: neither where the statement succeeds nor where it fails; the plan's sentence does not hold it either."""
+    password, statistics = {"planted": SecretStr("planted")}, "SELECT query FROM pg_stat_statements"
+    (change,) = role_changes.password(Role("planted", password=True), None, password)
+    verifier = change.sql.as_string().split("'")[1]
+    with pytest.raises(ProvisionError, match="does not exist"):
+        provision.apply(server.superuser, [change])
+    server.execute("CREATE ROLE planted")
+    try:
+        provision.apply(server.superuser, [change])
+        assert server.execute("SELECT 1 FROM pg_authid WHERE rolname = 'planted' AND rolpassword IS NOT NULL")
+        written = [*(row[0] for row in server.execute(statistics, "jeex_idea")), server.log(), str(change.difference)]
+        assert not [text for text in written if verifier in text]
+        provision.apply(server.superuser, [replace(change, secret=False)])
+        kept = [*(row[0] for row in server.execute(statistics, "jeex_idea")), server.log()]
+        assert len([text for text in kept if verifier in text]) == 2, "the log and the statistics are kept"
+    finally:
+        server.execute("DROP ROLE planted")

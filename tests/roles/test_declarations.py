@@ -38,7 +38,7 @@ def test_a_role_renders_from_its_own_slice_twice_the_same(stack: str, role: Role
 
 
 def test_an_undefined_name_in_a_template_is_an_error() -> None:
-    with pytest.raises(UndefinedError, match="account"):
+    with pytest.raises(UndefinedError, match="monitor"):
         ROLES["redis"].render("users.acl.j2", target(ROLES["redis"], "edge1", manifest_of("dev")))
 
 

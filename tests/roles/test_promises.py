@@ -228,7 +228,7 @@ FOLDERS = {
     "/var/lib/redis": ("redis", "redis", "750"),
     "/var/lib/postgresql": ("postgres", "postgres", "755"),
     "/var/lib/postgresql/18": ("postgres", "postgres", "755"),
-    "/var/log/postgresql": ("postgres", "postgres", "755"),
+    "/var/log/postgresql": ("postgres", "postgres", "700"),
     "/var/log/pgbackrest": ("postgres", "postgres", "750"),
     "/var/spool/pgbackrest": ("postgres", "postgres", "750"),
     "/var/spool/pgbackrest/locks": ("postgres", "postgres", "750"),

@@ -9,14 +9,14 @@ from roles.kit.declare import Unit
 from roles.order import ROLES
 from tests.roles.targets import files, manifest_of, placements, target
 
-UNWALLED = {"keel-hosts.service", "ssh.service", "cron.service", "keel-copy-archive.timer"}
+UNWALLED = {"keel-hosts.service", "ssh.service", "cron.service"}
 """They set the host up, or are how the controller and the jobs become whoever they must be."""
 SERVICES = [
     (stack, role.name, host, unit)
     for stack in ("dev", "ci", "staging")
     for role, host in placements(manifest_of(stack))
     for unit in role.units(target(role, host, manifest_of(stack)))
-    if unit.name not in UNWALLED
+    if unit.name.endswith(".service") and unit.name not in UNWALLED
 ]
 everywhere = pytest.mark.parametrize(
     ("stack", "role", "host", "unit"),

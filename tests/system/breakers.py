@@ -209,7 +209,7 @@ BREAKERS = {
     ),
     "password": Breaker(
         Where.PRIMARY,
-        "umask 077 && psql -U postgres -XAtqc \"select format('alter role %I password %L', rolname, rolpassword) "
+        "umask 077 && psql -U postgres -XAtqc \"select format('set log_statement = none; alter role %I password %L', rolname, rolpassword) "
         "from pg_authid where rolname = 'keel_monitor'\" > /run/keel-broken.sql && "
         + _sql("alter role keel_monitor password 'password'"),
         "psql -U postgres -Xq -v ON_ERROR_STOP=1 -f /run/keel-broken.sql && rm /run/keel-broken.sql",

@@ -64,6 +64,7 @@ def test_log_files(server: HostEntry, look: Look, manifest: Manifest) -> None:
             "log_directory": LOGS,
             "log_filename": "postgresql-%Y-%m-%d_%H%M%S.log",
             "log_file_mode": manifest.postgres.log_file_mode,
+            "log_rotation_age": "1d",
         },
         server.name,
     )
@@ -72,7 +73,7 @@ def test_log_files(server: HostEntry, look: Look, manifest: Manifest) -> None:
         f"{server.name} logs to {current}"
     )
     found = look.paths(server, (LOGS, current))
-    assert found[LOGS].owner == "postgres", f"{server.name}: {LOGS} belongs to {found[LOGS].owner}"
+    assert (found[LOGS].owner, found[LOGS].mode) == ("postgres", "700"), f"{server.name}: {LOGS}: {found[LOGS]}"
     mode = manifest.postgres.log_file_mode.lstrip("0")
     assert (found[current].owner, found[current].mode) == ("postgres", mode), (
         f"{server.name}: {current}: {found[current]}"
@@ -93,6 +94,23 @@ def test_what_is_logged(server: HostEntry, look: Look, manifest: Manifest) -> No
     assert facts.settings["log_connections"] in ("on", "all"), f"{server.name}: {facts.settings['log_connections']}"
     slow = {"log_min_duration_statement": str(manifest.postgres.log_min_duration_statement)}
     expect.same(facts.numbers, slow, server.name)
+
+
+def test_no_values_are_logged(server: HostEntry, look: Look, manifest: Manifest) -> None:
+    """X-42, W7: what is bound to a statement, and the row in which it fails, is in the log only where the stack says so."""
+    values = manifest.postgres.log_values
+    wanted = {
+        "log_parameter_max_length": "-1" if values else "0",
+        "log_error_verbosity": "default" if values else "terse",
+    }
+    expect.same(look.server(server).settings, wanted, server.name)
+
+
+def test_old_logs_are_removed(server: HostEntry, look: Look, manifest: Manifest) -> None:
+    """PLAT-43: no file of the log is older than the stack says; one more day for the removal, which comes daily."""
+    days = manifest.postgres.log_retention_days + 1
+    old = look.shell(server, f"find {LOGS} -type f -mtime +{days}").split()
+    expect.nothing(f"{server.name}: {path} is older than {days} days" for path in old)
 
 
 def test_log_prefix(server: HostEntry, look: Look) -> None:

@@ -96,6 +96,8 @@ VALUES = [
     Bad("another sshd port", "dev", {"ports.ssh": 2222}, "ports.ssh", "22"),
     Bad("synchronous I/O (JEEX-02)", "dev", {"postgres.io_method": "sync"}, "postgres.io_method", "'io_uring'"),
     Bad("a locale no host has", "dev", {"postgres.locale": "de_DE.UTF-8"}, "postgres.locale", "'C.UTF-8'"),
+    Bad("no day of logs", "dev", {"postgres.log_retention_days": 0}, "postgres.log_retention_days", "1"),
+    Bad("values in production's log", "production", {"postgres.log_values": True}, "postgres.log_values", "X-42"),
     Bad("logs for all", "dev", {"postgres.log_file_mode": "0777"}, "postgres.log_file_mode", "'0640'"),
     Bad("unknown policy", "dev", {"redis.maxmemory_policy": "lru"}, "redis.maxmemory_policy", "'allkeys-lru'"),
     Bad("a bucket in capitals", "dev", {"repository.second": {"endpoint": "s3.example", "bucket": "Backups"}},
