@@ -24,6 +24,7 @@ class FoundRole:
     replication: bool
     bypassrls: bool
     inherit: bool
+    connections: int
     verifier: str | None = field(repr=False)
 
 
@@ -47,6 +48,7 @@ class FoundDatabase:
     provider: str
     collate: str
     ctype: str
+    connections: int
 
 
 class Holding(NamedTuple):
@@ -104,7 +106,7 @@ select current_setting('server_version_num')::int / 10000 as version, pg_is_in_r
 """
 _ROLES = b"""
 select rolname, rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls, rolinherit,
-       rolpassword
+       rolconnlimit, rolpassword
 from pg_authid
 """
 _MEMBERSHIPS = b"""
@@ -121,7 +123,8 @@ from pg_db_role_setting s
 left join pg_database d on d.oid = setdatabase left join pg_roles r on r.oid = setrole
 """
 _DATABASES = b"""
-select datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datlocprovider, datcollate, datctype
+select datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datlocprovider, datcollate, datctype,
+       datconnlimit
 from pg_database
 """
 _DATABASE_GRANTS = b"""

@@ -15,6 +15,7 @@ from db.found import FRESH_DATABASE, Cluster, Connect, Contents, read_cluster, r
 from db.spec import (
     MAINTENANCE_DATABASE,
     NAMES_MOMENTS,
+    UNLIMITED,
     ClusterSpec,
     Grant,
     Migrated,
@@ -68,7 +69,7 @@ def plan(connect: Connect, spec: ClusterSpec) -> list[Change]:
     _check(cluster, spec, roles)
     changes = [*_roles(roles, cluster, spec), *undeclared.databases(cluster, spec)]
     for product in spec.products:
-        changes += _database(product, cluster, spec.locale)
+        changes += _database(product, cluster, spec)
     changes += privileges(
         _of_database(cluster, MAINTENANCE_DATABASE), maintenance_grants(spec), MAINTENANCE_DATABASE, ""
     )
@@ -143,7 +144,8 @@ def declared_roles(spec: ClusterSpec, version: int) -> list[Role]:
     """All roles of the cluster, those that others are members of first."""
     roles = [*cluster_roles(version)]
     for product in spec.products:
-        roles += product_roles(product, spec.migrated.get(product.name, Migrated.NEVER))
+        migrated = spec.migrated.get(product.name, Migrated.NEVER)
+        roles += product_roles(product, migrated, spec.bounds_of(product.name))
     return roles
 
 
@@ -184,9 +186,9 @@ def _roles(roles: list[Role], cluster: Cluster, spec: ClusterSpec) -> Iterator[C
     yield from role_changes.memberships(roles, cluster)
 
 
-def _database(product: Product, cluster: Cluster, locale: str) -> Iterator[Change]:
+def _database(product: Product, cluster: Cluster, spec: ClusterSpec) -> Iterator[Change]:
     name, owner = sql.Identifier(product.name), sql.Identifier(product.owner_role)
-    found = cluster.databases.get(product.name)
+    found, locale = cluster.databases.get(product.name), spec.locale
     if found is None:
         yield Change(
             f"create database {product.name}, UTF8, {locale}",
@@ -198,6 +200,10 @@ def _database(product: Product, cluster: Cluster, locale: str) -> Iterator[Chang
     elif found.owner != product.owner_role:
         statement = sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, owner)
         yield Change(f"give database {product.name} to {product.owner_role}", statement)
+    connections = spec.bounds_of(product.name).database
+    if connections != (found.connections if found else UNLIMITED):
+        statement = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(name, sql.SQL(str(connections)))
+        yield Change(f"limit database {product.name} to {connections} connections", statement)
     # X-05: columns without time zone agree with those that have one only when every session is in UTC.
     found_settings = cluster.settings.get((product.name, ""), {})
     declared = {"TimeZone": "UTC"}

@@ -14,9 +14,10 @@ from db.spec import Role
 def attributes(role: Role, found: FoundRole | None) -> Iterator[Change]:
     """Create the role, or set exactly the attributes that differ from the declaration (PLAT-09)."""
     # NOINHERIT keeps `becomes` apart from `inherits` before PostgreSQL 16; later it says the same.
-    declared = {
+    declared: dict[str, int] = {
         "SUPERUSER": False, "CREATEDB": role.createdb, "CREATEROLE": False, "REPLICATION": False,
         "BYPASSRLS": role.bypassrls, "INHERIT": not role.becomes, "LOGIN": bool(role.login),
+        "CONNECTION LIMIT": role.connections,
     }  # fmt: skip
     if found is None:
         yield _attributes("CREATE", role.name, declared)
@@ -25,20 +26,28 @@ def attributes(role: Role, found: FoundRole | None) -> Iterator[Change]:
         "SUPERUSER": found.superuser, "CREATEDB": found.createdb, "CREATEROLE": found.createrole,
         "REPLICATION": found.replication, "BYPASSRLS": found.bypassrls, "INHERIT": found.inherit,
         "LOGIN": found.login if role.login is not None else declared["LOGIN"],
+        "CONNECTION LIMIT": found.connections,
     }  # fmt: skip
     wrong = {name: wanted for name, wanted in declared.items() if has[name] != wanted}
     if wrong:
         yield _attributes("ALTER", role.name, wrong)
 
 
-def _attributes(verb: str, role: str, wanted: Mapping[str, bool]) -> Change:
-    words = " ".join(name if on else f"NO{name}" for name, on in wanted.items())
+def _attributes(verb: str, role: str, wanted: Mapping[str, int]) -> Change:
+    words = " ".join(_clause(name, value) for name, value in wanted.items())
     statement = sql.SQL("{} ROLE {} {}").format(
         sql.SQL(verb),
         sql.Identifier(role),
         sql.SQL(words),  # the keywords above
     )
     return Change(f"{verb.lower()} role {role}: {words}", statement)
+
+
+def _clause(name: str, value: int) -> str:
+    """A keyword that is there or has NO in front, or one with a number."""
+    if isinstance(value, bool):
+        return name if value else f"NO{name}"
+    return f"{name} {value}"
 
 
 def password(role: Role, found: FoundRole | None, passwords: Mapping[str, SecretStr]) -> Iterator[Change]:

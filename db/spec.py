@@ -6,6 +6,7 @@ Roles of the cluster, apart from Patroni's own superuser and replication role (P
   scratch database and, from PostgreSQL 17 on, vacuum and reindex, but reads no row of a product. No
   CREATEROLE: roles come from the model, and on PostgreSQL 15 that right is one over every product role.
 - `keel_monitor`: pg_monitor. `keel_backup`: reads every row on purpose (BYPASSRLS, Q-18, PLAT-19), and names restore points.
+- `keel_sessions`: sees ages of sessions and ends them; it comes by the socket of a database host only (W9).
 - `keel_pgbouncer`: may call `keel.user_lookup` in the database `postgres`, nothing else.
 """
 
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 from pydantic import Field, SecretStr
 
-from environment.names import ADMIN, BACKUP, MONITOR, PGBOUNCER
+from environment.names import ADMIN, BACKUP, MONITOR, PGBOUNCER, SESSIONS
 from environment.products import Product
 from environment.types import Model
 
@@ -37,6 +38,22 @@ class Migrated(Enum):
     HEAD = "head"
 
 
+UNLIMITED = -1
+"""PostgreSQL's word for a connection limit that is none."""
+
+
+class Bounds(Model):
+    """What a product may take of the server at most (W9); environment/budget.py and the settings say how much."""
+
+    database: int = Field(default=UNLIMITED, description="Connections to its database, whoever's.")
+    login: int = Field(default=UNLIMITED, description="Connections of one of its programs.")
+    migrator: int = Field(default=UNLIMITED, description="Connections of its migrations.")
+    settings: tuple[tuple[str, str], ...] = Field(default=(), description="What ends or bounds its programs' work.")
+
+
+UNBOUNDED = Bounds()
+
+
 class ClusterSpec(Model):
     """Everything provisioning has to know. Passwords are never printed: SecretStr."""
 
@@ -55,6 +72,11 @@ class ClusterSpec(Model):
         default=(),
         description="Roles made elsewhere that connect to `postgres`, such as Patroni's rewind role.",
     )
+    bounds: Mapping[str, Bounds] = Field(default_factory=dict, description="By product; missing: none.")
+
+    def bounds_of(self, product: str) -> Bounds:
+        """What the product's programs may not exceed."""
+        return self.bounds.get(product, UNBOUNDED)
 
 
 @dataclass(frozen=True)
@@ -72,6 +94,7 @@ class Role:
     becomes: frozenset[str] = frozenset()
     """Roles it has the rights of only after SET ROLE, so that nothing is created under the wrong owner."""
     settings: tuple[tuple[str, str], ...] = ()
+    connections: int = UNLIMITED
 
 
 class Grant(NamedTuple):
@@ -89,17 +112,25 @@ class Grant(NamedTuple):
 def cluster_roles(version: int) -> Iterator[Role]:
     """Roles that exist once, for a server of this major version."""
     maintain = {"pg_maintain"} if version >= 17 else set()
-    admin = frozenset({"pg_monitor", "pg_signal_backend", "pg_checkpoint"} | maintain)
+    # They get in when products have filled the server (budget.RESERVED).
+    reserved = {"pg_use_reserved_connections"} if version >= 16 else set()
+    admin = frozenset({"pg_monitor", "pg_signal_backend", "pg_checkpoint"} | maintain | reserved)
     yield Role(ADMIN, login=True, password=True, createdb=True, inherits=admin)
-    yield Role(MONITOR, login=True, password=True, inherits=frozenset({"pg_monitor"}))
+    yield Role(MONITOR, login=True, password=True, inherits=frozenset({"pg_monitor"} | reserved))
     yield Role(
-        BACKUP, login=True, password=True, bypassrls=True, inherits=frozenset({"pg_monitor", "pg_read_all_data"})
-    )
-    yield Role(PGBOUNCER, login=True, password=True)
+        BACKUP, login=True, password=True, bypassrls=True,
+        inherits=frozenset({"pg_monitor", "pg_read_all_data"} | reserved),
+    )  # fmt: skip
+    yield Role(PGBOUNCER, login=True, password=True, inherits=frozenset(reserved))
+    yield Role(SESSIONS, login=True, inherits=frozenset({"pg_signal_backend", "pg_read_all_stats"} | reserved))
 
 
-def product_roles(product: Product, migrated: Migrated) -> Iterator[Role]:
-    """Roles of one product; those that others become come first (PLAT-09, PLAT-19)."""
+def product_roles(product: Product, migrated: Migrated, bounds: Bounds = UNBOUNDED) -> Iterator[Role]:
+    """Roles of one product; those that others become come first (PLAT-09, PLAT-19).
+
+    The bounds are those of its programs. A migration may take as long, wait as long and sort as much as it must; so may
+    dumps, which are another login's.
+    """
     yield Role(product.owner_role)
     becomes = {product.owner_role}
     if product.auth_role:
@@ -108,18 +139,23 @@ def product_roles(product: Product, migrated: Migrated) -> Iterator[Role]:
     yield Role(
         product.migrator_role, login=True, password=True, bypassrls=True, becomes=frozenset(becomes),
         settings=(("statement_timeout", "0"),),  # X-12: a long migration is not an error
+        connections=bounds.migrator,
     )  # fmt: skip
     for client in product.client_roles:
         yield Role(
             client, login={Migrated.HEAD: True, Migrated.NEVER: False}.get(migrated), password=True,
-            settings=(("statement_timeout", product.statement_timeout),),  # ADA-02
+            settings=(("statement_timeout", product.statement_timeout), *bounds.settings),  # ADA-02
+            connections=bounds.login,
         )  # fmt: skip
-    yield Role(product.readonly_role, login=True, password=True, settings=(("default_transaction_read_only", "on"),))
+    yield Role(
+        product.readonly_role, login=True, password=True,
+        settings=(("default_transaction_read_only", "on"), *bounds.settings), connections=bounds.login,
+    )  # fmt: skip
 
 
 def maintenance_grants(spec: ClusterSpec) -> set[Grant]:
     """Who may connect to the database `postgres`; PUBLIC may not, or every application could (PLAT-10)."""
-    logins = (ADMIN, MONITOR, BACKUP, PGBOUNCER, *spec.maintenance_logins)
+    logins = (ADMIN, MONITOR, BACKUP, PGBOUNCER, SESSIONS, *spec.maintenance_logins)
     return {Grant("DATABASE", MAINTENANCE_DATABASE, role, "CONNECT") for role in logins}
 
 

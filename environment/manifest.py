@@ -18,6 +18,7 @@ from environment.products import Product
 from environment.settings import (
     Etcd,
     Haproxy,
+    Host,
     Network,
     Patroni,
     Pgbouncer,
@@ -32,7 +33,7 @@ from environment.settings import (
     Settings,
     SshEndpoint,
 )
-from environment.types import Address, EnvironmentName, Group, HostName, Kind, Model, Provider, Undeclared
+from environment.types import Address, EnvironmentName, Group, HostName, Kind, Megabytes, Model, Provider, Undeclared
 
 
 class Identity(Model):
@@ -51,6 +52,8 @@ class HostEntry(Model):
     groups: tuple[Group, ...]
     ssh: SshEndpoint
     """Where the controller reaches sshd; its host_key is pinned."""
+    memory: Megabytes = Host.model_fields["memory"].default
+    """What it may use, MiB. The default is for what an earlier release wrote down."""
 
     def carries(self, group: Group) -> bool:
         """True if this host is in ``group``."""
@@ -170,6 +173,7 @@ def build(name: str, settings: Settings, host_keys: dict[str, str]) -> Manifest:
             name=host_name,
             address=host.address,
             groups=tuple(sorted(host.groups)),
+            memory=host.memory,
             ssh=host.ssh
             or SshEndpoint(hostname="127.0.0.1", port=published.ssh + index, host_key=host_keys[host_name]),
         )

@@ -133,6 +133,11 @@ class Product(Model):
         return (self.app_role, self.worker_role) if self.worker_role else (self.app_role,)
 
     @property
+    def bounded_roles(self) -> tuple[str, ...]:
+        """Logins whose work ends at the product's limits: all but the migrator's, which takes as long as it must (X-12)."""
+        return *self.client_roles, self.readonly_role
+
+    @property
     def tenant_tables(self) -> tuple[str, ...]:
         """Tables whose rows belong to users: row-level security is enabled and forced there (PLAT-15)."""
         return tuple(name for name, table in self.tables.items() if self.identity_type and not table.shared)

@@ -22,6 +22,7 @@ from environment.types import (
     HostKey,
     HostName,
     Kind,
+    Lasting,
     Megabytes,
     Milliseconds,
     Minutes,
@@ -289,11 +290,22 @@ class Recovery(Model):
 
 
 class ProductSettings(Model):
-    """A product's share of the connections; JEEX's values are per-database limits (JEEX-17, X-08)."""
+    """A product's share of the connections (JEEX's values are per-database limits: JEEX-17, X-08), and what its programs may
+    not exceed whatever they set themselves."""
 
     max_db_connections: Connections = Field(50, description="server connections per edge, read-write (JEEX-17)")
     readonly_max_db_connections: Connections = Field(20, description="server connections per edge, `<db>_ro`")
     max_client_conn: Connections = Field(100, description="clients per database (JEEX-17, X-08)")
+    idle_transaction: Lasting = Field(
+        60, description="a transaction in which the product's programs do nothing ends after this, seconds"
+    )
+    transaction: Lasting = Field(
+        600,
+        description="no transaction of the product's programs lasts longer, seconds; longer work is a migration",
+    )
+    temp_files: Megabytes = Field(
+        1024, description="temporary files that one of their sessions may write, MiB (temp_file_limit)"
+    )
     revision: RevisionId | None = Field(
         None,
         description="hold the database at this revision of its history instead of the newest (RIQ-26): its id, or the "

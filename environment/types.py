@@ -66,6 +66,8 @@ ServicePort = Annotated[int, Field(ge=1024, le=65535)]
 Megabytes = Annotated[int, Field(gt=0, le=2_097_151)]
 """At most 2 TiB, the largest that PostgreSQL takes for any of its memory settings."""
 Seconds = Annotated[int, Field(ge=0, le=86_400)]
+Lasting = Annotated[int, Field(ge=1, le=86_400)]
+"""Seconds after which something ends; 0 would mean never."""
 Minutes = Annotated[int, Field(ge=1, le=10_080)]
 """At most a week."""
 Milliseconds = Annotated[int, Field(gt=0, le=50_000)]

@@ -38,6 +38,11 @@ NEEDED_PGBOUNCER = (1, 24)
 """Prepared statements need 1.21 (PLAT-23), a client limit per database 1.24 (X-08)."""
 
 
+def ends_transactions(release: Debian, source: PackageSource) -> bool:
+    """Whether PgBouncer certainly knows a user's transaction_timeout (1.26); an older one does not start with it."""
+    return source is PackageSource.DEBIAN and DEBIAN_PGBOUNCER[release] >= (1, 26)
+
+
 def available_majors(release: Debian, source: PackageSource) -> tuple[int, ...]:
     """Server majors that ``release`` can install from ``source``."""
     return POSTGRES_MAJORS if source is PackageSource.PGDG else (DEBIAN_POSTGRES[release],)

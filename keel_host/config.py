@@ -6,7 +6,7 @@ A file holds what that host's programs need and no secret. Its path is the class
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
 
@@ -24,8 +24,18 @@ class Settings(Protocol):
 
 
 @dataclass(frozen=True)
+class Bound:
+    """How long one login's transactions may take, seconds."""
+
+    idle_transaction: int
+    """Without a statement."""
+    transaction: int
+    """In all."""
+
+
+@dataclass(frozen=True)
 class Member:
-    """The settings of the programs on a database host, which Patroni runs."""
+    """The settings of the programs on a database host, which Patroni and a timer run."""
 
     FILE: ClassVar[Path] = FOLDER / "member.json"
 
@@ -43,6 +53,12 @@ class Member:
     """Suffix of a data directory that a recovery takes over."""
     replica_from_repository_above: int
     """MiB: a larger cluster's replicas come from its backups."""
+    sockets: Path = Path()
+    """Folder of the server's socket."""
+    ends_sessions: str = ""
+    """The login that may end sessions."""
+    bounds: dict[str, Bound] = field(default_factory=dict)
+    """Login → how long its transactions may take. Absent where an earlier release wrote the file."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ BOOTSTRAP = f"{LIBRARY}/bootstrap"
 """Patroni's way to make a cluster."""
 REPLICA = f"{LIBRARY}/replica-from-repository"
 """Patroni's way to make a replica of a large cluster."""
+END_SESSIONS = f"{LIBRARY}/end-sessions"
+"""Ends sessions that hold a transaction too long."""
 
 REPOSITORY = names.BACKUP_VOLUME
 """The backup volume."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from environment import budget
 from environment.rules.base import Problem, carrying, rule
 from environment.settings import Host
 from environment.types import Group
@@ -19,8 +20,7 @@ def connections_fit(
 ) -> Iterator[Problem]:
     """PLAT-20: what all poolers may open, plus the direct reserve, fits what the server admits."""
     edges = len(carrying(hosts, Group.EDGE))
-    per_edge = sum(p.max_db_connections + p.readonly_max_db_connections for p in wanted.values())
-    pooled = edges * (per_edge + pgbouncer.lookup_connections)
+    pooled = sum(budget.pooled(edges, share) for share in wanted.values()) + budget.looking_up(edges, pgbouncer)
     room = postgres.max_connections - postgres.superuser_reserved_connections
     if pooled + postgres.direct_reserve > room:
         yield Problem(

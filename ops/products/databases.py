@@ -12,10 +12,13 @@ from pydantic import SecretStr
 from db import migrate, provision
 from db.change import Change
 from db.difference import Difference
-from db.spec import MAINTENANCE_DATABASE, ClusterSpec, Migrated, cluster_roles, product_roles
+from db.spec import MAINTENANCE_DATABASE, Bounds, ClusterSpec, Migrated, cluster_roles, product_roles
+from environment import budget
+from environment.manifest import Manifest
 from environment.names import REPLICATION, REWIND
 from environment.products import catalogue
 from environment.report import Report
+from environment.settings import ProductSettings
 from environment.types import Kind, Undeclared
 from ops.hosts.session import Session, Superuser
 
@@ -69,6 +72,29 @@ def spec(session: Session, superuser: Superuser) -> ClusterSpec:
         unlisted=tuple(product for name, product in catalogue().items() if name not in session.manifest.products),
         kept_roles=(REPLICATION,),
         maintenance_logins=(REWIND,),
+        bounds=bounds(session.manifest),
+    )
+
+
+def bounds(manifest: Manifest) -> dict[str, Bounds]:
+    """What each product may take of the server: its connections from the budget, the rest from its settings (W9)."""
+    return {
+        name: Bounds(
+            database=share.database,
+            login=share.login,
+            migrator=share.migrator,
+            settings=_settings(manifest.products[name].limits),
+        )
+        for name, share in budget.connections(manifest).items()
+    }
+
+
+def _settings(limits: ProductSettings) -> tuple[tuple[str, str], ...]:
+    """Of a product's programs. The first spares an application that means well; PgBouncer and `end-sessions` stop one that
+    lifts it. No program can lift the second."""
+    return (
+        ("idle_in_transaction_session_timeout", f"{limits.idle_transaction}s"),
+        ("temp_file_limit", f"{limits.temp_files}MB"),
     )
 
 

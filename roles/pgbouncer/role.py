@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from environment.names import BACKUP_VOLUME, LOOKUP, PGBOUNCER, POSTGRES_VOLUME, SUPERUSER
+from environment.versions import ends_transactions
 from roles import paths
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
 from roles.kit.sandbox import path, sandbox
@@ -43,6 +44,7 @@ class Pgbouncer(Role):
             "lookup_role": PGBOUNCER,
             "lookup": LOOKUP,
             "clients": clients,
+            "ends_transactions": ends_transactions(manifest.release.debian, manifest.release.source),
         }
         return (
             File(USERS, f'"{PGBOUNCER}" "{password}"\n"{SUPERUSER}" ""\n', "postgres", "postgres", "640"),

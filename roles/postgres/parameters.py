@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from environment.budget import RESERVED
 from environment.manifest import Manifest
 from roles import paths
 
@@ -23,6 +24,7 @@ AT_START = LEADER_FIRST | {
     "io_method",
     "logging_collector",
     "max_replication_slots",
+    "reserved_connections",
     "shared_buffers",
     "shared_preload_libraries",
     "superuser_reserved_connections",
@@ -75,10 +77,12 @@ def parameters(manifest: Manifest) -> dict[str, str]:
         # BAC-07: the trailing space belongs to it
         "log_line_prefix": "%t [%p]: [%l-1] user=%u,db=%d,app=%a,client=%h ",
         # BAC-08, PLAT-08
-        "shared_preload_libraries": "pg_stat_statements",
+        "shared_preload_libraries": "pg_stat_statements,auth_delay",
         "pg_stat_statements.track": "all",
         "pg_stat_statements.track_utility": "on",
         "pg_stat_statements.track_planning": "on",
+        # W8: a wrong password is answered a second later, here for whoever comes past the pooler
+        "auth_delay.milliseconds": "1000",
         # PLAT-11, PLAT-39
         "password_encryption": "scram-sha-256",
         "ssl": "on",
@@ -91,6 +95,8 @@ def parameters(manifest: Manifest) -> dict[str, str]:
         "log_timezone": "UTC",
         "autovacuum": "on",
     }
+    if manifest.release.postgres >= 16:
+        values["reserved_connections"] = str(RESERVED)
     if manifest.release.postgres >= 18:
         values["io_method"] = settings.io_method  # JEEX-02
     return values

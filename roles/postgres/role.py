@@ -7,9 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from environment.names import BACKUP, POSTGRES_VOLUME, REPLICATION, REWIND, SUPERUSER
+from environment.names import BACKUP, POSTGRES_VOLUME, REPLICATION, REWIND, SESSIONS, SUPERUSER
 from environment.types import Group, Provider
-from keel_host.config import Member, text
+from keel_host.config import Bound, Member, text
 from roles import paths
 from roles.kit.declare import Certificate, Directory, Effect, File, Role, Target, Unit
 from roles.kit.sandbox import path, sandbox
@@ -24,6 +24,11 @@ NEW_CLUSTER = "/etc/patroni/new-cluster.json"
 """Patroni's configuration in etcd as a new cluster begins with it. No running Patroni reads it: see `before-patroni`."""
 UNIT = "patroni.service"
 DROPIN = paths.dropin(UNIT)
+SESSIONS_TIMER = "keel-end-sessions.timer"
+SESSIONS_UNITS = {f"{paths.UNITS}/{unit}": unit for unit in ("keel-end-sessions.service", SESSIONS_TIMER)}
+"""Path → unit."""
+BESIDE_SORTING = 256
+"""MiB that a process may allocate in addition to what it sorts with: catalogues, plans, rows on their way."""
 BEFORE = f"{paths.LIBRARY}/before-patroni"
 TMPFILES = "/etc/tmpfiles.d/postgresql-common.conf"
 """Takes the place of the package's own file, which gives the log directory to root at every boot (BAC-05)."""
@@ -76,6 +81,7 @@ class Postgres(Role):
             passfile=paths.PATRONI_PASSFILE,
             fetch=paths.FETCH_WAL,
             backup_role=BACKUP,
+            sessions=SESSIONS,
             delay=target.manifest.postgres.apply_delay.get(target.host.name),
         )
         return (
@@ -85,7 +91,11 @@ class Postgres(Role):
             File(str(Member.FILE), text(settings(target)), "root", "postgres", "640"),
             File(NEW_CLUSTER, f"{json.dumps(dynamic_configuration(target.manifest), indent=2)}\n"),
             File(BEFORE, self._before_patroni(target, data), mode="755"),
-            File(DROPIN, self.render("patroni.service.conf", target, before=BEFORE)),
+            File(
+                DROPIN,
+                self.render("patroni.service.conf", target, before=BEFORE, backend_memory=_backend_memory(target)),
+            ),
+            *self._ending_sessions(target),
             self._walls(target),
             File(TMPFILES, self.render("tmpfiles.conf.j2", target, logs=LOGS, settings=target.manifest.postgres)),
             File(
@@ -101,6 +111,11 @@ class Postgres(Role):
         if target.host.carries(Group.BACKUP):  # it archives into the repository beside it
             writes.append(paths.REPOSITORY)
         return sandbox(UNIT, keys, writes, hides=(paths.PGBOUNCER,), more=(COMPILES, *_watchdog(target)))
+
+    def _ending_sessions(self, target: Target) -> tuple[File, ...]:
+        """What ends sessions that hold a transaction too long, and how often it looks."""
+        values = {"program": paths.END_SESSIONS, "settings": Member.FILE}
+        return tuple(File(path, self.render(unit, target, **values)) for path, unit in SESSIONS_UNITS.items())
 
     def _before_patroni(self, target: Target, data: str) -> str:
         stores = [
@@ -123,6 +138,7 @@ class Postgres(Role):
         reload = (CONFIG, TLS, paths.CA)
         return (
             Unit(UNIT, (DROPIN, path(UNIT)), reload, ready=ready, working=working, serial=True, title="PostgreSQL"),
+            Unit(SESSIONS_TIMER, restart=tuple(SESSIONS_UNITS), title="the end of long transactions"),
         )
 
     def activate(self, target: Target, changed: frozenset[str]) -> None:
@@ -146,8 +162,13 @@ def _watchdog(target: Target) -> tuple[str, ...]:
     return ("PrivateDevices=no", "DevicePolicy=closed", "DeviceAllow=/dev/watchdog rw")
 
 
+def _backend_memory(target: Target) -> int:
+    """MiB of its own that one process may allocate: a quarter of the host's, and what a migration may sort with."""
+    return max(target.host.memory // 4, target.manifest.postgres.maintenance_work_mem + BESIDE_SORTING)
+
+
 def settings(target: Target) -> Member:
-    """The settings of the programs that Patroni runs."""
+    """The settings of the programs that Patroni and a timer run."""
     manifest = target.manifest
     return Member(
         stanza=manifest.stanza,
@@ -157,4 +178,11 @@ def settings(target: Target) -> Member:
         recovery_order=Path(paths.RECOVERY_ORDER),
         restoring=paths.RESTORING,
         replica_from_repository_above=manifest.postgres.replica_from_repository_above,
+        sockets=Path(paths.SOCKETS),
+        ends_sessions=SESSIONS,
+        bounds={
+            login: Bound(entry.limits.idle_transaction, entry.limits.transaction)
+            for entry in manifest.products.values()
+            for login in entry.product.bounded_roles
+        },
     )

@@ -11,7 +11,7 @@ from roles.kit.declare import Directory, File, Role, Target
 
 PACKAGE = ROOT / "keel_host"
 LAUNCHED = {
-    Group.POSTGRES: ("bootstrap", "replica-from-repository"),
+    Group.POSTGRES: ("bootstrap", "end-sessions", "replica-from-repository"),
     Group.BACKUP: ("copy-archive", "drill", "dump-databases", "job", "known-moment", "scratch-server", "watch-archive"),
 }
 """Group → programs that its hosts run."""

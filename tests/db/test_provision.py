@@ -20,6 +20,8 @@ REPAIRED = [
     ("ALTER ROLE jeex_idea_owner LOGIN", "postgres", "alter role jeex_idea_owner: NOLOGIN"),
     ("ALTER ROLE jeex_idea_migrator NOBYPASSRLS", "postgres", "alter role jeex_idea_migrator: BYPASSRLS"),
     ("ALTER ROLE jeex_user NOLOGIN", "postgres", "alter role jeex_user: LOGIN"),
+    ("ALTER ROLE jeex_user CONNECTION LIMIT 1", "postgres", "alter role jeex_user: CONNECTION LIMIT -1"),
+    ("ALTER DATABASE jeex_idea CONNECTION LIMIT 1", "postgres", "limit database jeex_idea to -1 connections"),
     ("ALTER ROLE jeex_user PASSWORD 'guess'", "postgres", "set the password of role jeex_user"),
     (
         "ALTER ROLE jeex_user RESET statement_timeout",

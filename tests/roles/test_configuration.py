@@ -35,7 +35,7 @@ PARAMETERS = {
     },
     "BAC-07": {"log_line_prefix": "%t [%p]: [%l-1] user=%u,db=%d,app=%a,client=%h "},
     "BAC-08": {
-        "shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track": "all",
+        "shared_preload_libraries": "pg_stat_statements,auth_delay", "pg_stat_statements.track": "all",
         "pg_stat_statements.track_utility": "on", "pg_stat_statements.track_planning": "on",
     },
     "PLAT-11, PLAT-39": {"password_encryption": "scram-sha-256", "ssl": "on"},

@@ -86,12 +86,13 @@ def test_the_first_line_keeps_the_environment_out() -> None:
 
 
 def test_settings_hold_what_a_hosts_own_programs_need() -> None:
-    """JEEX-30: of backups, schedule and products a database host learns nothing; no secret is in either."""
+    """JEEX-30: of backups and schedule a database host learns nothing, of products how long a transaction may take; no secret is in either."""
     member, backup = (
         json.loads(files(role)[str(kind.FILE)].content) for role, kind in (("postgres", Member), ("jobs", BackupHost))
     )
     assert member.keys() == {
         "stanza", "binaries", "fetch_wal", "locale", "recovery_order", "restoring", "replica_from_repository_above",
+        "sockets", "ends_sessions", "bounds",
     }  # fmt: skip
     assert "passfile=" in backup["server"] and "password" not in json.dumps(backup | {"products": None})
 

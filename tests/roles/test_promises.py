@@ -22,6 +22,7 @@ from tests.roles.targets import files, manifest_of, placements, target
 ACCESS = {
     "dev": [
         "local all postgres peer map=keel",
+        "local postgres keel_sessions peer map=keel",
         "local all keel_rewind scram-sha-256",
         "local replication keel_replication scram-sha-256",
         "hostssl replication keel_replication 10.88.0.11/32 scram-sha-256",
@@ -34,6 +35,7 @@ ACCESS = {
     ],
     "ci": [
         "local all postgres peer map=keel",
+        "local postgres keel_sessions peer map=keel",
         "local all keel_rewind scram-sha-256",
         "local replication keel_replication scram-sha-256",
         "hostssl replication keel_replication 10.89.0.11/32 scram-sha-256",
@@ -57,7 +59,7 @@ def test_who_reaches_postgresql(stack: str) -> None:
     as the superuser; the backup host for its dumps."""
     read = yaml.safe_load(files("postgres", stack)["/etc/patroni/config.yml"].content)["postgresql"]
     assert read["pg_hba"] == ACCESS[stack]
-    assert read["pg_ident"] == ["keel postgres postgres", "keel root postgres"]
+    assert read["pg_ident"] == ["keel postgres postgres", "keel root postgres", "keel postgres keel_sessions"]
 
 
 def test_a_member_that_was_lost_in_a_crash_can_come_back() -> None:

@@ -25,10 +25,10 @@ ELSEWHERE = {
     "network.cidr": "Docker's network has it; hosts have addresses",
     "postgres.direct_reserve": "kept free by the model's own arithmetic (PLAT-20)",
     "postgres.replicas": "the number of hosts says it; a role sees the members",
+    "products.*.temp_files": "the controller sets it for the product's logins",
     "products.*.revision": "the controller migrates to it",
     "recovery.to": "the step `recovery` hands it over when every database is lost",
     "recovery.token": "the step `recovery` hands it over when every database is lost",
-    "release.source": "it only says which server majors there are: nothing adds PGDG's archive to a host",
 }
 """Settings that no file and no container on a host differs by, and what reads them instead."""
 

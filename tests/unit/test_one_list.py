@@ -16,7 +16,7 @@ from keel_host import config
 from roles import paths
 from tests.unit.test_layers import LAYERS
 
-LOGINS = (names.ADMIN, names.MONITOR, names.BACKUP, names.PGBOUNCER, names.REPLICATION, names.REWIND)
+LOGINS = (names.ADMIN, names.MONITOR, names.BACKUP, names.PGBOUNCER, names.SESSIONS, names.REPLICATION, names.REWIND)
 FOLDERS = (
     paths.KEEL,
     paths.LIBRARY,

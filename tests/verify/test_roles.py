@@ -10,8 +10,9 @@ import pytest
 from psycopg.rows import dict_row
 
 from db import migrate, scram
+from environment.budget import connections
 from environment.manifest import Manifest, ProductEntry
-from environment.names import ADMIN, BACKUP, MONITOR, PGBOUNCER, REPLICATION, REWIND
+from environment.names import ADMIN, BACKUP, MONITOR, PGBOUNCER, REPLICATION, REWIND, SESSIONS
 from environment.products import Product, catalogue
 from ops.hosts.session import Session
 from tests.verify import expect
@@ -53,7 +54,7 @@ def test_application(product: ProductEntry, roles: dict[str, Row], database: psy
 
 def test_operational_roles(roles: dict[str, Row], manifest: Manifest) -> None:
     """PLAT-09: migrator, read-only, administration, monitoring, backup and replication have a login each, and no more power."""
-    wanted: dict[str, Row] = dict.fromkeys((ADMIN, MONITOR, PGBOUNCER), OFF)
+    wanted: dict[str, Row] = dict.fromkeys((ADMIN, MONITOR, PGBOUNCER, SESSIONS), OFF)
     wanted[ADMIN] = {**OFF, "rolcreatedb": True}
     wanted[BACKUP] = {**OFF, "rolbypassrls": True}
     wanted[REPLICATION] = {**OFF, "rolreplication": True}
@@ -96,17 +97,21 @@ def test_application_becomes_nobody(product: ProductEntry, database: psycopg.Con
 
 def test_logins(roles: dict[str, Row], manifest: Manifest) -> None:
     """PLAT-09: only roles that the model declares can log in, and none of a parked product."""
-    declared = {"postgres", REPLICATION, REWIND, ADMIN, MONITOR, BACKUP, PGBOUNCER}
+    declared = {"postgres", REPLICATION, REWIND, ADMIN, MONITOR, BACKUP, PGBOUNCER, SESSIONS}
     declared |= {role for entry in manifest.products.values() for role in entry.product.login_roles}
     expect.exactly({name for name, row in roles.items() if row["rolcanlogin"]}, declared, "login")
 
 
 def test_passwords(roles: dict[str, Row], session: Session) -> None:
-    """PLAT-11: every login's password is the one derived from the environment's secret, kept as a SCRAM verifier."""
+    """PLAT-11: every login's password is the one derived from the environment's secret, kept as a SCRAM verifier; one that comes
+    by a host's socket alone has none."""
+    assert roles[SESSIONS]["rolpassword"] is None, f"{SESSIONS} has a password"
     expect.nothing(
         f"the password of {name} is not the derived one"
         for name, row in roles.items()
-        if row["rolcanlogin"] and not scram.matches(session.roots.password(name), row["rolpassword"])
+        if row["rolcanlogin"]
+        and name != SESSIONS
+        and not scram.matches(session.roots.password(name), row["rolpassword"])
     )
 
 
@@ -175,6 +180,26 @@ def test_future_tables(product: ProductEntry, database: psycopg.Connection[Any])
     assert rights == ([], True), (
         f"{role} on a new table lacks {rights and rights[0]}, on a new sequence has USAGE: {rights}"
     )
+
+
+def test_bounds(
+    product: ProductEntry, roles: dict[str, Row], database: psycopg.Connection[Any], manifest: Manifest
+) -> None:
+    """W9: no login holds more of the server than its share, nor the product's database; what it forgets ends, what it sorts
+    has room."""
+    share, limits = connections(manifest)[product.product.name], product.limits
+    logins = product.product.bounded_roles
+    wanted = dict.fromkeys(logins, share.login) | {product.product.migrator_role: share.migrator}
+    expect.same({name: roles[name]["rolconnlimit"] for name in wanted}, wanted, "connections of")
+    found = database.execute("select datconnlimit from pg_database where datname = current_database()").fetchone()
+    assert found == (share.database,), f"{product.product.name} takes {found} connections, not {share.database}"
+    rows = database.execute("select rolname::text, rolconfig from pg_roles where rolname = any(%s)", [list(logins)])
+    ends = {
+        "idle_in_transaction_session_timeout": f"{limits.idle_transaction}s",
+        "temp_file_limit": f"{limits.temp_files}MB",
+    }
+    for login, settings in rows.fetchall():
+        expect.same(dict(setting.split("=", 1) for setting in settings), ends, login)
 
 
 def test_timeouts(product: ProductEntry, pooler: Pooler) -> None:
