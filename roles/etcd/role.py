@@ -40,7 +40,7 @@ class Etcd(Role):
             File(CONFIG, self.render("etcd.env.j2", target, members=members, token=token, tls=TLS, ca=paths.CA)),
             File(JOIN, join, mode="755"),
             File(DROPIN, self.render("etcd.service.conf", target, join=JOIN, joined=JOINED)),
-            sandbox(UNIT, keys=(TLS,), writes=(ETCD_VOLUME,)),
+            sandbox(UNIT, self.certificates(target), writes=(ETCD_VOLUME,)),
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:

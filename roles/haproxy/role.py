@@ -41,7 +41,7 @@ class Haproxy(Role):
                 check="haproxy -c -q -f {}",
             ),
             File(DROPIN, self.render("haproxy.service.conf", target)),
-            sandbox(UNIT, more=ALONE),
+            sandbox(UNIT, self.certificates(target), more=ALONE),
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:

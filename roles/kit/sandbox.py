@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from roles import paths
-from roles.kit.declare import File
+from roles.kit.declare import Certificate, File
 
 WALLS = (
     "UMask=0077",
@@ -52,16 +52,20 @@ def path(unit: str) -> str:
 
 
 def sandbox(
-    unit: str, keys: Iterable[str] = (), writes: Iterable[str] = (), hides: Iterable[str] = (), more: Iterable[str] = ()
+    unit: str,
+    pairs: Iterable[Certificate],
+    *,
+    writes: Iterable[str] = (),
+    hides: Iterable[str] = (),
+    more: Iterable[str] = (),
 ) -> File:
-    """The drop-in of a ``unit`` that reads the key pairs in the folders ``keys`` and no other, writes below ``writes`` and
-    does not see ``hides``. ``more`` comes last and may take a wall down, with the reason in the role."""
+    """The drop-in of a ``unit`` that reads these key ``pairs`` and no other, writes below ``writes`` and does not see ``hides``. ``more`` comes last and may take a wall down, with the reason in the role."""
     lines = (
         "# The walls around this service: roles/kit/sandbox.py.",
         "[Service]",
         *WALLS,
         f"TemporaryFileSystem={paths.TLS}:ro",
-        *(f"BindReadOnlyPaths={folder}" for folder in keys),
+        *(f"BindReadOnlyPaths={pair.directory}" for pair in pairs),
         *(f"ReadWritePaths=-{folder}" for folder in writes),
         *(f"InaccessiblePaths=-{folder}" for folder in hides),
         *more,

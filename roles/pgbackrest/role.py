@@ -68,7 +68,7 @@ class Pgbackrest(Role):
         }
         config = self._private(CONFIG, "pgbackrest.conf.j2", target, **values)
         fetch = File(paths.FETCH_WAL, self.render("fetch-wal", target, settings=settings, first=FIRST), mode="755")
-        unit = (File(UNIT, self.render(SERVER, target)), _walls(target)) if _peers(target) else ()
+        unit = (File(UNIT, self.render(SERVER, target)), self._walls(target)) if _peers(target) else ()
         if not keeps(target):
             return (config, fetch, *unit)
         readable = [reached(target, repository) for repository in repositories(settings)]
@@ -90,6 +90,12 @@ class Pgbackrest(Role):
     def effects(self, old: Target, new: Target) -> tuple[Effect, ...]:
         return (Effect(COPYING, "stops"),) if _copies(old) and not _copies(new) else ()
 
+    def _walls(self, target: Target) -> File:
+        """Around the server. On a database host it reads the data, and only the backup host has something to write."""
+        writes = (LOGS, SPOOL, *((paths.REPOSITORY,) if keeps(target) else ()))
+        hides = (paths.PATRONI, paths.PGBOUNCER)
+        return sandbox.sandbox(SERVER, self.certificates(target), writes=writes, hides=hides)
+
     def _private(self, path: str, template: str, target: Target, **values: object) -> File:
         """A file with keys in it."""
         return File(path, self.render(template, target, **values), "postgres", "postgres", "600")
@@ -107,12 +113,6 @@ class Pgbackrest(Role):
             self._private(paths.SECOND_CONFIG, "second.conf.j2", target, settings=settings, options=options),
             *(File(path, self.render(unit, target, **values)) for path, unit in COPY_UNITS.items()),
         )
-
-
-def _walls(target: Target) -> File:
-    """Around the server. On a database host it reads the data, and only the backup host has something to write."""
-    kept = (paths.REPOSITORY,) if keeps(target) else ()
-    return sandbox.sandbox(SERVER, keys=(TLS,), writes=(LOGS, SPOOL, *kept), hides=(paths.PATRONI, paths.PGBOUNCER))
 
 
 def _peers(target: Target) -> list[HostEntry]:

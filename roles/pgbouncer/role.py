@@ -52,7 +52,7 @@ class Pgbouncer(Role):
             File(DATABASES, self.render("databases.ini.j2", target, **values), "postgres", "postgres", "640"),
             File(CONFIG, self.render("pgbouncer.ini.j2", target, **values), "postgres", "postgres", "640"),
             File(DROPIN, self.render("pgbouncer.service.conf", target)),
-            sandbox(UNIT, keys=(TLS,), hides=OTHERS),
+            sandbox(UNIT, self.certificates(target), hides=OTHERS),
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:

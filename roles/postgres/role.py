@@ -13,9 +13,8 @@ from keel_host.config import Bound, Member, text
 from roles import paths
 from roles.kit.declare import Certificate, Directory, Effect, File, Role, Target, Unit
 from roles.kit.sandbox import path, sandbox
-from roles.pgbackrest.options import TLS as ARCHIVING
 from roles.pgbackrest.role import LOGS as ARCHIVING_LOGS
-from roles.pgbackrest.role import SPOOL
+from roles.pgbackrest.role import SPOOL, Pgbackrest
 from roles.postgres import cluster, patroni, restarts
 from roles.postgres.parameters import LOGS, TLS, dynamic_configuration
 
@@ -106,11 +105,11 @@ class Postgres(Role):
 
     def _walls(self, target: Target) -> File:
         """Around Patroni, PostgreSQL and what both run: pgBackRest and Keel's programs."""
-        keys = (*(pair.directory for pair in self.certificates(target)), ARCHIVING)
+        pairs = (*self.certificates(target), *Pgbackrest().certificates(target))  # it archives
         writes = [POSTGRES_VOLUME, paths.SOCKETS, LOGS, ARCHIVING_LOGS, SPOOL]
         if target.host.carries(Group.BACKUP):  # it archives into the repository beside it
             writes.append(paths.REPOSITORY)
-        return sandbox(UNIT, keys, writes, hides=(paths.PGBOUNCER,), more=(COMPILES, *_watchdog(target)))
+        return sandbox(UNIT, pairs, writes=writes, hides=(paths.PGBOUNCER,), more=(COMPILES, *_watchdog(target)))
 
     def _ending_sessions(self, target: Target) -> tuple[File, ...]:
         """What ends sessions that hold a transaction too long, and how often it looks."""

@@ -56,7 +56,7 @@ class Redis(Role):
             File(ACCOUNTS, accounts, "redis", "redis", "640"),
             File(CONFIG, config, "redis", "redis", "640"),
             File(DROPIN, self.render("redis-server.service.conf", target)),
-            sandbox(UNIT, keys=(TLS,), writes=(REDIS_VOLUME,)),
+            sandbox(UNIT, self.certificates(target), writes=(REDIS_VOLUME,)),
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:
