@@ -177,7 +177,7 @@ BREAKERS = {
         Where.OTHER,
         f"mv {_WALLS} /run/keel-broken.conf && systemctl daemon-reload && systemctl restart keel-pgbackrest.service",
         f"mv /run/keel-broken.conf {_WALLS} && systemctl daemon-reload && systemctl restart keel-pgbackrest.service",
-        "test_sandboxes.test_nobody_is_root", "W2",
+        "test_sandboxes.test_nobody_is_root", "PLAT-49",
         also=("test_sandboxes.test_exposure", "test_hosts.test_owners_and_modes"),
     ),
     "proxy's limit": Breaker(
