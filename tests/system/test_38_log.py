@@ -30,9 +30,11 @@ def test_no_verifier_is_in_it(environment: Session) -> None:
 def test_no_bound_value_is_in_it(environment: Session) -> None:
     """X-42, W7: not of a slow statement, not of one that changes something, not of one that fails over a row."""
     manifest, leader = environment.manifest, environment.leader().name
-    url = product_urls(manifest, environment.roots, manifest.products["jeex_idea"].product)["migration"]
+    product = manifest.products["jeex_idea"].product
+    url = product_urls(manifest, environment.roots, product)["migration"]
     planted, mark = f"{secrets.token_hex(6)}@planted.example", f"planted_{secrets.token_hex(4)}"
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
+        connection.execute(f"set role {product.owner_role}")
         connection.execute(f"create table {mark} (email text primary key)")
         connection.execute(f"insert into {mark} values (%s)", [planted])
         connection.execute(f"select pg_sleep(1.1), %s::text as {mark}", [planted])
