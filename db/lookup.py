@@ -1,9 +1,10 @@
 """PgBouncer's way to a user's verifier (PLAT-22): a function in the database `postgres`.
 
 It runs as its owner, a superuser, with a fixed search_path, and only `keel_pgbouncer` may call it. It shows
-no superuser and no role that sees all rows: those connect directly, never through the pooler (PLAT-21).
+the logins of products that come through the pooler, and no role that sees all rows (PLAT-21, W4).
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ from psycopg import sql
 
 from db.change import Change
 from environment.names import LOOKUP, PGBOUNCER
+from environment.products import Product
 
 _BODY = Path(__file__).with_name("user_lookup.sql").read_text()
 _SETTINGS = ["search_path=pg_catalog, pg_temp"]
 _CREATE = sql.SQL(
     f"CREATE OR REPLACE FUNCTION {LOOKUP}(wanted text, OUT username text, OUT password text)"
     " RETURNS SETOF record LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS {}"
-).format(sql.Literal(_BODY))
+)
 _ACCESS = sql.SQL(
     f"REVOKE ALL ON FUNCTION {LOOKUP}(text) FROM PUBLIC;"
     " GRANT USAGE ON SCHEMA keel TO {0};"
@@ -35,26 +37,27 @@ where p.oid = to_regprocedure(%s)
 """
 
 
-def plan(connection: "psycopg.Connection[Any]") -> list[Change]:
+def plan(connection: "psycopg.Connection[Any]", products: Iterable[Product]) -> list[Change]:
     """Create or repair schema and function in the connected database."""
+    wanted = _body(products)
     if not connection.execute(b"select 1 from pg_namespace where nspname = 'keel'").fetchone():
         schema = Change("create schema keel in database postgres", sql.SQL("CREATE SCHEMA keel"))
-        return [schema, _replace("create"), _restrict()]
+        return [schema, _replace("create", wanted), _restrict()]
     role_exists = connection.execute(b"select 1 from pg_roles where rolname = %s", [PGBOUNCER]).fetchone()
     found = connection.execute(_FOUND, [PGBOUNCER, f"{LOOKUP}(text)"]).fetchone() if role_exists else None
     if found is None:
-        return [_replace("create"), _restrict()]
+        return [_replace("create", wanted), _restrict()]
     body, definer, settings, owned_by_superuser, callers, usage = found
     changes = []
     if not owned_by_superuser:
         drop = sql.SQL(f"DROP FUNCTION {LOOKUP}(text)")
         return [
             Change(f"drop function {LOOKUP}: its owner is no superuser", drop),
-            _replace("create"),
+            _replace("create", wanted),
             _restrict(),
         ]
-    if (body, definer, settings) != (_BODY, True, _SETTINGS):
-        changes.append(_replace("restore"))
+    if (body, definer, settings) != (wanted, True, _SETTINGS):
+        changes.append(_replace("restore", wanted))
     if "PUBLIC" in callers or PGBOUNCER not in callers or not usage:
         changes.append(_restrict())
     changes += [
@@ -68,8 +71,14 @@ def plan(connection: "psycopg.Connection[Any]") -> list[Change]:
     return changes
 
 
-def _replace(verb: str) -> Change:
-    return Change(f"{verb} function {LOOKUP} in database postgres", _CREATE)
+def _body(products: Iterable[Product]) -> str:
+    """The function's text for these products; a name holds nothing that a literal would have to escape."""
+    names = sorted(role for product in products for role in product.pooled_roles)
+    return _BODY.format(roles=", ".join(f"'{name}'" for name in names) or "null")
+
+
+def _replace(verb: str, body: str) -> Change:
+    return Change(f"{verb} function {LOOKUP} in database postgres", _CREATE.format(sql.Literal(body)))
 
 
 def _restrict() -> Change:

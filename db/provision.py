@@ -63,7 +63,7 @@ def plan(connect: Connect, spec: ClusterSpec) -> list[Change]:
     """
     with connect(MAINTENANCE_DATABASE) as connection:
         cluster = read_cluster(connection)
-        lookup_changes = lookup.plan(connection)
+        lookup_changes = lookup.plan(connection, spec.products)
         names_moments = read_names_moments(connection)
     roles = declared_roles(spec, cluster.version)
     _check(cluster, spec, roles)

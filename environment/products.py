@@ -84,6 +84,7 @@ class Product(Model):
         default=None,
         description="Type of app.current_user_id in the policies; null: no row-level security.",
     )
+    tls: bool = Field(default=False, description="Its logins come over TLS only, in dev too (X-51).")
     auth_path: bool = Field(description="Has functions that find a user before the identity is known (PLAT-18).")
     statement_timeout: Duration = Field(description="Of the application role only (ADA-02, X-12).")
     tables: dict[Name, Table] = Field(description="Every table, classified.")
@@ -125,7 +126,7 @@ class Product(Model):
     @property
     def login_roles(self) -> tuple[str, ...]:
         """The roles that need a password."""
-        return *self.client_roles, self.readonly_role, self.migrator_role
+        return *self.pooled_roles, self.migrator_role
 
     @property
     def client_roles(self) -> tuple[str, ...]:
@@ -133,9 +134,14 @@ class Product(Model):
         return (self.app_role, self.worker_role) if self.worker_role else (self.app_role,)
 
     @property
+    def pooled_roles(self) -> tuple[str, ...]:
+        """The roles that come through the pooler: not the migrator, who sees all rows (PLAT-21)."""
+        return *self.client_roles, self.readonly_role
+
+    @property
     def bounded_roles(self) -> tuple[str, ...]:
         """Logins whose work ends at the product's limits: all but the migrator's, which takes as long as it must (X-12)."""
-        return *self.client_roles, self.readonly_role
+        return self.pooled_roles
 
     @property
     def tenant_tables(self) -> tuple[str, ...]:

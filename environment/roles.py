@@ -64,7 +64,10 @@ def digest(stage: str) -> dict[str, str]:
 def _digest(reads: tuple[str, ...], *folders: Path) -> str:
     files = sorted(path for folder in folders for path in folder.rglob("*") if _is_code(path))
     files += sorted(path for pattern in reads for path in ROLES.parent.glob(pattern))
-    files += [ROLES / "paths.py", *(Path(__file__).parent / name for name in ("derive.py", "names.py", "pki.py"))]
+    files += [
+        ROLES / "paths.py",
+        *(Path(__file__).parent / name for name in ("access.py", "derive.py", "names.py", "pki.py")),
+    ]
     content = b"".join(path.name.encode() + b"\0" + path.read_bytes() for path in files)
     return hashlib.sha256(content).hexdigest()[:12]
 

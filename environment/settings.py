@@ -76,7 +76,21 @@ class Network(Model):
     cidr: Cidr = Field(description="network of the hosts; every host address is in it")
     published: Published = Field(default_factory=Published, description="ports on 127.0.0.1")
     clients: tuple[Cidr, ...] = Field(
-        (), description="networks whose clients PgBouncer and Redis admit, in addition to the hosts' own (PLAT-41)"
+        (), description="networks whose clients reach PgBouncer, Redis and HAProxy; no other address does (PLAT-41)"
+    )
+    controllers: tuple[Cidr, ...] = Field(
+        (),
+        description="with `firewall: all` on machines, the networks from which SSH reaches them; none: any (JEEX-33). "
+        "Containers take it from this machine alone",
+    )
+    admin: bool = Field(
+        True,
+        description="the logins of maintenance and monitoring may come through the edges' direct ports, over TLS (JEEX-33)",
+    )
+    firewall: Literal["keel", "all"] | None = Field(
+        None,
+        description="what a host drops from addresses that are not listed: keel: what comes to Keel's ports, no other; "
+        "all: everything. Unset: all in containers, keel on machines (PLAT-41)",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from environment.access import encrypted
 from environment.derive import Roots
 from environment.manifest import Manifest
 from environment.products import Product
@@ -13,8 +14,8 @@ from environment.types import Group, Provider
 def product_urls(manifest: Manifest, roots: Roots, product: Product) -> dict[str, str]:
     """Purpose → URL: the application through the pooler, migrations direct (PLAT-21)."""
     kind = manifest.identity.kind
-    # PLAT-39: outside dev TLS is required, where data is guarded the server is verified too (output `ca`).
-    tls = "verify-full" if kind.guarded else "require" if kind.encrypted else "prefer"
+    # PLAT-39: outside dev, and where the product asks for it, TLS is required; where data is guarded the server is verified too (output `ca`).
+    tls = "verify-full" if kind.guarded else "require" if encrypted(manifest, product) else "prefer"
 
     def url(driver: str, role: str, database: str, address: str, port: int, option: str) -> str:
         password = quote(roots.password(role), safe="")

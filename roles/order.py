@@ -5,6 +5,7 @@ from __future__ import annotations
 from environment.roles import stages
 from roles.base.role import Base
 from roles.etcd.role import Etcd
+from roles.firewall.role import Firewall
 from roles.haproxy.role import Haproxy
 from roles.jobs.role import Jobs
 from roles.kit.declare import Role
@@ -17,7 +18,19 @@ from roles.redis.role import Redis
 
 ROLES: dict[str, Role] = {
     role.name: role
-    for role in (Base(), Pki(), Etcd(), Programs(), Pgbackrest(), Postgres(), Haproxy(), Pgbouncer(), Redis(), Jobs())
+    for role in (
+        Base(),
+        Firewall(),
+        Pki(),
+        Etcd(),
+        Programs(),
+        Pgbackrest(),
+        Postgres(),
+        Haproxy(),
+        Pgbouncer(),
+        Redis(),
+        Jobs(),
+    )
 }
 
 

@@ -73,7 +73,8 @@ def converge(
 
 @contextmanager
 def _connected(session: Session, hosts: list[HostEntry], dry: bool) -> Iterator[State]:
-    logging.getLogger("pyinfra").addHandler(logging.NullHandler())
+    for library in ("pyinfra", "paramiko"):  # what they raise is reported
+        logging.getLogger(library).addHandler(logging.NullHandler())
     inventory = Inventory(([(host.name, connection(session, host)) for host in hosts], {}))
     state = State(inventory, Config(CONNECT_TIMEOUT=5, FAIL_PERCENT=100), check_for_changes=dry)
     state.set_stage(StateStage.Connect)

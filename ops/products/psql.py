@@ -93,7 +93,7 @@ def service(session: Session, user: str, endpoint: Endpoint, authority: str) -> 
 
 
 def run(session: Session, product: Product, role: Role, way: Route, arguments: Sequence[str]) -> int:
-    """psql with ``arguments``, here or, where this machine has none, on a database host; its exit status."""
+    """psql with ``arguments``, here or, where this machine has none, on an edge; its exit status."""
     start = _here if shutil.which("psql") else _on_a_host
     return start(session, product, role, way, arguments)
 
@@ -129,12 +129,13 @@ def _pooled(product: Product, way: Route) -> str:
 
 
 def _on_a_host(session: Session, product: Product, role: Role, way: Route, arguments: Sequence[str]) -> int:
-    """Where this machine has no psql: on a postgres host, with a private file that goes when psql ends."""
+    """Where this machine has no psql: on an edge, with a private file that goes when psql ends."""
     from environment.types import Group
     from roles.paths import CA
 
     manifest = session.manifest
-    host, edge = manifest.carrying(Group.POSTGRES)[0].name, manifest.carrying(Group.EDGE)[0]
+    edge = manifest.carrying(Group.EDGE)[0]
+    host = edge.name
     if way is Route.DIRECT:
         # The certificate is the server's, the address the proxy's.
         endpoint = Endpoint(manifest.primary_name, manifest.ports.primary, product.name, str(edge.address))

@@ -13,6 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
+from environment.access import encrypted
 from environment.errors import KeelError
 from environment.load import ROOT
 from environment.manifest import HostEntry, Manifest, ProductEntry
@@ -55,6 +56,11 @@ EACH: dict[str, Callable[[Manifest], Sequence[Subject]]] = {
     "tenanted": lambda manifest: tuple(
         entry for entry in manifest.products.values() if entry.product.identity_type and not entry.limits.revision
     ),
+    "secured": lambda manifest: tuple(
+        entry
+        for entry in manifest.products.values()
+        if encrypted(manifest, entry.product) and not entry.limits.revision
+    ),
     "access": lambda manifest: tuple(
         Access(way, entry)
         for way, entry in product(("pooled", "direct"), EACH["tenanted"](manifest))
@@ -68,7 +74,6 @@ application is not admitted, and models, policies and grants describe the head."
 ONLY_WITH: dict[str, Callable[[Manifest], bool]] = {
     "replicas": lambda manifest: manifest.postgres.replicas > 0,
     "readers": lambda manifest: manifest.postgres.replicas > len(manifest.postgres.apply_delay),
-    "encrypted": lambda manifest: manifest.identity.kind.encrypted,
     "published": lambda manifest: manifest.identity.provider is Provider.DOCKER and bool(manifest.endpoints.pgbouncer),
     "jeex_idea": lambda manifest: (
         "jeex_idea" in manifest.products and not manifest.products["jeex_idea"].limits.revision

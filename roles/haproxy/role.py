@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from environment.access import door, listens, sources
 from environment.types import Group
 from roles import paths
 from roles.kit.declare import Directory, File, Role, Target, Unit
@@ -32,10 +33,14 @@ class Haproxy(Role):
 
     def files(self, target: Target) -> tuple[File, ...]:
         members = target.manifest.carrying(Group.POSTGRES)
+        addresses = listens(target.host, door("primary"))
+        admitted = {service: sources(target.manifest, target.host, service) for service in ("primary", "replica")}
         return (
             File(
                 CONFIG,
-                self.render("haproxy.cfg.j2", target, members=members, ca=paths.CA),
+                self.render(
+                    "haproxy.cfg.j2", target, members=members, ca=paths.CA, addresses=addresses, admitted=admitted
+                ),
                 group="haproxy",
                 mode="640",
                 check="haproxy -c -q -f {}",

@@ -82,8 +82,10 @@ class Jobs(Role):
 
 
 def _server(target: Target) -> str:
-    """How jobs reach the primary, whichever host it is, as the backup role; the database's name is to follow."""
-    names = ",".join(host.name for host in target.manifest.carrying(Group.POSTGRES))
+    """How jobs reach the primary, whichever host it is, as the backup role; the database's name is to follow. A database
+    on the backup host itself is reached over its socket."""
+    members = target.manifest.carrying(Group.POSTGRES)
+    names = ",".join(paths.SOCKETS if member.name == target.host.name else member.name for member in members)
     return (
         f"host={names} port={target.manifest.ports.postgres} user={BACKUP} passfile={PASSFILE} "
         f"target_session_attrs=read-write connect_timeout=10 sslmode=verify-full sslrootcert={paths.CA}"

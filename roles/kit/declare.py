@@ -35,7 +35,8 @@ class Directory:
 @dataclass(frozen=True)
 class File:
     """A managed file, whole. ``check`` is a shell command with ``{}`` for the new file: what the program itself
-    says about it before it replaces the old one."""
+    says about it before it replaces the old one. ``proof`` is one that must then succeed over a new connection of the
+    controller's: the check put the file in force, and takes it back where that does not happen."""
 
     path: str
     content: str = field(repr=False)
@@ -43,6 +44,7 @@ class File:
     group: str = "root"
     mode: str = "644"
     check: str | None = None
+    proof: str | None = None
 
 
 @dataclass(frozen=True)

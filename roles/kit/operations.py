@@ -11,8 +11,11 @@ from collections.abc import Generator, Iterable
 from datetime import UTC, datetime
 from io import BytesIO, StringIO
 
+from paramiko import SSHException
 from pyinfra import host
 from pyinfra.api import FileUploadCommand, FunctionCommand, StringCommand, operation
+from pyinfra.api.exceptions import ConnectError
+from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.operations import apt, files, systemd
 
 from environment import pki
@@ -59,7 +62,27 @@ def file(wanted: File, state: HostState) -> Commands:
     yield f"chown {wanted.owner}:{wanted.group} {waiting} && chmod {wanted.mode} {waiting}"
     if wanted.check:
         yield wanted.check.format(waiting)
+    if wanted.proof:
+        yield results.call(_over_a_new_connection, wanted.proof, wanted.path)
     yield f"mv -f {waiting} {shlex.quote(wanted.path)}"
+
+
+def _over_a_new_connection(command: str, path: str) -> None:
+    """Raises OperationFailed where the controller cannot come in once more and give ``command``."""
+    again = SSHConnector(host.state, host)
+    try:
+        again.connect()
+        succeeded, output = again.run_shell_command(StringCommand(command))
+    except (ConnectError, OSError, SSHException, EOFError) as error:
+        raise results.OperationFailed(
+            f"{host.name}: the controller cannot come in again with the new {path}: {error}",
+            "The host takes it back by itself within half a minute; the old one stays",
+        ) from None
+    finally:
+        if again.client:
+            again.client.close()
+    if not succeeded:
+        raise results.OperationFailed(f"{host.name}: {command}: {output.stderr}")
 
 
 @operation()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from environment.access import door, lines, listens
 from environment.names import BACKUP_VOLUME, LOOKUP, PGBOUNCER, POSTGRES_VOLUME, SUPERUSER
 from environment.versions import ends_transactions
 from roles import paths
@@ -13,11 +14,14 @@ CONFIG = f"{FOLDER}/pgbouncer.ini"
 DATABASES = f"{FOLDER}/databases.ini"
 ACCESS = f"{FOLDER}/pg_hba.conf"
 USERS = f"{FOLDER}/userlist.txt"
+LISTEN = f"{FOLDER}/listen.ini"
 TLS = f"{paths.TLS}/pgbouncer"
 UNIT = "pgbouncer.service"
 DROPIN = paths.dropin(UNIT)
 OTHERS = (POSTGRES_VOLUME, BACKUP_VOLUME, paths.PATRONI, paths.PGBACKREST)
 """What the server's user may read on a host that carries both, and the pooler runs as that user."""
+LOOKUP_TLS = f"{paths.TLS}/lookup"
+"""With which PgBouncer proves to the server that it is the one that may look up passwords."""
 
 
 class Pgbouncer(Role):
@@ -31,11 +35,11 @@ class Pgbouncer(Role):
     def certificates(self, target: Target) -> tuple[Certificate, ...]:
         host, name = target.host, target.manifest.identity.name
         names = (host.name, f"pgbouncer.{name}", "localhost", "127.0.0.1", str(host.address))
-        return (Certificate(TLS, names, "postgres", "postgres"),)
+        lookup = Certificate(LOOKUP_TLS, (PGBOUNCER,), "postgres", "postgres")
+        return (Certificate(TLS, names, "postgres", "postgres"), lookup)
 
     def files(self, target: Target) -> tuple[File, ...]:
         manifest = target.manifest
-        clients = [f"{host.address}/32" for host in manifest.hosts] + [str(c) for c in manifest.network.clients]
         password = target.roots.password(PGBOUNCER)
         values = {
             "tls": TLS,
@@ -43,18 +47,22 @@ class Pgbouncer(Role):
             "folder": FOLDER,
             "lookup_role": PGBOUNCER,
             "lookup": LOOKUP,
-            "clients": clients,
             "ends_transactions": ends_transactions(manifest.release.debian, manifest.release.source),
+            "lookup_tls": LOOKUP_TLS,
+            "admitted": lines(manifest, target.host, "pgbouncer"),
+            "listen": LISTEN,
+            "addresses": listens(target.host, door("pgbouncer")),
         }
         return (
             File(USERS, f'"{PGBOUNCER}" "{password}"\n"{SUPERUSER}" ""\n', "postgres", "postgres", "640"),
             File(ACCESS, self.render("pg_hba.conf.j2", target, **values), "postgres", "postgres", "640"),
             File(DATABASES, self.render("databases.ini.j2", target, **values), "postgres", "postgres", "640"),
+            File(LISTEN, self.render("listen.ini.j2", target, **values), "postgres", "postgres", "640"),
             File(CONFIG, self.render("pgbouncer.ini.j2", target, **values), "postgres", "postgres", "640"),
             File(DROPIN, self.render("pgbouncer.service.conf", target)),
             sandbox(UNIT, self.certificates(target), hides=OTHERS),
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:
-        reload = (CONFIG, DATABASES, ACCESS, USERS, TLS, paths.CA)
-        return (Unit(UNIT, restart=(DROPIN, path(UNIT)), reload=reload, title="PgBouncer"),)
+        reload = (CONFIG, DATABASES, ACCESS, USERS, TLS, LOOKUP_TLS, paths.CA)
+        return (Unit(UNIT, restart=(DROPIN, path(UNIT), LISTEN), reload=reload, title="PgBouncer"),)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from environment.names import BACKUP, POSTGRES_VOLUME, REPLICATION, REWIND, SESSIONS, SUPERUSER
+from environment.access import lines, on_the_socket
+from environment.names import POSTGRES_VOLUME, REPLICATION, REWIND, SESSIONS, SUPERUSER
 from environment.types import Group, Provider
 from keel_host.config import Bound, Member, text
 from roles import paths
@@ -68,8 +69,8 @@ class Postgres(Role):
             target,
             tls=TLS,
             ca=paths.CA,
-            members=target.manifest.carrying(Group.POSTGRES),
-            edges=target.manifest.carrying(Group.EDGE),
+            admitted=lines(target.manifest, target.host, "postgres"),
+            beside=on_the_socket(target.manifest, target.host),
             stores=target.manifest.carrying(Group.ETCD),
             passwords=passwords,
             replication=REPLICATION,
@@ -79,7 +80,6 @@ class Postgres(Role):
             data=data,
             passfile=paths.PATRONI_PASSFILE,
             fetch=paths.FETCH_WAL,
-            backup_role=BACKUP,
             sessions=SESSIONS,
             delay=target.manifest.postgres.apply_delay.get(target.host.name),
         )

@@ -167,7 +167,8 @@ def test_a_dump_needs_the_backup_role(server: Server, product: Product, at_head:
 
 
 def test_pgbouncer_finds_those_who_may_use_the_pooler(server: Server, product: Product, at_head: str) -> None:
-    """PLAT-22, PLAT-21: verifiers of applications; nobody who sees all rows or may not log in."""
+    """PLAT-22, PLAT-21, W4: verifiers of those who use the pooler; no login of the cluster, no one who sees all rows or may not
+    log in."""
     with server.connect("postgres", PGBOUNCER) as connection:
 
         def lookup(role: str) -> list[tuple[str, str]]:
@@ -176,8 +177,10 @@ def test_pgbouncer_finds_those_who_may_use_the_pooler(server: Server, product: P
         ((name, stored),) = lookup(product.app_role)
         assert name == product.app_role
         assert scram.matches(password_of(name), stored)
-        hidden = ("postgres", product.migrator_role, product.owner_role, BACKUP, "nobody")
-        assert [lookup(role) for role in hidden] == [[], [], [], [], []]
+        assert [lookup(role)[0][0] for role in product.pooled_roles] == list(product.pooled_roles)
+        cluster = (ADMIN, MONITOR, BACKUP, PGBOUNCER, "postgres")
+        hidden = (*cluster, product.migrator_role, product.owner_role, "nobody")
+        assert [found for role in hidden for found in lookup(role)] == []
         with pytest.raises(DENIED):
             connection.execute(b"SELECT rolpassword FROM pg_authid")
 

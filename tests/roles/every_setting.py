@@ -21,6 +21,7 @@ from tests.unit.stacks import ROOTS, config
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43
 WHOLE = {
+    "network.firewall": "all",
     "repository.second": {"endpoint": "s3.example", "bucket": "backups"},
     "repository.archive_full": "drop",
     "recovery": {"token": "first"},
@@ -32,6 +33,8 @@ OTHER: dict[str, Any] = {
     "release.extra_packages": ("htop",),
     "network.cidr": ip_network("10.0.0.0/8"),
     "network.clients": (ip_network("10.99.0.0/16"),),
+    "network.firewall": "keel",
+    "network.controllers": (ip_network("10.99.0.0/16"),),
     "hosts.*.address": ip_address("10.88.0.99"),
     "hosts.*.groups": frozenset({"postgres", "etcd", "edge", "monitor"}),
     "hosts.*.ssh.hostname": "elsewhere.example",

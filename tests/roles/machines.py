@@ -16,6 +16,7 @@ import pytest
 
 from environment import roles
 from environment.manifest import Manifest
+from roles.firewall import role as firewall
 from roles.kit import engine, operations
 from roles.kit.declare import Role, Target, Unit
 from roles.kit.observe import HostState, PathState, Present, UnitState
@@ -136,9 +137,9 @@ class Environment:
             return done
 
         monkeypatch.setattr(engine, "observe", lambda roles, at: machine.look(u for r in roles for u in r.units(at)))
-        for module in (engine, cluster, pgbackrest):
+        for module in (engine, cluster, firewall, pgbackrest):
             monkeypatch.setattr(module, "perform", perform)
-        for module in (cluster, pgbackrest):
+        for module in (cluster, firewall, pgbackrest):
             monkeypatch.setattr(module, "host", Untouched(machine))
         engine.converge([role], at, lambda _: None)
 

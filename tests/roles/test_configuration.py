@@ -120,27 +120,26 @@ def test_outside_dev_a_server_admits_remote_clients_by_tls_and_scram_only(stack:
     remote = [fields for fields in hba(stack) if fields[0] != "local"]
     assert remote
     assert {fields[0] for fields in remote if fields[-1] != "reject"} == {"hostssl"}
-    assert {fields[-1] for fields in remote} == {"scram-sha-256", "reject"}
+    assert {fields[-1] for fields in remote} == {"scram-sha-256", "clientcert=verify-full", "reject"}
 
 
 @pytest.mark.parametrize("stack", ["dev", "ci", "staging"])
 def test_only_hosts_of_the_environment_reach_the_server(stack: str) -> None:
-    """PLAT-41, JEEX-33: members for replication, edges for clients; nobody else, and no superuser from an edge."""
+    """PLAT-41, JEEX-33: members for replication, edges for clients; nobody else, and no superuser."""
     manifest = manifest_of(stack)
     own = {f"{host.address}/32" for host in manifest.hosts}
     remote = [fields for fields in hba(stack) if fields[0] != "local"]
-    assert {fields[3] for fields in remote} <= own
-    for edge in (host for host in manifest.hosts if host.carries("edge")):  # type: ignore[arg-type]
-        of_edge = [fields for fields in remote if fields[3] == f"{edge.address}/32" and fields[1] == "all"]
-        assert of_edge[0][2] == "postgres"
-        assert of_edge[0][-1] == "reject"
+    *admitting, last = remote
+    assert {fields[3] for fields in admitting} <= own
+    assert not [fields for fields in admitting if {"all", "postgres"} & set(fields[2].split(","))]
+    assert last == ["host", "all,replication", "all", "all", "reject"]
 
 
 def test_pgbouncer_pools_as_specified() -> None:
     """JEEX-16, JEEX-17, JEEX-18, JEEX-19, JEEX-20, PLAT-23."""
     found = pgbouncer("pgbouncer.ini")["pgbouncer"]
     wanted = {
-        "listen_port": "6432", "pool_mode": "transaction",
+        "pool_mode": "transaction",
         "default_pool_size": "20", "min_pool_size": "5", "reserve_pool_size": "5", "reserve_pool_timeout": "5",
         "max_user_connections": "50", "max_prepared_statements": "200",
         "server_reset_query": "DISCARD ALL", "ignore_startup_parameters": "extra_float_digits",
@@ -148,6 +147,8 @@ def test_pgbouncer_pools_as_specified() -> None:
         "server_check_query": "select 1", "server_check_delay": "30", "server_login_retry": "1",
     }  # fmt: skip
     assert {name: found.get(name) for name in wanted} == wanted
+    listen = files("pgbouncer")["/etc/pgbouncer/listen.ini"].content.splitlines()[1:]
+    assert listen == ["listen_addr = 10.88.0.21", "listen_port = 6432"]
 
 
 def test_each_product_has_a_writing_and_a_reading_pool_with_its_limits() -> None:
@@ -181,15 +182,15 @@ def test_pgbouncer_verifies_the_server_and_looks_passwords_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stack", "mode", "kind"),
-    [("dev", "allow", "host"), ("ci", "require", "hostssl"), ("staging", "require", "hostssl")],
-)
-def test_poolers_require_tls(stack: str, mode: str, kind: str) -> None:
-    """PLAT-22, PLAT-39, PLAT-40: clients in clear only in dev."""
+    ("stack", "mode", "clear"),
+    [("dev", "allow", {"bacopilot", "componentforge", "jeex_idea", "ruleiq"}), ("ci", "require", set()), ("staging", "require", set())],
+)  # fmt: skip
+def test_poolers_require_tls(stack: str, mode: str, clear: set[str]) -> None:
+    """PLAT-22, PLAT-39, PLAT-40, X-51: clients in clear only in dev, and of no product that asks for TLS always."""
     assert pgbouncer("pgbouncer.ini", stack)["pgbouncer"]["client_tls_sslmode"] == mode
     lines = files("pgbouncer", stack)["/etc/pgbouncer/pg_hba.conf"].content.splitlines()
     clients = [line.split() for line in lines if line.startswith("host")]
-    assert {fields[0] for fields in clients} == {kind}
+    assert {fields[1].partition(",")[0] for fields in clients if fields[0] == "host"} == clear
     assert {fields[-1] for fields in clients} == {"scram-sha-256"}
     assert manifest_of(stack).identity.kind is Kind(stack)
 

@@ -145,4 +145,4 @@ def test_clients_networks_reach_the_pooler() -> None:
     ]
     assert "10.88.0.1/32" in access[0]
     assert "10.88.0.1/32" not in access[1]
-    assert "10.88.0.11/32" in access[1]
+    assert "10.88.0.21/32" in access[1]

@@ -23,26 +23,36 @@ ACCESS = {
     "dev": [
         "local all postgres peer map=keel",
         "local postgres keel_sessions peer map=keel",
-        "local all keel_rewind scram-sha-256",
         "local replication keel_replication scram-sha-256",
-        "hostssl replication keel_replication 10.88.0.11/32 scram-sha-256",
-        "hostssl postgres keel_rewind 10.88.0.11/32 scram-sha-256",
+        "local postgres keel_rewind scram-sha-256",
+        "hostssl postgres keel_pgbouncer 10.88.0.21/32 scram-sha-256 clientcert=verify-full",
+        "hostssl ai_assistant ai_assistant_app,ai_assistant_readonly,ai_assistant_migrator 10.88.0.21/32 scram-sha-256",
+        "host bacopilot bacopilot_app,bacopilot_readonly,bacopilot_migrator 10.88.0.21/32 scram-sha-256",
+        "host componentforge componentforge_app,componentforge_readonly,componentforge_migrator 10.88.0.21/32 scram-sha-256",
+        "host jeex_idea jeex_user,jeex_idea_readonly,jeex_idea_migrator 10.88.0.21/32 scram-sha-256",
+        "host ruleiq ruleiq_api,ruleiq_worker,ruleiq_readonly,ruleiq_migrator 10.88.0.21/32 scram-sha-256",
+        "hostssl postgres,ai_assistant,bacopilot,componentforge,jeex_idea,ruleiq keel_admin,keel_monitor 10.88.0.21/32 "
+        "scram-sha-256",
         "hostssl replication keel_replication 10.88.0.12/32 scram-sha-256",
         "hostssl postgres keel_rewind 10.88.0.12/32 scram-sha-256",
-        "host all postgres 10.88.0.21/32 reject",
-        "host all all 10.88.0.21/32 scram-sha-256",
         "hostssl all keel_backup 10.88.0.31/32 scram-sha-256",
+        "host all,replication all all reject",
     ],
     "ci": [
         "local all postgres peer map=keel",
         "local postgres keel_sessions peer map=keel",
-        "local all keel_rewind scram-sha-256",
         "local replication keel_replication scram-sha-256",
-        "hostssl replication keel_replication 10.89.0.11/32 scram-sha-256",
-        "hostssl postgres keel_rewind 10.89.0.11/32 scram-sha-256",
-        "host all postgres 10.89.0.11/32 reject",
-        "hostssl all all 10.89.0.11/32 scram-sha-256",
-        "hostssl all keel_backup 10.89.0.11/32 scram-sha-256",
+        "local postgres keel_rewind scram-sha-256",
+        "local all keel_backup scram-sha-256",
+        "hostssl postgres keel_pgbouncer 10.89.0.11/32 scram-sha-256 clientcert=verify-full",
+        "hostssl ai_assistant ai_assistant_app,ai_assistant_readonly,ai_assistant_migrator 10.89.0.11/32 scram-sha-256",
+        "hostssl bacopilot bacopilot_app,bacopilot_readonly,bacopilot_migrator 10.89.0.11/32 scram-sha-256",
+        "hostssl componentforge componentforge_app,componentforge_readonly,componentforge_migrator 10.89.0.11/32 scram-sha-256",
+        "hostssl jeex_idea jeex_user,jeex_idea_readonly,jeex_idea_migrator 10.89.0.11/32 scram-sha-256",
+        "hostssl ruleiq ruleiq_api,ruleiq_worker,ruleiq_readonly,ruleiq_migrator 10.89.0.11/32 scram-sha-256",
+        "hostssl postgres,ai_assistant,bacopilot,componentforge,jeex_idea,ruleiq keel_admin,keel_monitor 10.89.0.11/32 "
+        "scram-sha-256",
+        "host all,replication all all reject",
     ],
 }
 """PostgreSQL's whole access list, in order: the first line that fits decides."""
@@ -55,8 +65,9 @@ def new_cluster(stack: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("stack", ACCESS)
 def test_who_reaches_postgresql(stack: str) -> None:
-    """PLAT-39, PLAT-41: members to replicate and, after a crash, to rewind; edges for clients, in clear in dev alone and never
-    as the superuser; the backup host for its dumps."""
+    """PLAT-39, PLAT-41, X-51, W4: other members to replicate and, after a crash, to rewind; the backup host for its dumps; edges
+    for the logins of products, in clear in dev alone and never those of the product that asks for TLS, for the look-up with its
+    certificate, for maintenance. Nobody else, and no superuser."""
     read = yaml.safe_load(files("postgres", stack)["/etc/patroni/config.yml"].content)["postgresql"]
     assert read["pg_hba"] == ACCESS[stack]
     assert read["pg_ident"] == ["keel postgres postgres", "keel root postgres", "keel postgres keel_sessions"]
@@ -144,7 +155,11 @@ def test_reads_go_to_the_primary_where_no_replica_serves() -> None:
     text = files("haproxy")["/etc/haproxy/haproxy.cfg"].content
     (frontend,) = (part for part in text.split("\n\n") if part.startswith("frontend replica"))
     rules = [line.strip() for line in frontend.splitlines()[1:] if not line.strip().startswith("#")]
-    assert rules == ["bind *:5001", "use_backend primary if { nbsrv(replica) eq 0 }", "default_backend replica"]
+    assert rules == [
+        "bind 10.88.0.21:5001", "bind 127.0.0.1:5001",
+        "tcp-request connection reject unless { src 127.0.0.0/8 10.88.0.21/32 10.88.0.1/32 }",
+        "use_backend primary if { nbsrv(replica) eq 0 }", "default_backend replica",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("days", "settings"), [(30, Repository()), (14, Repository(retention_days=14))])
@@ -219,6 +234,8 @@ CLOSED = {
     "/etc/keel/backup.json": ("root", "postgres", "640"),
     "/etc/keel/member.json": ("root", "postgres", "640"),
     "/etc/pgbouncer/pgbouncer.ini": ("postgres", "postgres", "640"),
+    "/etc/keel/firewall.nft": ("root", "root", "600"),
+    "/etc/pgbouncer/listen.ini": ("postgres", "postgres", "640"),
     "/etc/pgbouncer/databases.ini": ("postgres", "postgres", "640"),
     "/etc/pgbouncer/pg_hba.conf": ("postgres", "postgres", "640"),
     "/etc/redis/redis.conf": ("redis", "redis", "640"),
@@ -278,6 +295,7 @@ def test_private_keys_belong_to_their_service() -> None:
     }
     assert owners == {
         "/etc/keel/tls/etcd": ("etcd", "etcd"),
+        "/etc/keel/tls/lookup": ("postgres", "postgres"),
         "/etc/keel/tls/pgbackrest": ("postgres", "postgres"),
         "/etc/keel/tls/postgres": ("postgres", "postgres"),
         "/etc/keel/tls/pgbouncer": ("postgres", "postgres"),

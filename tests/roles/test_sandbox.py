@@ -9,7 +9,7 @@ from roles.kit.declare import Unit
 from roles.order import ROLES
 from tests.roles.targets import files, manifest_of, placements, target
 
-UNWALLED = {"keel-hosts.service", "ssh.service", "cron.service"}
+UNWALLED = {"keel-firewall.service", "keel-hosts.service", "ssh.service", "cron.service"}
 """They set the host up, or are how the controller and the jobs become whoever they must be."""
 SERVICES = [
     (stack, role.name, host, unit)

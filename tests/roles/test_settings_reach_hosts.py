@@ -21,8 +21,6 @@ ELSEWHERE = {
     "databases.undeclared": "the controller decides in the databases",
     "hosts.*.ssh.host_key": "the controller pins it",
     "hosts.*.ssh.hostname": "the controller connects to it",
-    "hosts.*.ssh.port": "the controller connects to it",
-    "network.cidr": "Docker's network has it; hosts have addresses",
     "postgres.direct_reserve": "kept free by the model's own arithmetic (PLAT-20)",
     "postgres.replicas": "the number of hosts says it; a role sees the members",
     "products.*.temp_files": "the controller sets it for the product's logins",

@@ -100,6 +100,10 @@ BREAKERS = {
         "systemctl stop keel-listens.service",
         "test_hosts.test_no_other_port_listens", "PLAT-49",
     ),
+    "firewall": Breaker(
+        Where.OTHER, "nft insert rule inet keel input tcp dport 8432 accept", "systemctl reload keel-firewall.service",
+        "test_firewall.test_the_table_in_force", "PLAT-41",
+    ),
     "mode of a key": Breaker(
         Where.REPLICA, "chmod 640 /etc/keel/tls/etcd/key.pem", "chmod 600 /etc/keel/tls/etcd/key.pem",
         "test_hosts.test_owners_and_modes", "PLAT-49",
@@ -124,13 +128,17 @@ BREAKERS = {
         Where.PRIMARY,
         f"sed -i '1i host all all 0.0.0.0/0 trust' {_HBA}",
         f"sed -i 1d {_HBA}",
-        "test_postgres.test_access_rules", "PLAT-39", also=("test_postgres.test_only_hosts_of_the_environment",),
+        "test_postgres.test_access_rules", "PLAT-39", also=(
+            "test_postgres.test_only_declared_logins",
+            # Another one of these makes the server read it.
+            "test_endpoints.test_primary_refuses_plaintext", "test_endpoints.test_service_logins_do_not_come",
+        ),
     ),
     "network past the pooler": Breaker(  # not reloaded either
         Where.REPLICA,
         f"sed -i '1i hostssl all all 10.0.0.0/8 scram-sha-256' {_HBA}",
         f"sed -i 1d {_HBA}",
-        "test_postgres.test_only_hosts_of_the_environment", "PLAT-41",
+        "test_postgres.test_only_declared_logins", "PLAT-41",
     ),
     "certificate": Breaker(
         Where.REPLICA,

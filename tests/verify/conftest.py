@@ -72,6 +72,7 @@ edge = pytest.fixture(_subject, name="edge")
 cache = pytest.fixture(_subject, name="cache")
 product = pytest.fixture(_subject, name="product")
 listed = pytest.fixture(_subject, name="listed")
+secured = pytest.fixture(_subject, name="secured")
 tenanted = pytest.fixture(_subject, name="tenanted")
 repository = pytest.fixture(_subject, name="repository")
 uuid = pytest.fixture(_subject, name="uuid")
@@ -120,11 +121,6 @@ def replicas(look: Look, manifest: Manifest) -> tuple[HostEntry, ...]:
 def readers(replicas: tuple[HostEntry, ...], manifest: Manifest) -> tuple[HostEntry, ...]:
     """Those that clients are led to, and that know what the primary knows."""
     return tuple(host for host in replicas if host.name not in manifest.postgres.apply_delay)
-
-
-@pytest.fixture(scope="session")
-def encrypted() -> None:
-    """Asked for by checks of an environment in which no client connects in clear."""
 
 
 @pytest.fixture(scope="session")

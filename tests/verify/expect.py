@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
 
 import pytest
-
-Network = IPv4Network | IPv6Network
 
 
 def nothing(problems: Iterable[str]) -> None:
@@ -34,19 +31,3 @@ def exactly(found: Iterable[str], wanted: Iterable[str], what: str) -> None:
         [f"{what} missing: {name}" for name in sorted(needs - has)]
         + [f"{what} undeclared: {name}" for name in sorted(has - needs)]
     )
-
-
-def within(addresses: Iterable[str], networks: Iterable[object], where: str) -> None:
-    """Fail unless each address, `10.0.0.1/32` or `10.0.0.1/255.255.255.255`, is one of the networks or is inside one."""
-    listed = [ip_network(str(network)) for network in networks]
-    nothing(
-        f"{where}: {address} is admitted, which is not listed" for address in addresses if not _inside(address, listed)
-    )
-
-
-def _inside(address: str, listed: Iterable[Network]) -> bool:
-    try:
-        found = ip_network(address, strict=False)
-    except ValueError:  # a word: all, samenet, samehost, or a name
-        return False
-    return any(found.version == each.version and found.subnet_of(each) for each in listed)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from functools import cache
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -38,7 +39,22 @@ class Rule(Model):
     address: str | None
     netmask: str | None
     auth_method: str
+    options: list[str]
     error: str | None
+
+    @property
+    def text(self) -> str:
+        """The line as pg_hba.conf has it."""
+        from_where = f"{self.address}/{IPv4Network((0, self.netmask)).prefixlen}" if self.netmask else self.address
+        said = (
+            self.type,
+            ",".join(self.database),
+            ",".join(self.user_name),
+            from_where,
+            self.auth_method,
+            *self.options,
+        )
+        return " ".join(part for part in said if part)
 
 
 class Standby(Model):
@@ -140,13 +156,12 @@ class Look:
         shown = self.shell(host, f"stat -c '%n|%U|%G|%a' -- {listed} 2>/dev/null || true")
         return {path: PathFacts(*facts) for path, *facts in (line.split("|") for line in shown.splitlines())}
 
-    def _ports(self, host: HostEntry) -> dict[tuple[str, int], str]:
+    def _ports(self, host: HostEntry) -> dict[tuple[str, str, int], str]:
         found = {}
         for line in self.shell(host, "ss -Hltnup").splitlines():
             protocol, _, _, _, local, _, *program = line.split(maxsplit=6)
             address, _, port = local.rpartition(":")
-            if not address.startswith(("127.", "[::1]")):
-                found[protocol, int(port)] = " ".join([local, *program])
+            found[protocol, address, int(port)] = " ".join([local, *program])
         return found
 
     def _server(self, host: HostEntry) -> ServerFacts:

@@ -12,7 +12,8 @@ select json_build_object(
     'hba', (
         select coalesce(json_agg(json_build_object(
             'type', coalesce(type, ''), 'database', coalesce(database, '{}'), 'user_name', coalesce(user_name, '{}'),
-            'address', address, 'netmask', netmask, 'auth_method', coalesce(auth_method, ''), 'error', error)), '[]')
+            'address', address, 'netmask', netmask, 'auth_method', coalesce(auth_method, ''), 'options', coalesce(options, '{}'),
+            'error', error)), '[]')
         from pg_hba_file_rules),
     'standbys', (
         select coalesce(json_agg(json_build_object(

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from environment.manifest import Endpoints, Manifest, ProductEntry
+from environment.names import BACKUP, PGBOUNCER, REPLICATION, REWIND, SUPERUSER
 from environment.products import Product
 from ops.hosts.session import Session
 
@@ -23,14 +25,31 @@ def test_primary_direct(session: Session, manifest: Manifest, product: ProductEn
     assert row == (False, manifest.ports.postgres, role), f"{address}:{port} leads to {row}"
 
 
-def test_primary_refuses_plaintext(encrypted: None, direct: Callable[[Product], str], product: ProductEntry) -> None:
-    """PLAT-40: whoever comes past the pooler in clear is turned away, with the right password too."""
-    url = direct(product.product)
+def test_primary_refuses_plaintext(direct: Callable[[Product], str], secured: ProductEntry) -> None:
+    """PLAT-40, X-51: whoever comes past the pooler in clear is turned away, with the right password too; in dev those
+    of a product that asks for it."""
+    url = direct(secured.product)
     with (
         pytest.raises(psycopg.OperationalError, match="no encryption"),
         psycopg.connect(url, sslmode="disable", connect_timeout=10),
     ):
-        pytest.fail(f"{product.product.migrator_role} logged in in clear", pytrace=False)
+        pytest.fail(f"{secured.product.migrator_role} logged in in clear", pytrace=False)
+
+
+def test_service_logins_do_not_come_through_an_edge(session: Session, primary: tuple[str, int]) -> None:
+    """PLAT-41, JEEX-33, W4: with the right password too, and over TLS; the look-up's lacks its certificate."""
+    address, port = primary
+    for role in (BACKUP, PGBOUNCER, REPLICATION, REWIND, SUPERUSER):
+        for way in ("sslmode=verify-full", "sslmode=disable", "replication=true"):
+            name, value = way.split("=")
+            url = make_conninfo(session.url(role, "postgres", address, port), **{name: value})
+            with (
+                pytest.raises(
+                    psycopg.OperationalError, match=r"pg_hba.conf rejects|requires a valid client certificate"
+                ),
+                psycopg.connect(url, connect_timeout=10),
+            ):
+                pytest.fail(f"{role} logged in through {address}:{port} ({way})", pytrace=False)
 
 
 def test_pooler(published: Endpoints, session: Session, product: ProductEntry) -> None:

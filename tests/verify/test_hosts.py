@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from environment import access
 from environment.manifest import HostEntry, Manifest
-from environment.types import Group
 from roles.kit.declare import Certificate, Directory, File, Role, Target
 from tests.verify import expect
 from tests.verify.look import Look
@@ -44,33 +44,32 @@ def test_no_unit_failed(host: HostEntry, look: Look) -> None:
     expect.nothing(f"{host.name}: {line.split()[0]} has failed" for line in failed)
 
 
-def declared_ports(host: HostEntry, manifest: Manifest) -> dict[int, str]:
-    """Port → what listens there: the whole list of what may be reached from another host."""
-    ports = manifest.ports
-    of_group = {
-        Group.POSTGRES: {ports.postgres: "PostgreSQL", ports.patroni: "Patroni"},
-        Group.ETCD: {ports.etcd_client: "etcd's clients", ports.etcd_peer: "etcd's peers"},
-        Group.EDGE: {
-            ports.primary: "HAProxy's primary", ports.replica: "HAProxy's replicas", ports.pgbouncer: "PgBouncer"
-        },
-        Group.REDIS: {ports.redis: "Redis"},
-    }  # fmt: skip
-    listed: dict[int, str] = {ports.ssh: "sshd"}
-    parties = {manifest.repository_host, *manifest.carrying(Group.POSTGRES)}
-    if host in parties and len(parties) > 1:
-        listed[ports.pgbackrest] = "pgBackRest"
-    for group in host.groups:
-        listed |= of_group.get(group, {})
-    return listed
+def declared(host: HostEntry, manifest: Manifest) -> dict[tuple[str, str, int], str]:
+    """(protocol, address, port) → what listens there: the whole list of what may be reached from another host."""
+    return {
+        ("tcp", address, access.port(manifest, host, door)): door.title
+        for door in access.doors(manifest, host)
+        if door.service != "ssh"
+        for address in access.listens(host, door)
+    }
+
+
+def sshd(host: HostEntry, manifest: Manifest) -> tuple[str, int]:
+    """Its port. On which address it listens is the machine's owner's matter."""
+    return "tcp", access.port(manifest, host, access.door("ssh"))
 
 
 def test_declared_ports_listen(host: HostEntry, look: Look, manifest: Manifest) -> None:
-    """JEEX-03: PostgreSQL listens on its port, PgBouncer on its own, and every other service where the manifest says."""
+    """JEEX-03: PostgreSQL listens on its port, PgBouncer on its own, and every other service where the manifest says; each on
+    its host's own address."""
     found = look.ports(host)
     expect.nothing(
-        f"{host.name}: {what} does not listen on {port}"
-        for port, what in declared_ports(host, manifest).items()
-        if ("tcp", port) not in found
+        f"{host.name}: {what} does not listen on {at[1]}:{at[2]}"
+        for at, what in declared(host, manifest).items()
+        if at not in found
+    )
+    assert sshd(host, manifest) in {(protocol, port) for protocol, _, port in found}, (
+        f"{host.name}: sshd does not listen"
     )
 
 
@@ -79,10 +78,14 @@ CLIENTS_OF_DHCP = {("udp", 68), ("udp", 546)}
 
 
 def test_no_other_port_listens(host: HostEntry, look: Look, manifest: Manifest) -> None:
-    """PLAT-49: nothing listens beyond the loopback that the manifest does not declare."""
-    allowed = {("tcp", port) for port in declared_ports(host, manifest)} | CLIENTS_OF_DHCP
-    found = look.ports(host)
-    expect.nothing(f"{host.name}: undeclared listener {at[0]} {found[at]}" for at in sorted(found.keys() - allowed))
+    """PLAT-49: nothing listens beyond the loopback that the manifest does not declare, and nothing on every address (W14)."""
+    allowed, anywhere = declared(host, manifest), {sshd(host, manifest), *CLIENTS_OF_DHCP}
+    expect.nothing(
+        f"{host.name}: undeclared listener {protocol} {program}"
+        for (protocol, address, port), program in sorted(look.ports(host).items())
+        if (protocol, address, port) not in allowed and (protocol, port) not in anywhere
+        and not address.startswith(("127.", "[::1]"))
+    )  # fmt: skip
 
 
 def declared_paths(role: Role, target: Target) -> tuple[Directory | Certificate | File, ...]:

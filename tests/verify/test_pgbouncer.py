@@ -9,6 +9,7 @@ from functools import cache
 import psycopg
 import pytest
 
+from environment import access
 from environment.manifest import HostEntry, Manifest, ProductEntry
 from environment.types import Group, Kind
 from tests.verify import expect
@@ -35,7 +36,8 @@ def config(look: Look, edge: HostEntry) -> dict[str, str]:
 
 def test_transaction_pooling(edge: HostEntry, config: dict[str, str], manifest: Manifest) -> None:
     """JEEX-16: PgBouncer listens on its port and pools transactions."""
-    expect.same(config, {"listen_port": str(manifest.ports.pgbouncer), "pool_mode": "transaction"}, edge.name)
+    own = {"listen_addr": str(edge.address), "listen_port": str(manifest.ports.pgbouncer)}
+    expect.same(config, {**own, "pool_mode": "transaction"}, edge.name)
 
 
 def test_pool_sizes(edge: HostEntry, config: dict[str, str], look: Look, manifest: Manifest) -> None:
@@ -118,10 +120,10 @@ def remote_rules(look: Look, edge: HostEntry, config: dict[str, str]) -> list[st
 def test_clients_come_from_listed_networks(
     edge: HostEntry, config: dict[str, str], look: Look, manifest: Manifest
 ) -> None:
-    """PLAT-41, JEEX-33: the pooler admits the environment's hosts and the clients' networks of the stack file, and no others."""
-    admitted = [rule.split()[3] for rule in remote_rules(look, edge, config)]
-    assert admitted, f"{edge.name} admits no client"
-    expect.within(admitted, [*(host.address for host in manifest.hosts), *manifest.network.clients], edge.name)
+    """PLAT-41, JEEX-33, W4: the pooler admits the logins of products from the clients' networks of the stack file and, through
+    SSH, from its own host, each to its product's databases, and no others."""
+    wanted = [line.text for line in access.lines(manifest, edge, "pgbouncer")]
+    expect.exactly(remote_rules(look, edge, config), wanted, f"{edge.name}: access rule")
 
 
 def test_passwords_are_looked_up(edge: HostEntry, config: dict[str, str], look: Look) -> None:
@@ -157,11 +159,12 @@ def test_tls_both_ways(
     assert row == (True,), f"{edge.name}: the connection to the server is not encrypted"
 
 
-def test_plaintext_is_refused(encrypted: None, edge: HostEntry, pooler: Pooler, product: ProductEntry) -> None:
-    """PLAT-40: whoever comes in clear is turned away, with the right password too."""
-    role, name = product.product.app_role, product.product.name
+def test_plaintext_is_refused(edge: HostEntry, pooler: Pooler, secured: ProductEntry) -> None:
+    """PLAT-40, X-51: whoever comes in clear is turned away, with the right password too; in dev those of a product that
+    asks for it."""
+    role, name = secured.product.app_role, secured.product.name
     with (
-        pytest.raises(psycopg.OperationalError, match="SSL required"),
+        pytest.raises(psycopg.OperationalError, match=r"SSL required|no authentication method|login rejected"),
         pooler.connect(role, name, edge, sslmode="disable"),
     ):
         pytest.fail(f"{edge.name}: {role} logged in in clear", pytrace=False)
@@ -171,7 +174,9 @@ def test_only_applications_come_through(pooler: Pooler, edge: HostEntry, product
     """PLAT-19, PLAT-21: roles that see all rows, and superusers, cannot log in through the pooler."""
     for role in (product.product.migrator_role, "keel_backup", "postgres"):
         with (
-            pytest.raises(psycopg.OperationalError, match=r"no such user|authentication failed"),
+            pytest.raises(
+                psycopg.OperationalError, match=r"no such user|authentication failed|no authentication method"
+            ),
             pooler.connect(role, product.product.name, edge),
         ):
             pytest.fail(f"{edge.name}: {role} logged in to {product.product.name} through the pooler", pytrace=False)

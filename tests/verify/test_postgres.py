@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 
+from environment import access
 from environment.manifest import HostEntry, Manifest
-from environment.types import Group, Kind
+from environment.types import Kind
 from ops.steps.checks import Function
 from tests.verify import expect
 from tests.verify.databases import Databases
@@ -206,13 +207,13 @@ def test_access_rules(server: HostEntry, look: Look, manifest: Manifest) -> None
     expect.nothing(problems)
 
 
-def test_only_hosts_of_the_environment_are_admitted(server: HostEntry, look: Look, manifest: Manifest) -> None:
-    """PLAT-41, JEEX-33: past the pooler come database hosts, edges and the backup host, each by its own address; no network does."""
-    expected = {*manifest.carrying(Group.POSTGRES), *manifest.carrying(Group.EDGE), manifest.repository_host}
-    rules = [rule for rule in look.server(server).hba if rule.type.startswith("host") and rule.auth_method != "reject"]
-    assert rules, f"{server.name} admits no host"
-    admitted = [f"{rule.address}/{rule.netmask}" if rule.netmask else str(rule.address) for rule in rules]
-    expect.within(admitted, [host.address for host in expected], server.name)
+def test_only_declared_logins_are_admitted(server: HostEntry, look: Look, manifest: Manifest) -> None:
+    """PLAT-41, JEEX-33, X-51, W4: past the pooler come the logins of the one table, each from its hosts' own addresses, the
+    cluster's own over TLS alone; whatever else comes is turned away."""
+    found = [rule.text for rule in look.server(server).hba if rule.type != "local"]
+    wanted = [line.text for line in access.lines(manifest, server, "postgres")]
+    expect.exactly(found, [*wanted, "host all,replication all all reject"], f"{server.name}: access rule")
+    assert found[-1].endswith("reject"), f"{server.name}: {found[-1]} comes last"
 
 
 def test_uuids(superuser: Databases, manifest: Manifest, uuid: Function) -> None:

@@ -131,7 +131,7 @@ def test_without_psql_here_it_runs_on_a_host_and_leaves_nothing_there(
     assert (found["password"], found["sslrootcert"]) == (fake.roots.password(found["user"]), "/etc/keel/ca.crt")
     assert (tmp_path / "mode").read_text().strip() == "600"
     commands = (tmp_path / "ssh").read_text()
-    assert all(" db1 " in line for line in commands.splitlines()) and " -t " not in commands
+    assert all(" edge1 " in line for line in commands.splitlines()) and " -t " not in commands
     assert found["password"] not in commands
     folder = Path(variables["PGSERVICEFILE"]).parent
     assert folder.parent == Path("/dev/shm") and not folder.exists()

@@ -52,6 +52,7 @@ SUBJECTS = {
         "listed": ["ai_assistant", "bacopilot", "componentforge", "jeex_idea", "ruleiq"],
         "product": ["ai_assistant", "bacopilot", "componentforge", "jeex_idea", "ruleiq"],
         "tenanted": ["bacopilot", "componentforge", "jeex_idea", "ruleiq"],
+        "secured": ["ai_assistant"],
         "access": [
             "pooled-bacopilot", "pooled-componentforge", "pooled-jeex_idea", "pooled-ruleiq",
             "direct-bacopilot", "direct-componentforge", "direct-jeex_idea", "direct-ruleiq",
@@ -71,8 +72,8 @@ def test_what_a_check_is_made_for() -> None:
 @pytest.mark.parametrize(
     ("stack", "has"),
     [
-        ("dev", {"replicas": True, "readers": True, "encrypted": False, "published": True, "jeex_idea": True}),
-        ("ci", {"replicas": False, "readers": False, "encrypted": True, "published": True, "jeex_idea": True}),
+        ("dev", {"replicas": True, "readers": True, "published": True, "jeex_idea": True}),
+        ("ci", {"replicas": False, "readers": False, "published": True, "jeex_idea": True}),
     ],
 )
 def test_what_an_environment_has(stack: str, has: dict[str, bool]) -> None:
