@@ -144,13 +144,17 @@ def separately(product: Product, planter: str) -> Iterator[bytes]:
         yield statement(entry, product, planter, (f"public.{table}", "id"))
 
 
-def accepted(connection: psycopg.Connection[Any], statements: Iterable[bytes]) -> Iterator[bytes]:
-    """Those of the statements that the server carries out for a role, each alone and rolled back."""
+def accepted(
+    connection: psycopg.Connection[Any], statements: Iterable[bytes], *, keep: bool = False
+) -> Iterator[bytes]:
+    """Those of the statements that the server carries out for a role, each alone; rolled back, unless they are to ``keep``."""
     connection.execute("set default_transaction_read_only = off")  # a login's own to set
     connection.commit()
     for each in statements:
         with suppress(*REFUSED, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):
             connection.execute(each)
+            if keep:
+                connection.commit()
             yield each
         connection.rollback()
 

@@ -53,7 +53,7 @@ FORBIDDEN = {
 ROOMS = (
     ("hosts",),
     ("cluster", "converge", "products", "state"),
-    ("backup", "status"),
+    ("backup", "status", "attack"),
     ("steps",),
     ("step",),
     ("cli",),
