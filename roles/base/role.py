@@ -11,6 +11,8 @@ HOSTS = f"{paths.KEEL}/hosts"
 MERGE = f"{paths.LIBRARY}/merge-hosts"
 SSHD = "/etc/ssh/sshd_config.d/keel.conf"
 HOSTS_UNIT = "keel-hosts.service"
+MAY = "restrict,port-forwarding,pty"
+"""What the controller's key is good for: commands, tunnels from the controller, and a terminal for `./keel psql`."""
 
 
 class Base(Role):
@@ -34,7 +36,7 @@ class Base(Role):
             File(HOSTS, self.render("hosts.j2", target)),
             File(MERGE, self.render("merge-hosts", target, hosts=HOSTS), mode="755"),
             File(f"{paths.UNITS}/{HOSTS_UNIT}", self.render(HOSTS_UNIT, target, merge=MERGE)),
-            File(AUTHORIZED_KEYS, f"{controller} keel-{target.manifest.identity.name}\n", mode="600"),
+            File(AUTHORIZED_KEYS, f"{MAY} {controller} keel-{target.manifest.identity.name}\n", mode="600"),
             File(SSHD, self.render("sshd.conf", target, key=HOST_KEY), mode="600", check="sshd -t -f {}"),
             File("/etc/systemd/journald.conf.d/keel.conf", self.render("journald.conf", target)),
             # Patroni makes the cluster, not the package: one that lay there already would be taken for ours.
