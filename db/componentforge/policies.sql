@@ -4,6 +4,8 @@
 -- empty means no rows, where the document's policy raised an error (Q-11). It is read in a sub-select, so that the
 -- planner evaluates it once per statement and not per row. Chunks ask for their document and messages for their
 -- conversation as the same user, under its own policy: a foreign key alone would let anybody add to anything.
+-- Who reads, changes or deletes is asked once per statement for all the parents he sees, as an array: that makes an index
+-- condition of the child's key, where a question per row (EXISTS, as for what is written) visits the rows of everybody.
 
 alter table users enable row level security, force row level security;
 alter table documents enable row level security, force row level security;
@@ -22,7 +24,7 @@ create policy documents_user on documents
     with check (user_id = (select nullif(current_setting('app.current_user_id', true), '')::integer));
 
 create policy document_chunks_document on document_chunks
-    using (exists (select from documents d where d.id = document_id))
+    using (document_id = any (array(select d.id from documents d)))
     with check (exists (select from documents d where d.id = document_id));
 
 create policy conversations_user on conversations
@@ -31,7 +33,7 @@ create policy conversations_user on conversations
 
 -- A reply is in the conversation of what it replies to, which is another message.
 create policy messages_conversation on messages
-    using (exists (select from conversations c where c.id = conversation_id))
+    using (conversation_id = any (array(select c.id from conversations c)))
     with check (
         exists (select from conversations c where c.id = conversation_id)
         and (parent_message_id is null

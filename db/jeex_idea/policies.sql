@@ -4,6 +4,8 @@
 -- means no rows. It is read in a sub-select, so that the planner evaluates it once per statement and not per row.
 -- Tables below a project ask for the project as the same user, under its own policy: whoever does not see the
 -- project sees nothing of it, and cannot add to it either, although a foreign key alone would let him.
+-- Who reads, changes or deletes is asked once per statement for all the parents he sees, as an array: that makes an index
+-- condition of the child's key, where a question per row (EXISTS, as for what is written) visits the rows of everybody.
 
 alter table users enable row level security, force row level security;
 alter table projects enable row level security, force row level security;
@@ -21,7 +23,7 @@ create policy projects_owner on projects
 
 -- Who wrote a version is the user himself, or nobody: an agent.
 create policy document_versions_project on document_versions
-    using (exists (select from projects p where p.id = project_id))
+    using (project_id = any (array(select p.id from projects p)))
     with check (
         exists (select from projects p where p.id = project_id)
         and (created_by is null
@@ -29,11 +31,11 @@ create policy document_versions_project on document_versions
     );
 
 create policy agent_executions_project on agent_executions
-    using (exists (select from projects p where p.id = project_id))
+    using (project_id = any (array(select p.id from projects p)))
     with check (exists (select from projects p where p.id = project_id));
 
 create policy exports_project on exports
-    using (exists (select from projects p where p.id = project_id))
+    using (project_id = any (array(select p.id from projects p)))
     with check (exists (select from projects p where p.id = project_id));
 
 -- PLAT-18: the role behind auth.user_by_email and auth.register_user.
