@@ -24,6 +24,9 @@ REWIND = "keel_rewind"
 SUPERUSER = "postgres"
 """Made by initdb, and Patroni's own. It comes over the socket only, through SSH (decision 3)."""
 
+IDENTITY = "app.current_user_id"
+"""The setting that says for whom a transaction works; the policies of every product read it (PLAT-17)."""
+
 LABEL = "keel.environment"
 """Docker's label on everything that belongs to an environment; its value is the environment's name."""
 IMAGE_LABEL = "keel.image"

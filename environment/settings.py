@@ -35,6 +35,7 @@ from environment.types import (
     RecoveryToken,
     RegionName,
     RepositoryPath,
+    Reset,
     RevisionId,
     Seconds,
     ServicePort,
@@ -219,6 +220,12 @@ class Pgbouncer(Model):
     )
     server_idle_timeout: Seconds = Field(
         300, description="idle server connections are closed after this, seconds (JEEX-19)"
+    )
+    reset: Reset = Field(
+        Reset.IDENTITY,
+        description="what ends with each transaction, before another client gets its server connection: `identity`, the row "
+        "identity and `row_security`; `state`, everything that a session keeps, prepared statements too; `off`, nothing "
+        "(JEEX-18, X-09)",
     )
     server_login_retry: Seconds = Field(
         1,

@@ -159,6 +159,16 @@ class Undeclared(StrEnum):
     REPORT = "report"
 
 
+class Reset(StrEnum):
+    """What PgBouncer ends on a server connection before another client gets it (W6)."""
+
+    IDENTITY = "identity"
+    """For whom the session works and whether row-level security applies."""
+    STATE = "state"
+    """Everything that a session can keep."""
+    OFF = "off"
+
+
 class Provider(StrEnum):
     """Where hosts come from: containers made by Pulumi, or machines that exist already."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from environment.access import door, lines, listens
-from environment.names import BACKUP_VOLUME, LOOKUP, PGBOUNCER, POSTGRES_VOLUME, SUPERUSER
+from environment.names import BACKUP_VOLUME, IDENTITY, LOOKUP, PGBOUNCER, POSTGRES_VOLUME, SUPERUSER
+from environment.types import Reset
 from environment.versions import ends_transactions
 from roles import paths
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
@@ -22,6 +23,13 @@ OTHERS = (POSTGRES_VOLUME, BACKUP_VOLUME, paths.PATRONI, paths.PGBACKREST)
 """What the server's user may read on a host that carries both, and the pooler runs as that user."""
 LOOKUP_TLS = f"{paths.TLS}/lookup"
 """With which PgBouncer proves to the server that it is the one that may look up passwords."""
+
+RESET_QUERIES = {
+    Reset.IDENTITY: f"RESET {IDENTITY}; RESET row_security",
+    Reset.STATE: "DISCARD ALL",
+    Reset.OFF: "DISCARD ALL",
+}
+"""What PgBouncer sends after each transaction, where the setting is not `off` (JEEX-18)."""
 
 
 class Pgbouncer(Role):
@@ -52,6 +60,7 @@ class Pgbouncer(Role):
             "admitted": lines(manifest, target.host, "pgbouncer"),
             "listen": LISTEN,
             "addresses": listens(target.host, door("pgbouncer")),
+            "reset_query": RESET_QUERIES[manifest.pgbouncer.reset],
         }
         return (
             File(USERS, f'"{PGBOUNCER}" "{password}"\n"{SUPERUSER}" ""\n', "postgres", "postgres", "640"),

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from environment.settings import ProductSettings, Release, Repository
-from environment.types import Kind
+from environment.types import Kind, Reset
 from roles.postgres.parameters import parameters
 from tests.roles.targets import files, manifest_of
 
@@ -142,13 +142,30 @@ def test_pgbouncer_pools_as_specified() -> None:
         "pool_mode": "transaction",
         "default_pool_size": "20", "min_pool_size": "5", "reserve_pool_size": "5", "reserve_pool_timeout": "5",
         "max_user_connections": "50", "max_prepared_statements": "200",
-        "server_reset_query": "DISCARD ALL", "ignore_startup_parameters": "extra_float_digits",
+        "ignore_startup_parameters": "extra_float_digits",
         "server_connect_timeout": "15", "query_wait_timeout": "30", "server_idle_timeout": "300",
         "server_check_query": "select 1", "server_check_delay": "30", "server_login_retry": "1",
     }  # fmt: skip
     assert {name: found.get(name) for name in wanted} == wanted
     listen = files("pgbouncer")["/etc/pgbouncer/listen.ini"].content.splitlines()[1:]
     assert listen == ["listen_addr = 10.88.0.21", "listen_port = 6432"]
+
+
+@pytest.mark.parametrize(
+    ("reset", "query", "always"),
+    [
+        (None, "RESET app.current_user_id; RESET row_security", "1"),
+        ("identity", "RESET app.current_user_id; RESET row_security", "1"),
+        ("state", "DISCARD ALL", "1"),
+        ("off", "DISCARD ALL", "0"),
+    ],
+)
+def test_what_ends_before_another_client_comes(reset: str | None, query: str, always: str) -> None:
+    """JEEX-18, W6: in transaction mode too (X-09), the identity by default."""
+    settings = manifest_of("dev").pgbouncer
+    chosen = settings.model_copy(update={"reset": Reset(reset)}) if reset else settings
+    found = pgbouncer("pgbouncer.ini", pgbouncer=chosen)["pgbouncer"]
+    assert (found["server_reset_query"], found["server_reset_query_always"]) == (query, always)
 
 
 def test_each_product_has_a_writing_and_a_reading_pool_with_its_limits() -> None:

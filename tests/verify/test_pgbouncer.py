@@ -11,7 +11,7 @@ import pytest
 
 from environment import access
 from environment.manifest import HostEntry, Manifest, ProductEntry
-from environment.types import Group, Kind
+from environment.types import Group, Kind, Reset
 from tests.verify import expect
 from tests.verify.databases import Databases
 from tests.verify.look import Look
@@ -68,9 +68,15 @@ def test_no_other_database(edge: HostEntry, look: Look, manifest: Manifest) -> N
     expect.exactly(offered, [*wanted, "pgbouncer", "postgres"], f"{edge.name}: database")
 
 
-def test_reset_and_startup(edge: HostEntry, config: dict[str, str]) -> None:
-    """JEEX-18: server_reset_query is DISCARD ALL, not forced on transactions (X-09); extra_float_digits is ignored."""
-    wanted = {"server_reset_query": "DISCARD ALL", "server_reset_query_always": "0"}
+def test_reset_and_startup(edge: HostEntry, config: dict[str, str], manifest: Manifest) -> None:
+    """JEEX-18: what ends with a transaction is the setting's (X-09, W6); extra_float_digits is ignored."""
+    reset = manifest.pgbouncer.reset
+    wanted = {
+        "server_reset_query": "RESET app.current_user_id; RESET row_security"
+        if reset is Reset.IDENTITY
+        else "DISCARD ALL",
+        "server_reset_query_always": "0" if reset is Reset.OFF else "1",
+    }
     expect.same(config, {**wanted, "ignore_startup_parameters": "extra_float_digits"}, edge.name)
 
 

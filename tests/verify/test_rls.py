@@ -12,8 +12,9 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from environment.manifest import ProductEntry
+from environment.manifest import Manifest, ProductEntry
 from environment.products import Product
+from environment.types import Reset
 from ops.hosts.session import Session
 from ops.steps.checks import Access
 from tests.rls import matrix
@@ -109,15 +110,18 @@ def test_versions_of_ids(jeex_idea: Product, pooler: Pooler) -> None:
         )
 
 
-def test_no_identity_is_left_behind(tenanted: ProductEntry, pooler: Pooler) -> None:
-    """PLAT-17: a server connection on which one client had an identity has none for the next client."""
+def test_no_identity_is_left_behind(tenanted: ProductEntry, pooler: Pooler, manifest: Manifest) -> None:
+    """PLAT-17, W6: a server connection on which one client had an identity has none for the next client, also where LOCAL
+    was forgotten, unless the stack file says so."""
     role, database = tenanted.product.app_role, tenanted.product.name
+    forgets = manifest.pgbouncer.reset is not Reset.OFF
     with ExitStack() as stack:
         clients = [stack.enter_context(pooler.connect(role, database)) for _ in range(4)]
         used = set()
-        for client in clients:  # all at once, so that each has a server connection of its own
+        for number, client in enumerate(clients):  # all at once, so that each has a server connection of its own
             row = client.execute(
-                "select set_config('app.current_user_id', %s, true), pg_backend_pid()", [str(uuid4())]
+                "select set_config('app.current_user_id', %s, %s), pg_backend_pid()",
+                [str(uuid4()), number < 2 or not forgets],
             ).fetchone()
             assert row
             used.add(row[1])

@@ -167,6 +167,7 @@ RULES = [
     Bad("a revision with a dash", "dev", {"products.jeex_idea.revision": "001-users"},
         "products.jeex_idea.revision", "number or time in front"),
     Bad("a revision as a number", "dev", {"products.jeex_idea.revision": 3}, "products.jeex_idea.revision", "quotes"),
+    Bad("no such reset", "dev", {"pgbouncer.reset": "everything"}, "pgbouncer.reset", "identity"),
     Bad("minimum above its pool", "dev", {"pgbouncer.min_pool_size": 21}, "pgbouncer.min_pool_size", "at most"),
     Bad("too few in the proxy", "dev", {"haproxy.maxconn": 50}, "haproxy.maxconn", "at least 95"),
     Bad("small host", "dev", {"hosts.db1.memory": 1024}, "hosts.db1.memory", "at least 1472"),
