@@ -58,11 +58,16 @@ def test_every_wall_holds(like: str, request: pytest.FixtureRequest) -> None:
     assert not told and not untried, f"{told} {untried}"
 
 
-@pytest.mark.family("breach", "ops/attack/", "roles/", "db/spec.py")
-@pytest.mark.parametrize("name", BREACHES)
-def test_with_a_wall_taken_down_it_succeeds(ci: Ephemeral, name: str) -> None:
-    """And when the wall stands again it is refused."""
-    with ci.session() as session, attacking(session) as attacker:
+SEVERAL_HOSTS = {"undeclared_pairs"}
+"""Attempts that one host makes at another."""
+
+
+@pytest.mark.family("breach", "ops/attack/", "roles/", "db/spec.py", "environment/access.py")
+@pytest.mark.parametrize(("name", "like"), [(name, "dev" if name in SEVERAL_HOSTS else "ci") for name in BREACHES])
+def test_with_a_wall_taken_down_it_succeeds(name: str, like: str, request: pytest.FixtureRequest) -> None:
+    """And when the wall is up again it is refused."""
+    ephemeral: Ephemeral = request.getfixturevalue(like)
+    with ephemeral.session() as session, attacking(session) as attacker:
         (attempt,) = chosen([name])
         with taken_down(session, BREACHES[name]):
             assert carry_out(attempt, attacker).successes
