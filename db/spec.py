@@ -120,6 +120,7 @@ def cluster_roles(version: int) -> Iterator[Role]:
     yield Role(
         BACKUP, login=True, password=True, bypassrls=True,
         inherits=frozenset({"pg_monitor", "pg_read_all_data"} | reserved),
+        settings=(("lo_compat_privileges", "on"),),  # or one large object of an application's would end every dump
     )  # fmt: skip
     yield Role(PGBOUNCER, login=True, password=True, inherits=frozenset(reserved))
     yield Role(SESSIONS, login=True, inherits=frozenset({"pg_signal_backend", "pg_read_all_stats"} | reserved))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,32 +11,50 @@ import psycopg
 
 from keel_host import catalogue
 from keel_host.config import BackupHost, Product
-from keel_host.drill_report import Report
-from keel_host.fingerprint import connect
+from keel_host.drill_report import Check
+from keel_host.scratch_access import READER, reader, superuser
 
 
-def examine(host: BackupHost, report: Report, socket: Path) -> None:
+def examine(host: BackupHost, sockets: Path) -> Iterator[Check]:
     """The restored databases by themselves: as recorded in the checkout, closed to strangers, and sound in every table and
-    index. ``socket``: the server's folder."""
-    with connect(f"host={socket} user=postgres dbname=postgres") as connection:
-        there = {name for (name,) in connection.execute("select datname::text from pg_database").fetchall()}
+    index."""
+    with reader(sockets, "postgres") as connection:
+        there = [name for (name,) in connection.execute(DATABASES).fetchall()]
     for name, product in host.products.items():
+        title = f"schema of {name}"
         if name not in there:
-            report.check(f"schema of {name}", [], "its database is younger than the target")
+            yield Check(title, [], "its database is younger than the target")
             continue
-        with connect(f"host={socket} user=postgres dbname={name}") as connection:
+        with reader(sockets, name) as connection:
             at = revision(connection)
             if at == product.head:
-                report.check(f"schema of {name}", *schema(connection, product, host.schema / f"{name}.txt"))
+                yield Check(title, *schema(connection, product, host.schema / f"{name}.txt"))
                 if product.tenants:
-                    report.check(f"row-level security of {name}", *row_level_security(connection, product))
+                    yield Check(f"row-level security of {name}", *row_level_security(connection, product))
             else:
-                note = f"at revision {at}; the record describes {product.head}: not compared"
-                report.check(f"schema of {name}", [], note)
-    amcheck = ("-h", str(socket), "-U", "postgres", "--all", "--install-missing", "--heapallindexed")
-    report.check(
-        "pg_amcheck", objections(f"{host.binaries}/pg_amcheck", *amcheck), "tables, and indexes against their tables"
-    )
+                yield Check(title, [], f"at revision {at}; the record describes {product.head}: not compared")
+    for name in there:
+        prepare_amcheck(sockets, name)
+    amcheck = ("-h", str(sockets), "-U", READER, "--all", "--heapallindexed")
+    found = objections(f"{host.binaries}/pg_amcheck", *amcheck)
+    yield Check("pg_amcheck", found, "tables, and indexes against their tables")
+
+
+DATABASES = "select datname::text from pg_database where datallowconn order by 1"
+CHECKS = """
+select format('grant execute on function %s to {}', p.oid::regprocedure)
+from pg_proc p join pg_depend d on d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
+join pg_extension e on d.refclassid = 'pg_extension'::regclass and e.oid = d.refobjid and e.extname = 'amcheck'
+"""
+
+
+def prepare_amcheck(sockets: Path, database: str) -> None:
+    """Let who reads call amcheck's functions, which evaluate what an index is made of as the table's owner. pg_amcheck itself
+    would install them, and then check, as superuser."""
+    with superuser(sockets, database) as connection:
+        connection.execute("create extension if not exists amcheck schema pg_catalog")
+        for (statement,) in connection.execute(CHECKS.format(READER)).fetchall():
+            connection.execute(statement)
 
 
 def revision(connection: psycopg.Connection[Any]) -> str | None:

@@ -45,7 +45,7 @@ def follow(*command: str) -> str:
 
 def program(command: tuple[str, ...]) -> str:
     """The name of the program that a command runs in the end."""
-    return Path(command[len(AS_POSTGRES) if command[: len(AS_POSTGRES)] == AS_POSTGRES else 0]).name
+    return Path(command[4 if command[:2] == ("runuser", "-u") else 0]).name
 
 
 def end_on_signals() -> None:

@@ -1,9 +1,10 @@
 """Prove the newest backup: restore it to a scratch server, examine it, and compare it with a known moment (PLAT-35, ADA-26, ADA-27).
 
-drill        exit status 0 passed, 1 failed; a report under <drills>, metrics in the text format; run as postgres
+drill        exit status 0 passed, 1 failed; a report under <drills>, metrics in the text format; run as root
 
 First to the newest known moment, where every table must hold the rows that were recorded there. Then to a random time
-between the backup and the end of the archive: schema, row-level security, pg_amcheck, checksums.
+between the backup and the end of the archive: schema, row-level security, pg_amcheck, checksums. The repository is read as
+postgres, the restored server is asked as its own account (keel_host/scratch.py).
 """
 
 from __future__ import annotations
@@ -14,20 +15,24 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import astuple
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 
 from keel_host import known
+from keel_host.accounts import POSTGRES, SCRATCH, apart, command
 from keel_host.config import BackupHost, read
-from keel_host.drill_report import Report, keep
+from keel_host.drill_report import Check, Report, keep
 from keel_host.examine import examine, objections
-from keel_host.fingerprint import METHOD, Table, connect, fingerprint
+from keel_host.fingerprint import METHOD, Table, fingerprint
 from keel_host.known import KnownMoment
 from keel_host.pgbackrest import FIRST, Backup, Pgbackrest, Stanza
-from keel_host.processes import Failed, end_on_signals, follow
+from keel_host.processes import AS_POSTGRES, Failed, end_on_signals, follow
 from keel_host.scratch import Server, scratch_server
+from keel_host.scratch_access import reader
 from keel_host.times import utc
 from keel_host.wal import position, segment_before, timeline_of
 
@@ -78,24 +83,25 @@ def carry_out(host: BackupHost, report: Report, began: float) -> None:
         server.restore(*options, "--type=name", f"--target={moment.name}")
         server.start()
         report.rto_seconds = round(time.time() - restoring, 1)
-        compare(report, server.folder, moment)
+        ask(report, lambda: compare(server.sockets, moment))
         server.stop()
+        server.give(POSTGRES)  # with its control file, which pgBackRest reads before it fetches anything
         first = backup.archive.start
         reachable = last_commit(server, archived, first)
         report.rpo_seconds = round(began - reachable.timestamp(), 1) if reachable else None
         report.target = choose(report, backup, last_commit(server, newest, first))
         server.restore(*options, "--type=time", f"--target={report.target}")
         server.start()
-        examine(host, report, server.folder)
+        ask(report, lambda: examine(host, server.sockets))
         server.stop()
-        checksums = objections(f"{host.binaries}/pg_checksums", "--check", "-D", str(server.data))
+        checksums = objections(*command(SCRATCH, f"{host.binaries}/pg_checksums", "--check", "-D", str(server.data)))
         report.check("checksums", checksums, "every page")
 
 
 def stanza(host: BackupHost) -> Stanza:
     """What the first repository holds. Raises Failed unless there is a backup in it."""
     try:
-        held = Pgbackrest(host.stanza, (f"--repo={FIRST}",)).info()
+        held = Pgbackrest(host.stanza, (f"--repo={FIRST}",), as_root=True).info()
     except (Failed, ValueError) as error:
         raise Failed(f"the repository cannot be read: {error}") from error
     if not held.backups:
@@ -110,7 +116,7 @@ def newest_wal(held: Stanza) -> str:
 
 def name_moment(host: BackupHost) -> KnownMoment:
     """Record a known moment now. Raises Failed."""
-    follow(str(host.library / "known-moment"))
+    follow(*AS_POSTGRES, str(host.library / "known-moment"))
     moment = known.newest(host.known_moments)
     if moment is None:
         raise Failed(f"known-moment left nothing in {host.known_moments}")
@@ -159,10 +165,10 @@ def last_commit(server: Server, wal: str, first: str) -> datetime | None:
     """The time of the last commit up to a segment of the archive, not further back than to ``first``."""
     segment: str | None = wal
     while segment and segment >= first:
-        path = server.folder / segment
+        path = server.work / segment
         follow(*server.pgbackrest.command("archive-get", segment, str(path)))
         # It ends with an error where the WAL in the segment does.
-        dump = [f"{server.host.binaries}/pg_waldump", "-r", "Transaction", str(path)]
+        dump = [*AS_POSTGRES, f"{server.host.binaries}/pg_waldump", "-r", "Transaction", str(path)]
         said = subprocess.run(dump, capture_output=True, text=True, env={**os.environ, "TZ": "UTC"}, check=False)
         path.unlink()
         if times := ENDED.findall(said.stdout):
@@ -181,23 +187,27 @@ def choose(report: Report, backup: Backup, last: datetime | None) -> str:
     return str(low + (last - low) * random.random())  # noqa: S311 - a sample, not a secret
 
 
-def compare(report: Report, socket: Path, moment: KnownMoment) -> None:
-    """Every table of the known moment against what came back. ``socket``: the server's folder."""
+def ask(report: Report, questions: Callable[[], Iterable[Check]]) -> None:
+    """Put questions to the restored server, as the account that it runs as."""
+    for answer in apart(SCRATCH, lambda: [astuple(check) for check in questions()]):
+        report.check(*answer)
+
+
+def compare(sockets: Path, moment: KnownMoment) -> Iterator[Check]:
+    """Every table of the known moment against what came back."""
     for product, recorded in moment.tables.items():
+        title = f"fingerprints of {product}"
         try:
-            with connect(f"host={socket} user=postgres dbname={product}") as connection:
+            with reader(sockets, product) as connection:
                 found = fingerprint(connection)
         except psycopg.OperationalError as error:
-            report.check(f"fingerprints of {product}", [str(error).strip()])
+            yield Check(title, [str(error).strip()])
             continue
         moving = moment.moving.get(product, [])
         left_out = f"; left out because they were being written: {', '.join(moving)}" if moving else ""
         rows = sum(count for count, _ in found.values())
-        report.check(
-            f"fingerprints of {product}",
-            differences(recorded, found, moving),
-            f"{len(recorded)} tables, {rows} rows as recorded at {moment.name}{left_out}",
-        )
+        note = f"{len(recorded)} tables, {rows} rows as recorded at {moment.name}{left_out}"
+        yield Check(title, differences(recorded, found, moving), note)
 
 
 def differences(recorded: dict[str, Table], found: dict[str, Table], moving: list[str]) -> list[str]:

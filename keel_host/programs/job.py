@@ -20,8 +20,8 @@ from keel_host.times import utc
 
 KINDS = {"full": "full", "differential": "diff", "incremental": "incr"}
 """Job → pgBackRest's type of backup."""
-PROGRAMS = {"dumps": "dump-databases", "known": "known-moment", "drill": "drill"}
-"""Job → Keel's own program, run as postgres."""
+PROGRAMS = {"dumps": (*AS_POSTGRES, "dump-databases"), "known": (*AS_POSTGRES, "known-moment"), "drill": ("drill",)}
+"""Job → Keel's own program. A drill is root's: it changes from one account to another."""
 BESIDE = {"drill"}
 """Jobs that others need not wait for: they only read the repository."""
 START = "keel_job_last_start_timestamp_seconds"
@@ -53,7 +53,7 @@ def jobs(host: BackupHost) -> dict[str, tuple[str, ...]]:
         for name, kind in KINDS.items()
         for suffix, number in host.repositories.items()
     }
-    return backups | {name: (*AS_POSTGRES, str(host.library / program)) for name, program in PROGRAMS.items()}
+    return backups | {name: (*front, str(host.library / program)) for name, (*front, program) in PROGRAMS.items()}
 
 
 def run(host: BackupHost, name: str, follow: bool) -> int:

@@ -1,9 +1,9 @@
 """Keep a scratch server until its listener has gone.
 
-scratch-server BYTES OPTION…   pgBackRest's options of the restore, and how much it brings; prints `ready FOLDER` once the
-                               server takes connections, and keeps it until standard input ends
+scratch-server BYTES OPTION…   pgBackRest's options of the restore, and how much it brings; prints `ready FOLDER`, of its
+                               socket, once the server takes connections, and keeps it until standard input ends
 
-Run as postgres.
+Run as root.
 """
 
 from __future__ import annotations
@@ -32,5 +32,5 @@ def keep(host: BackupHost, needed: int, options: list[str]) -> None:
         server.restore(*options)
         print("recovery", flush=True)
         server.start()
-        print(f"ready {server.folder}", flush=True)
+        print(f"ready {server.sockets}", flush=True)
         sys.stdin.read()

@@ -5,7 +5,6 @@ The other products are not touched. What was there is kept: a database under ano
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -14,7 +13,9 @@ from psycopg import sql
 
 from environment.errors import UNCHANGED
 from environment.report import Report
+from ops.backup import loading
 from ops.backup.awaited import RestoreFailed
+from ops.backup.loading import statements
 from ops.backup.restore import Plan
 from ops.backup.scratch import ScratchServer, scratch_server
 from ops.hosts import lock
@@ -22,7 +23,7 @@ from ops.hosts.session import Session, Superuser
 from ops.products import databases
 
 SCHEMA = "restored"
-"""Where a single table is copied to: only superusers may read it."""
+"""Where a single table is copied to: only the product's owner may read it."""
 
 
 def product(session: Session, name: str, wanted: Plan, report: Report) -> str | None:
@@ -45,13 +46,15 @@ def bring(
 ) -> None:  # fmt: skip
     """Copy the database ``name`` of a restored server of ``session`` to the primary of ``target`` (whose ``superuser`` is),
     where it waits under another name; ``options`` are pg_dump's. Raises RestoreFailed: nothing is in its place yet."""
-    coming = _coming(name)
-    _statements(
-        superuser, "drop database if exists {coming}", "create database {coming} template template0", coming=coming
-    )
-    report(f"{name}: copied to the primary of {target.manifest.identity.name}")
-    dump = " ".join(["pg_dump", f"-h {source.folder} -U postgres -d {name} -Fc -Z 0", *options])
-    _pipe(session, source.host, dump, target, f"pg_restore -U postgres -d {coming} --exit-on-error")
+    facts, coming = target.manifest.products[name].product, loading.coming(name)
+    with loading.login(superuser, facts):
+        loading.make_room(superuser, facts, coming)
+        report(f"{name}: copied to the primary of {target.manifest.identity.name}")
+        try:
+            loading.load(session, source, target, facts, coming, options, report)
+        except BaseException:
+            forget(superuser, [name])
+            raise
 
 
 def take_place(superuser: Superuser, name: str, report: Report, *, keep: bool = True) -> str | None:
@@ -61,21 +64,16 @@ def take_place(superuser: Superuser, name: str, report: Report, *, keep: bool = 
     kept = f"{name}_before_{datetime.now(UTC):%Y%m%d_%H%M%S}"
     with superuser.connect("postgres") as connection:
         connection.autocommit = True
-        there = _swap(connection, name, _coming(name), kept)
+        there = _swap(connection, name, loading.coming(name), kept)
     if there and not keep:
-        _statements(superuser, "drop database {kept} with (force)", kept=kept)
+        statements(superuser, "drop database {kept} with (force)", kept=kept)
     return kept if there and keep else None
 
 
 def forget(superuser: Superuser, names: Iterable[str]) -> None:
     """Drop copies that wait and will not take a place."""
     for name in names:
-        _statements(superuser, "drop database if exists {coming} with (force)", coming=_coming(name))
-
-
-def _coming(name: str) -> str:
-    """The name under which a copy waits."""
-    return f"{name}_restoring"
+        statements(superuser, "drop database if exists {coming} with (force)", coming=loading.coming(name))
 
 
 def _swap(connection: psycopg.Connection[tuple[object, ...]], name: str, coming: str, kept: str) -> bool:
@@ -103,20 +101,29 @@ def _swap(connection: psycopg.Connection[tuple[object, ...]], name: str, coming:
 def table(session: Session, product_name: str, name: str, wanted: Plan, report: Report) -> tuple[str, int]:
     """Copy the table ``name`` of the planned moment into the schema `restored` of its database; its name there and its
     number of rows. Raises RestoreFailed when there was no such table then."""
+    qualified = name if "." in name else f"public.{name}"
     moment = f"{name.replace('.', '_')}_{datetime.now(UTC):%Y%m%d_%H%M%S}"[-63:]
     with (
         lock.held(session, _concerned(session)),
         scratch_server(session, wanted, report, only=product_name) as source,
         session.superuser() as superuser,
     ):
-        definition = _definition(source, product_name, name)
-        there = sql.Identifier(SCHEMA, moment)
-        with source.superuser.connect(product_name) as origin, superuser.connect(product_name) as target:
-            target.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(SCHEMA)))
+        definition = _definition(source, product_name, qualified)
+        facts, there = session.manifest.products[product_name].product, sql.Identifier(SCHEMA, moment)
+        statements(
+            superuser, "create schema if not exists {schema}", "alter schema {schema} owner to {owner}",
+            database=product_name, schema=SCHEMA, owner=facts.owner_role,
+        )  # fmt: skip
+        with (
+            loading.login(superuser, facts),
+            source.owner(product_name) as origin,
+            superuser.restore(product_name) as target,
+        ):
+            target.execute(sql.SQL("set role {}").format(sql.Identifier(facts.owner_role)))
             target.execute(sql.SQL("create table {} ({})").format(there, sql.SQL(definition)))
             report(f"{product_name}: {name} is copied")
             read = sql.SQL("copy (select * from only {}) to stdout (format binary)").format(
-                sql.Identifier(*name.split("."))
+                sql.Identifier(*qualified.split("."))
             )
             write = sql.SQL("copy {} from stdin (format binary)").format(there)
             with origin.cursor().copy(read) as out, target.cursor().copy(write) as into:
@@ -134,7 +141,7 @@ def _concerned(session: Session) -> tuple[str, str]:
 
 def _definition(source: ScratchServer, database: str, name: str) -> str:
     """The table's columns and types at that moment."""
-    with source.superuser.connect(database) as connection:
+    with source.owner(database) as connection:
         row = connection.execute(
             """select string_agg(format('%%I %%s', attname, format_type(atttypid, atttypmod)), ', ' order by attnum)
                from pg_attribute where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped""",
@@ -143,27 +150,3 @@ def _definition(source: ScratchServer, database: str, name: str) -> str:
     if not row or not row[0]:
         raise RestoreFailed(f"{database} had no table {name} at that moment", UNCHANGED)
     return str(row[0])
-
-
-def _statements(superuser: Superuser, *statements: str, **names: str) -> None:
-    with superuser.connect("postgres") as connection:
-        connection.autocommit = True
-        for statement in statements:
-            connection.execute(
-                sql.SQL(statement).format(**{key: sql.Identifier(value) for key, value in names.items()})
-            )
-
-
-def _pipe(session: Session, host: str, command: str, target: Session, into: str) -> None:
-    """The output of a command on a host as the input of one on the primary's of ``target``. Raises RestoreFailed."""
-    source = subprocess.Popen(
-        session.ssh(host, f"runuser -u postgres -- {command}"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    written = subprocess.run(
-        target.ssh(target.leader().name, into), stdin=source.stdout, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
-    )
-    if source.stdout:
-        source.stdout.close()  # or a dump that nobody reads any more would wait for ever
-    said = source.stderr.read().decode() if source.stderr else ""
-    if source.wait() or written.returncode:
-        raise RestoreFailed(f"{command.split()[0]}: {said.strip()} {written.stderr.decode().strip()}")

@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import make_conninfo
 
 from environment.report import Report
+from keel_host import scratch_access
+from keel_host.accounts import SCRATCH, command
 from ops.backup.repository import RepositoryFailed, plain
 from ops.backup.restore import Plan
-from ops.hosts.session import Session, Superuser
+from ops.hosts.session import Session
 from roles import paths
 
 
@@ -25,8 +32,20 @@ class ScratchServer:
 
     host: str
     folder: str
-    superuser: Superuser
-    """Connections as postgres, brought here by SSH."""
+    """Where its socket is on that host."""
+    socket: Path
+    """Where it is here, brought by SSH."""
+
+    def owner(self, database: str) -> psycopg.Connection[tuple[Any, ...]]:
+        """A new connection with the rights of the database's owner: whatever is evaluated there, that login could have done
+        itself. The caller closes it."""
+        where = make_conninfo(host=str(self.socket), user=scratch_access.owner(database), dbname=database)
+        return psycopg.connect(where, options="-c search_path=pg_catalog", connect_timeout=10)
+
+    def dump(self, database: str, options: Sequence[str] = ()) -> str:
+        """Shell, on its host: pg_dump of a database, as who reads every row and has no other right; ``options`` are pg_dump's."""
+        dump = f"pg_dump -h {self.folder} -U {scratch_access.READER} -d {database} -Fc -Z 0"
+        return shlex.join([*command(SCRATCH, *dump.split()), *options])
 
 
 @contextmanager
@@ -42,7 +61,7 @@ def scratch_server(
         f"--repo={wanted.repository}", f"--set={wanted.label}", f"--target-timeline={wanted.timeline}", *wanted.end.options,
         *([f"--db-include={only}"] if only else []),
     ]  # fmt: skip
-    program = f"runuser -u postgres -- {paths.SCRATCH_SERVER} {wanted.bytes} {shlex.join(options)}"
+    program = f"{paths.SCRATCH_SERVER} {wanted.bytes} {shlex.join(options)}"
     report(f"{host}: backup {wanted.label} is restored to a scratch server, as of {wanted.end}")
     process = subprocess.Popen(
         session.ssh(host, f"{program} 2>&1"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -50,7 +69,7 @@ def scratch_server(
     try:
         folder = _ready(process, host, report)
         with session.forward(host, f"{folder}/.s.PGSQL.5432") as socket:
-            yield ScratchServer(host, folder, Superuser(socket))
+            yield ScratchServer(host, folder, socket)
     finally:
         process.communicate()  # its standard input ends, and it removes what it made
 

@@ -23,6 +23,7 @@ from urllib.parse import quote
 from environment.derive import Roots, private_openssh
 from environment.errors import KeelError
 from environment.manifest import HostEntry, Manifest
+from environment.names import RESTORE
 from environment.pki import ca_certificate
 from environment.types import Group
 from environment.waiting import until
@@ -186,6 +187,13 @@ class Superuser:
         import psycopg  # most steps need no database driver, and it is slow to import
 
         return psycopg.connect(host=str(self.directory), user="postgres", dbname=database, connect_timeout=10)
+
+    def restore(self, database: str) -> psycopg.Connection[tuple[Any, ...]]:
+        """A new connection as the login that loads what was restored (`ops.backup.loading`). The caller closes it."""
+        import psycopg
+
+        where = f"host={self.directory} user={RESTORE} dbname={database}"
+        return psycopg.connect(where, options="-c search_path=pg_catalog", connect_timeout=10)
 
 
 @contextmanager

@@ -39,11 +39,10 @@ class Jobs(Role):
     def directories(self, target: Target) -> tuple[Directory, ...]:
         return (
             Directory(LOGS),
-            # The drill, which is not root's, writes there too.
-            Directory(paths.METRICS, "postgres", "postgres"),
+            Directory(paths.METRICS),
             Directory(SCHEMA),
-            *(Directory(path, "postgres", "postgres", "700") for path in (paths.KNOWN, paths.DRILLS)),
-            Directory(paths.DUMPS, "postgres", "postgres", "700"),
+            *(Directory(path, "postgres", "postgres", "700") for path in (paths.KNOWN, paths.DUMPS)),
+            Directory(paths.DRILLS, mode="700"),
             Directory(paths.RECOVERIES),
         )
 

@@ -43,7 +43,8 @@ class Pgbackrest(Role):
             *(Directory(path, "postgres", "postgres", "750") for path in (LOGS, SPOOL, LOCKS)),
             *((Directory(f"{paths.UNITS}/{SERVER}.d"),) if _peers(target) else ()),
         )
-        return (*own, Directory(paths.REPOSITORY, "postgres", "postgres", "750")) if keeps(target) else own
+        # A scratch server lies on the same volume: its account passes through, and sees no name.
+        return (*own, Directory(paths.REPOSITORY, "postgres", "postgres", "751")) if keeps(target) else own
 
     def certificates(self, target: Target) -> tuple[Certificate, ...]:
         return (Certificate(TLS, (target.host.name, str(target.host.address)), "postgres", "postgres"),)

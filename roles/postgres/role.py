@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from environment.access import lines, on_the_socket
-from environment.names import POSTGRES_VOLUME, REPLICATION, REWIND, SESSIONS, SUPERUSER
+from environment.names import POSTGRES_VOLUME, REPLICATION, RESTORE, REWIND, SESSIONS, SUPERUSER
 from environment.types import Group, Provider
 from keel_host.config import Bound, Member, text
 from roles import paths
@@ -81,6 +81,7 @@ class Postgres(Role):
             passfile=paths.PATRONI_PASSFILE,
             fetch=paths.FETCH_WAL,
             sessions=SESSIONS,
+            restore=RESTORE,
             delay=target.manifest.postgres.apply_delay.get(target.host.name),
         )
         return (

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterable
 from pathlib import Path
+
+from pyinfra import host
+from pyinfra.api import FactBase, operation
 
 from environment.load import ROOT
 from environment.types import Group
+from keel_host.accounts import SCRATCH
 from roles import paths
 from roles.kit.declare import Directory, File, Role, Target
+from roles.kit.results import perform
 
 PACKAGE = ROOT / "keel_host"
 LAUNCHED = {
@@ -33,6 +39,27 @@ class Programs(Role):
             *(File(_there(path), path.read_text()) for path in _modules()),
             *(File(f"{paths.LIBRARY}/{name}", launcher, mode="755") for name in launched),
         )
+
+    def activate(self, target: Target, changed: frozenset[str]) -> None:
+        if target.host.carries(Group.BACKUP):
+            perform(f"programs: account {SCRATCH}", _account, host.get_fact(Account, account=SCRATCH))
+
+
+class Account(FactBase[bool]):
+    """Whether the host knows an account."""
+
+    def command(self, account: str) -> str:
+        return f"getent passwd {account} || true"
+
+    def process(self, output: Iterable[str]) -> bool:
+        return any(output)
+
+
+@operation()
+def _account(known: bool) -> Generator[str, None, None]:
+    """What scratch servers run as: it owns nothing else, is in no other group, and has no shell."""
+    if not known:
+        yield f"useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin {SCRATCH}"
 
 
 def _modules() -> list[Path]:

@@ -24,6 +24,7 @@ from roles.order import ROLES, of_stage
 from roles.pgbackrest import role as pgbackrest
 from roles.postgres import cluster
 from roles.postgres.parameters import AT_START
+from roles.programs import role as programs
 from tests.roles.targets import target
 
 EVENTS = {operations.unit_running: "starts", operations.unit_reloaded: "reloads", operations.unit_restarted: "restarts"}
@@ -137,9 +138,9 @@ class Environment:
             return done
 
         monkeypatch.setattr(engine, "observe", lambda roles, at: machine.look(u for r in roles for u in r.units(at)))
-        for module in (engine, cluster, firewall, pgbackrest):
+        for module in (engine, cluster, firewall, pgbackrest, programs):
             monkeypatch.setattr(module, "perform", perform)
-        for module in (cluster, firewall, pgbackrest):
+        for module in (cluster, firewall, pgbackrest, programs):
             monkeypatch.setattr(module, "host", Untouched(machine))
         engine.converge([role], at, lambda _: None)
 

@@ -14,11 +14,14 @@ import pytest
 
 from environment.load import ROOT
 from environment.types import Group
+from keel_host.accounts import SCRATCH
 from keel_host.config import BackupHost, Member
 from roles import paths
 from roles.order import ROLES, of_stage
+from roles.programs import role
 from roles.programs.role import LAUNCHED
-from tests.roles.targets import files, manifest_of
+from tests.roles.hosts import Host
+from tests.roles.targets import files, manifest_of, target
 
 HOSTS = {"db1": Group.POSTGRES, "ops1": Group.BACKUP}
 """Hosts of `dev`, and what each is."""
@@ -129,3 +132,23 @@ def test_a_setting_changes_data_and_no_program(section: str, change: dict[str, A
 
 OWNERS = {"programs": "ops1", "jobs": "ops1", "postgres": "db1"}
 """Roles with programs or their settings, and a host of each."""
+
+
+@pytest.mark.parametrize(("host", "known", "made"), [("ops1", False, 1), ("ops1", True, 0), ("db1", False, None)])
+def test_a_backup_host_has_the_account_of_scratch_servers(
+    monkeypatch: pytest.MonkeyPatch, host: str, known: bool, made: int | None
+) -> None:
+    """W0: with a group of its own and no way to log in; made once."""
+    there = Host(Account=known)
+    monkeypatch.setattr(role, "host", there)
+    monkeypatch.setattr(role, "perform", there.perform)
+    ROLES["programs"].activate(target(ROLES["programs"], host, manifest_of("dev")), frozenset())
+    commands = there.done.get(f"programs: account {SCRATCH}")
+    assert (None if commands is None else len(commands)) == made
+    for command in commands or ():
+        assert command.startswith("useradd --system --user-group") and "/usr/sbin/nologin" in command
+
+
+def test_an_account_is_known_by_its_line() -> None:
+    assert role.Account().command(account="me") == "getent passwd me || true"
+    assert role.Account().process(["me:x:1:1::/:/bin/false"]) and not role.Account().process([])

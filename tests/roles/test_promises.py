@@ -23,6 +23,7 @@ ACCESS = {
     "dev": [
         "local all postgres peer map=keel",
         "local postgres keel_sessions peer map=keel",
+        "local all keel_restore peer map=keel",
         "local replication keel_replication scram-sha-256",
         "local postgres keel_rewind scram-sha-256",
         "hostssl postgres keel_pgbouncer 10.88.0.21/32 scram-sha-256 clientcert=verify-full",
@@ -41,6 +42,7 @@ ACCESS = {
     "ci": [
         "local all postgres peer map=keel",
         "local postgres keel_sessions peer map=keel",
+        "local all keel_restore peer map=keel",
         "local replication keel_replication scram-sha-256",
         "local postgres keel_rewind scram-sha-256",
         "local all keel_backup scram-sha-256",
@@ -70,7 +72,12 @@ def test_who_reaches_postgresql(stack: str) -> None:
     certificate, for maintenance. Nobody else, and no superuser."""
     read = yaml.safe_load(files("postgres", stack)["/etc/patroni/config.yml"].content)["postgresql"]
     assert read["pg_hba"] == ACCESS[stack]
-    assert read["pg_ident"] == ["keel postgres postgres", "keel root postgres", "keel postgres keel_sessions"]
+    assert read["pg_ident"] == [
+        "keel postgres postgres",
+        "keel root postgres",
+        "keel postgres keel_sessions",
+        "keel root keel_restore",
+    ]
 
 
 def test_a_member_that_was_lost_in_a_crash_can_come_back() -> None:
@@ -251,11 +258,10 @@ FOLDERS = {
     "/var/log/pgbackrest": ("postgres", "postgres", "750"),
     "/var/spool/pgbackrest": ("postgres", "postgres", "750"),
     "/var/spool/pgbackrest/locks": ("postgres", "postgres", "750"),
-    "/var/lib/pgbackrest": ("postgres", "postgres", "750"),
-    "/var/lib/pgbackrest/metrics": ("postgres", "postgres", "755"),
+    "/var/lib/pgbackrest": ("postgres", "postgres", "751"),
     "/var/lib/pgbackrest/dumps": ("postgres", "postgres", "700"),
     "/var/lib/pgbackrest/known-moments": ("postgres", "postgres", "700"),
-    "/var/lib/pgbackrest/drills": ("postgres", "postgres", "700"),
+    "/var/lib/pgbackrest/drills": ("root", "root", "700"),
 }
 """Folders that are not root's or not everybody's."""
 PUBLIC, PROGRAM, FOLDER = ("root", "root", "644"), ("root", "root", "755"), ("root", "root", "755")

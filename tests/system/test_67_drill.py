@@ -12,8 +12,12 @@ import pytest
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from keel_host import metrics
-from ops.backup.restore import archive_all
+from keel_host.accounts import SCRATCH
+from keel_host.config import BackupHost
+from ops.backup.restore import archive_all, plan
+from ops.backup.scratch import scratch_server
 from ops.cluster.patroni import members
+from ops.hosts.commands import CommandFailed
 from ops.hosts.session import Session
 from roles import paths
 from tests.system.environments import Ephemeral
@@ -51,11 +55,39 @@ def is_loud(session: Session) -> bool:
     return status == {"drill": 1} and passed == 0 and "job drill failed" in journal
 
 
+PLANTED = """
+create schema planted authorization jeex_idea_owner; set role jeex_idea_owner;
+create function planted.gain(public.users) returns text language plpgsql as $$ begin
+    if (select rolsuper from pg_catalog.pg_roles where rolname = current_user) then
+        copy (select) to program 'touch /tmp/keel-planted';
+    end if;
+    return 'always the same';
+end $$;
+create cast (public.users as text) with function planted.gain(public.users)
+"""
+
+
+@contextmanager
+def planted(session: Session) -> Iterator[None]:
+    """A cast of an owner's rows, which runs a program where a superuser casts one: the record of a catalogue has no casts."""
+    with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
+        connection.autocommit = True
+        connection.execute(PLANTED.encode())
+        try:
+            yield
+        finally:
+            connection.execute(b"reset role; drop schema planted cascade")
+
+
 def test_the_newest_backup_is_proven(ci: Ephemeral) -> None:
-    """PLAT-31, PLAT-35, ADA-26, ADA-27, JEEX-30, JEEX-41: every table, the schema, row-level security, indexes and pages; RTO and RPO."""
+    """PLAT-31, PLAT-35, ADA-26, ADA-27, JEEX-30, JEEX-41: every table, the schema, row-level security, indexes and pages; RTO and RPO.
+    W0: what is planted in a product runs for nobody, on the primary or where it is restored."""
     with ci.session() as session:
         host, before = session.manifest.repository_host.name, members(session)
-        report = drilled(ci)
+        with planted(session):
+            ci.keel("backup", "run", "--type", "known")
+            report = drilled(ci)
+        assert session.run(host, "ls /tmp | grep keel-planted || true") == ""
         assert report["result"] == "passed" and 0 < report["rto_seconds"] < 4 * 3600
         assert report["rpo_seconds"] is None or report["rpo_seconds"] > 0
         assert report["window"][0][:19] <= report["target"][:19].replace(" ", "T") <= report["window"][1][:19]
@@ -180,7 +212,7 @@ def test_a_killed_drill_leaves_nothing_that_the_next_one_does_not_remove(ci: Eph
         job = subprocess.Popen(session.ssh(host, f"{paths.JOB} --follow drill"), stdout=subprocess.PIPE, text=True)
         assert job.stdout
         next(line for line in job.stdout if line.startswith("fingerprints of"))
-        session.run(host, f"pkill -KILL -u postgres -f {paths.LIBRARY}/drill")
+        session.run(host, f"pkill -KILL -f {paths.LIBRARY}/[d]rill")
         job.communicate()
         assert job.returncode, "a killed drill is a failed job"
         left = session.run(host, f"ls -d {paths.REPOSITORY}/scratch-*").strip()
@@ -188,4 +220,25 @@ def test_a_killed_drill_leaves_nothing_that_the_next_one_does_not_remove(ci: Eph
         report = drilled(ci)
         assert beside.wait() == 0 and report["result"] == "passed"
         assert "scratch-" not in session.run(host, f"ls {paths.REPOSITORY}")
-        assert session.run(host, f"pgrep -u postgres -f {left} || true") == ""
+        assert session.run(host, f"pgrep -f '[/]{left[1:]}' || true") == ""
+
+
+def test_a_scratch_server_is_nobody_who_could_read_the_repository(ci: Ephemeral) -> None:
+    """W0, JEEX-30: its processes are an account's that reads no key, and whoever comes over SSH is no superuser there."""
+    with ci.session() as session:
+        host = session.manifest.repository_host.name
+        with scratch_server(session, plan(session, "latest"), lambda _: None, only="ruleiq") as server:
+            folder = server.folder.removesuffix("/sockets")
+            running = session.run(host, f"ps -eo user:20,args | grep '[/]{folder[1:]}/data'").splitlines()
+            assert running and {line.split()[0] for line in running} == {SCRATCH}
+            for file in ("/etc/pgbackrest/pgbackrest.conf", paths.SCRATCH_CONFIG, str(BackupHost.FILE)):
+                with pytest.raises(CommandFailed, match="Permission denied"):
+                    session.run(host, f"su -s /bin/sh -c 'cat {file}' {SCRATCH}")
+            key = f"$(sed -n s/^repo1-cipher-pass=//p {paths.SCRATCH_CONFIG})"
+            assert session.run(host, f'grep -rlF "{key}" {folder} || true; ls {folder}/data | grep conf$ || true') == ""
+            with server.owner("ruleiq") as connection:
+                assert connection.execute("select rolsuper from pg_roles where rolname = current_user").fetchone() == (
+                    False,
+                )
+            with pytest.raises(CommandFailed, match="Peer authentication failed"):
+                session.run(host, f"psql -h {server.folder} -U postgres -d ruleiq -c 'select 1'")

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from psycopg.sql import Composable
 
+from environment.names import RESTORE
 from environment.types import Group
 from ops.hosts.session import Session, Superuser
 from tests.unit import cli_fakes
@@ -59,6 +60,10 @@ class Database(Superuser):
     def connect(self, database: str) -> psycopg.Connection[tuple[Any, ...]]:
         return cast("psycopg.Connection[tuple[Any, ...]]", _Connection(self, database))
 
+    def restore(self, database: str) -> psycopg.Connection[tuple[Any, ...]]:
+        """The same answers, and the statements are of the login that loads."""
+        return cast("psycopg.Connection[tuple[Any, ...]]", _Connection(self, f"{database} as {RESTORE}"))
+
 
 @dataclass
 class _Rows:
@@ -103,6 +108,15 @@ class _Connection:
         # Without autocommit the transaction has begun before.
         self.server.executed.append((self.database, "begin" if self.autocommit else "savepoint", None))
         yield
+
+    @contextmanager
+    def cursor(self) -> Iterator[_Connection]:
+        yield self
+
+    @contextmanager
+    def copy(self, statement: Any) -> Iterator[list[bytes]]:
+        """The answer as COPY writes it."""
+        yield ["\t".join(map(str, row)).encode() + b"\n" for row in self.execute(statement).fetchall()]
 
     def commit(self) -> None:
         self.server.executed.append((self.database, "commit", None))

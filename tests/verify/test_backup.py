@@ -8,6 +8,7 @@ import shlex
 from environment.manifest import HostEntry, Manifest
 from environment.repositories import Place, Repository, written
 from keel_host import metrics, pgbackrest
+from keel_host.accounts import SCRATCH
 from roles import paths
 from tests.verify import expect
 from tests.verify.databases import Databases
@@ -132,8 +133,29 @@ def test_what_may_wait_fits_the_volume(server: HostEntry, look: Look, manifest: 
 
 
 def test_the_repository_is_private(look: Look, manifest: Manifest) -> None:
-    """JEEX-30: backups, dumps and the key are the server user's alone."""
-    folders = (paths.REPOSITORY, paths.DUMPS, "/etc/pgbackrest/pgbackrest.conf")
-    listed = " ".join(map(shlex.quote, folders))
+    """JEEX-30: backups, dumps and the keys are the server user's alone; of the volume others see no name."""
+    repository = f"{paths.REPOSITORY}/generation-{manifest.repository.generation}"
+    keys = ("/etc/pgbackrest/pgbackrest.conf", paths.SCRATCH_CONFIG)
+    listed = " ".join(map(shlex.quote, (paths.REPOSITORY, repository, paths.DUMPS, paths.KNOWN, *keys)))
     found = look.shell(manifest.repository_host, f"stat -c '%U %a %n' {listed}").splitlines()
-    expect.nothing(line for line in found if not line.startswith("postgres ") or line.split()[1][-1] != "0")
+    closed = {paths.REPOSITORY: "01"}
+    expect.nothing(
+        line
+        for line in found
+        if not line.startswith("postgres ") or line.split()[1][-1] not in closed.get(line.split()[2], "0")
+    )
+
+
+def test_a_scratch_server_can_read_no_key(look: Look, manifest: Manifest) -> None:
+    """W0, JEEX-30: its account is in no group of others, and reads neither keys nor backups, dumps and known moments."""
+    closed = (
+        "/etc/pgbackrest/pgbackrest.conf", paths.SCRATCH_CONFIG, f"{paths.TLS}/pgbackrest/key.pem", f"{paths.KEEL}/backup.json",
+        f"{paths.KEEL}/backup.pgpass", f"{paths.REPOSITORY}/generation-{manifest.repository.generation}", paths.DUMPS, paths.KNOWN,
+        paths.DRILLS,
+    )  # fmt: skip
+    tried = " ".join(map(shlex.quote, closed))
+    script = f'for one in {tried}; do test -r "$one" && echo "reads $one"; done; true'
+    found = look.shell(
+        manifest.repository_host, f"id -nG {SCRATCH}; runuser -u {SCRATCH} -- sh -c {shlex.quote(script)}"
+    ).splitlines()
+    expect.nothing(line for line in found if line != SCRATCH)

@@ -24,7 +24,8 @@ from tests.unit.keel_host.hosts import backup_host
 
 @pytest.fixture
 def host(tmp_path: Path) -> BackupHost:
-    """A backup host, with its volume and its programs in a folder."""
+    """A backup host, with its volume and its programs in a folder; who changes accounts there stays who it is."""
+    stand_in(tmp_path, "runuser", 'shift 3; exec "$@"')
     return backup_host(tmp_path)
 
 
@@ -120,7 +121,9 @@ def server(host: BackupHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         'case "$*" in *08) ;; *) echo "rmgr: Transaction len: 34, tx: 812, lsn: 0/7, desc: COMMIT 2026-11-22 04:10:00.123456 UTC; x";'
         ' echo "rmgr: Transaction len: 34, tx: 811, lsn: 0/7, desc: ABORT 2026-11-22 04:12:00.123456 UTC";; esac; exit 1',
     )  # fmt: skip
-    return Server(host, tmp_path)
+    found = Server(host, tmp_path)
+    found.work.mkdir()
+    return found
 
 
 def test_the_last_commit_is_looked_for_segment_by_segment(server: Server) -> None:

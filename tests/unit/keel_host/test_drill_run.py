@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ import pytest
 
 from keel_host import catalogue, examine, metrics, pgbackrest
 from keel_host.config import BackupHost
-from keel_host.drill_report import Report
+from keel_host.drill_report import Check, Report
 from keel_host.fingerprint import METHOD
 from keel_host.known import KnownMoment
 from keel_host.processes import Failed
@@ -47,8 +47,10 @@ BACKUP = pgbackrest.stanza(HELD).backups[0]
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> BackupHost:
-    """A backup host, with its volume and its programs in a folder."""
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BackupHost:
+    """A backup host, with its volume and its programs in a folder; who changes accounts there stays who it is."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    stand_in(tmp_path, "runuser", 'shift 3; exec "$@"')
     return backup_host(tmp_path)
 
 
@@ -56,7 +58,7 @@ class Server:
     """In place of a server: what it was asked for, in order."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.data, self.asked = folder, folder / "data", list[str]()
+        self.sockets, self.data, self.asked = folder / "sockets", folder / "data", list[str]()
 
     def restore(self, *options: str) -> None:
         """Its options."""
@@ -70,6 +72,10 @@ class Server:
         """End."""
         self.asked.append("stop")
 
+    def give(self, account: str) -> None:
+        """Its files."""
+        self.asked.append(f"to {account}")
+
 
 class Run:
     """The drill with everything around it in place; a test changes what is there."""
@@ -81,9 +87,10 @@ class Run:
         self.found = {"public.users": [2, "77"]}
         self.put("stanza", lambda _: pgbackrest.stanza(self.held))
         self.put("scratch_server", self.scratch_server)
-        self.put("connect", self.connect)
+        self.put("reader", self.reader)
+        self.put("apart", self.apart)
         self.put("fingerprint", lambda connection: self.found)
-        self.put("examine", lambda host, report, socket: self.server.asked.append("examine"))
+        self.put("examine", self.examine)
         self.put("last_commit", lambda server, wal, first: LAST)
         self.put("objections", lambda *command: [])
         self.record()
@@ -103,9 +110,19 @@ class Run:
         yield self.server
 
     @contextmanager
-    def connect(self, where: str) -> Iterator[str]:
+    def reader(self, sockets: Path, database: str) -> Iterator[str]:
         """A connection that is its own description."""
-        yield where
+        yield f"{sockets} {database}"
+
+    def apart(self, account: str, work: Callable[[], Any]) -> Any:
+        """Work of another account, which gives back nothing but what a file can hold."""
+        self.server.asked.append(f"as {account}")
+        return json.loads(json.dumps(work()))
+
+    def examine(self, host: BackupHost, sockets: Path) -> Iterator[Check]:
+        """One check."""
+        self.server.asked.append("examine")
+        yield Check("examined", [], "all of it")
 
     def main(self) -> tuple[int, dict[str, Any]]:
         """Exit status and report."""
@@ -129,13 +146,21 @@ def test_a_drill_that_passes(running: Run) -> None:
     """PLAT-35, ADA-26, ADA-27: the newest backup to the known moment, compared; then to a time by chance, examined."""
     status, report = running.main()
     assert (status, report["result"], failed(report)) == (0, "passed", {})
-    first, start, stop, second, *rest = running.server.asked
+    first, second = (asked for asked in running.server.asked if asked.startswith("--set"))
     options = "--set=20261122-014600F --repo=1 --target-action=promote"
     assert first == f"{options} --type=name --target=known-1"
     assert second == f"{options} --type=time --target={report['target']}"
-    assert [start, stop, *rest] == ["start", "stop", "start", "examine", "stop"]
+    assert running.server.asked == [
+        first, "start", "as keel-scratch", "stop", "to postgres",
+        second, "start", "as keel-scratch", "examine", "stop",
+    ]  # fmt: skip
     assert running.needed == [4096]
-    assert [check["name"] for check in report["checks"]] == ["identity", "fingerprints of ruleiq", "checksums"]
+    assert [check["name"] for check in report["checks"]] == [
+        "identity",
+        "fingerprints of ruleiq",
+        "examined",
+        "checksums",
+    ]
     assert (report["backup"], report["known"]) == ("20261122-014600F", "known-1")
     assert report["window"] == ["2026-11-22T01:46:51Z", LAST.isoformat()]
     assert report["rto_seconds"] >= 0 and report["seconds"] >= report["rto_seconds"]
@@ -157,10 +182,10 @@ def test_a_table_that_differs_fails_it(running: Run, found: list[Any], says: str
 def test_a_database_that_did_not_come_back_fails_it(running: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """PLAT-35."""
 
-    def refuse(where: str) -> Any:
+    def refuse(sockets: Path, database: str) -> Any:
         raise psycopg.OperationalError('database "ruleiq" does not exist\n')
 
-    running.put("connect", refuse)
+    running.put("reader", refuse)
     status, report = running.main()
     assert status == 1 and failed(report) == {"fingerprints of ruleiq": ['database "ruleiq" does not exist']}
 
@@ -322,42 +347,29 @@ def examined(
 ) -> dict[str, Any]:
     """What `examine` asks where these databases are there, at these revisions: check → objections and note."""
     asked: list[tuple[str, ...]] = []
+    prepared: list[str] = []
 
     @contextmanager
-    def connect(where: str) -> Iterator[Any]:
-        yield (
-            answering(pg_database=[(name,) for name in there])
-            if where.endswith("dbname=postgres")
-            else where.rpartition("=")[2]
-        )
+    def reader(sockets: Path, database: str) -> Iterator[Any]:
+        yield answering(pg_database=[(name,) for name in there]) if database == "postgres" else database
 
-    monkeypatch.setattr(examine, "connect", connect)
+    monkeypatch.setattr(examine, "reader", reader)
     monkeypatch.setattr(examine, "revision", revisions.get)
     monkeypatch.setattr(examine, "schema", lambda connection, product, record: ([f"of {record.stem}"], "compared"))
     monkeypatch.setattr(
         examine, "row_level_security", lambda connection, product: ([f"open in {connection}"], "forced")
     )
+    monkeypatch.setattr(examine, "prepare_amcheck", lambda sockets, database: prepared.append(database))
 
     def objections(*command: str) -> list[str]:
         asked.append(command)
         return ["corrupt"]
 
     monkeypatch.setattr(examine, "objections", objections)
-    report = Report("dev", "")
-    examine.examine(host, report, Path("/own"))
-    assert asked == [
-        (
-            f"{host.binaries}/pg_amcheck",
-            "-h",
-            "/own",
-            "-U",
-            "postgres",
-            "--all",
-            "--install-missing",
-            "--heapallindexed",
-        )
-    ]
-    return {check.name: check.objections or check.note for check in report.checks}
+    found = {check.name: check.objections or check.note for check in examine.examine(host, Path("/own"))}
+    amcheck = ("-h", "/own", "-U", "keel_scratch", "--all", "--heapallindexed")
+    assert asked == [(f"{host.binaries}/pg_amcheck", *amcheck)] and prepared == there
+    return found
 
 
 def test_what_can_be_examined_is(host: BackupHost, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -418,16 +430,14 @@ def test_what_left_out_tables_is_said(running: Run) -> None:
     )
 
 
-def test_a_repository_without_a_backup_fails_it(
-    host: BackupHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_repository_without_a_backup_fails_it(host: BackupHost, tmp_path: Path) -> None:
     """PLAT-32."""
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     told = [{"name": "dev", "backup": [], "status": {"code": 2, "message": "no valid backups"}}]
     stand_in(tmp_path, "pgbackrest", f"echo '{json.dumps(told)}'")
     with pytest.raises(Failed, match="holds no backup of dev: no valid backups"):
         drill.stanza(host)
-    assert calls(tmp_path) == "pgbackrest --stanza=dev --repo=1 --output=json info\n"
+    asked = "pgbackrest --stanza=dev --repo=1 --output=json info\n"
+    assert calls(tmp_path) == f"runuser -u postgres -- {asked}{asked}"
 
 
 def test_metrics_of_a_drill_that_passed(running: Run) -> None:

@@ -21,7 +21,16 @@ from tests.unit.keel_host.hosts import backup_host
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> BackupHost:
+def owners(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Names of files and the accounts that they were given to, and who asked the server."""
+    given: list[tuple[str, str]] = []
+    monkeypatch.setattr(shutil, "chown", lambda path, account, group: given.append((Path(path).name, account)))
+    monkeypatch.setattr(scratch, "apart", lambda account, work: given.append((work.func.__name__, account)))
+    return given
+
+
+@pytest.fixture
+def host(tmp_path: Path, owners: list[tuple[str, str]]) -> BackupHost:
     """A backup host, with its volume in a folder."""
     return backup_host(tmp_path)
 
@@ -33,9 +42,16 @@ def server(host: BackupHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(scratch, "time", SimpleNamespace(sleep=lambda _: None, monotonic=lambda: 0.0))
     stand_in(tmp_path, "pgbackrest", "echo restored")
     stand_in(tmp_path, "pg_ctl", "")
+    stand_in(tmp_path, "chown", "")
+    stand_in(tmp_path, "runuser", 'shift 3; exec "$@"')
     found = Server(host, tmp_path / "own")
     found.data.mkdir(parents=True)
     return found
+
+
+def of_pg_ctl(folder: Path) -> list[str]:
+    """What pg_ctl was called with."""
+    return [line for line in calls(folder).splitlines() if line.startswith("pg_ctl")]
 
 
 def test_a_restore_is_ordered_whole(server: Server, tmp_path: Path) -> None:
@@ -43,11 +59,15 @@ def test_a_restore_is_ordered_whole(server: Server, tmp_path: Path) -> None:
     server.restore("--type=time", "--target=now")
     own = tmp_path / "own"
     options = (
-        "--stanza=dev --config=/etc/pgbackrest/scratch.conf --pg1-path={0}/data --lock-path={0} --recovery-option="
+        "--stanza=dev --config=/etc/pgbackrest/scratch.conf --pg1-path={0}/data --lock-path={0}/work --recovery-option="
         'restore_command=/usr/local/lib/keel/fetch-wal everywhere %f "%p" --config=/etc/pgbackrest/scratch.conf '
-        "--pg1-path={0}/data --lock-path={0} --archive-mode=off --log-level-console=info --type=time --target=now restore"
+        "--pg1-path={0}/data --lock-path={0}/work --archive-mode=off --log-level-console=info --type=time --target=now restore"
     )
-    assert calls(tmp_path) == f"pgbackrest {options.format(own)}\n"
+    assert calls(tmp_path).splitlines() == [
+        f"chown --recursive --no-dereference postgres:postgres {own}/data",
+        f"runuser -u postgres -- pgbackrest {options.format(own)}",
+        f"pgbackrest {options.format(own)}",
+    ]
 
 
 def test_of_a_second_restore_only_the_difference_is_fetched(server: Server, tmp_path: Path) -> None:
@@ -71,12 +91,13 @@ def test_a_server_is_awaited_until_its_recovery_has_ended(
 
     monkeypatch.setattr(scratch, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: 0.0))
     server.log.write_text("of a run before")
-    server.start()
-    assert len(looks) == 3 and not server.log.exists()
-    start, *status = calls(tmp_path).splitlines()
+    server.recover()
+    assert len(looks) == 3 and server.log.read_text() == ""
+    start, *status = of_pg_ctl(tmp_path)
     folder = tmp_path / "own"
     assert start == (
-        f"pg_ctl -D {folder}/data -s -w -t 60 -l {folder}/log -o -c config_file={folder}/postgresql.conf start"
+        f"pg_ctl -D {folder}/data -s -w -t 60 -l {folder}/log -o -c config_file={folder}/postgresql.conf "
+        f"-c hba_file={folder}/recovering.conf -c unix_socket_directories={folder}/work start"
     )
     assert status == [f"pg_ctl -D {folder}/data -s status"] * 3
 
@@ -99,10 +120,10 @@ def test_a_recovery_that_stands_still_is_given_up(
 
     monkeypatch.setattr(scratch, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: now[0]))
     if ends is None:
-        server.start()
+        server.recover()
     else:
         with pytest.raises(Failed, match="the recovery made no progress for 30 minutes"):
-            server.start()
+            server.recover()
         assert now == [ends * 700.0]
 
 
@@ -116,7 +137,7 @@ def test_a_server_that_does_not_come_up_is_given_up_with_its_last_words(
         f'case "$*" in *{dies}) seq 1 30 > {server.log}; exit 3;; esac',
     )  # fmt: skip
     with pytest.raises(Failed) as failed:
-        server.start()
+        server.recover()
     expected = "\n".join(map(str, range(11, 31)))
     assert str(failed.value) == f"the restored server did not reach its target:\n{expected}"
 
@@ -124,6 +145,35 @@ def test_a_server_that_does_not_come_up_is_given_up_with_its_last_words(
 def test_a_server_without_a_log_says_nothing(server: Server, tmp_path: Path) -> None:
     stand_in(tmp_path, "pg_ctl", "exit 1")
     with pytest.raises(Exception, match=r"did not reach its target:\n$"):
+        server.recover()
+
+
+def test_who_asks_meets_a_server_that_can_read_no_key(
+    server: Server, tmp_path: Path, owners: list[tuple[str, str]]
+) -> None:
+    """W0: it recovers as postgres, with nobody admitted; then all of it is another account's, without the cluster's own
+    settings, and whoever asks first does so as that account."""
+    (server.data / "postmaster.pid").write_text("1\nready\n")
+    settings = ("postgresql.auto.conf", "postgresql.base.conf", "pg_hba.conf", "recovery.done", "patroni.dynamic.json")
+    for name in (*settings, "PG_VERSION"):
+        (server.data / name).touch()
+    server.start()
+    assert owners == [
+        ("log", "postgres"), ("work", "postgres"), ("log", "keel-scratch"), ("sockets", "keel-scratch"), ("admit", "keel-scratch"),
+    ]  # fmt: skip
+    assert {path.name for path in server.data.iterdir()} == {"PG_VERSION", "postmaster.pid"}
+    assert server.sockets.stat().st_mode & 0o777 == server.work.stat().st_mode & 0o777 == 0o700
+    done = [line for line in calls(tmp_path).splitlines() if not line.startswith("runuser")]
+    assert [line.split()[-1] for line in done] == ["start", "stop", str(server.data), "start"]
+    assert done[2] == f"chown --recursive --no-dereference keel-scratch:keel-scratch {server.data}"
+    assert f"hba_file={server.folder}/serving.conf" in done[3]
+
+
+def test_a_server_that_does_not_start_again_is_given_up(server: Server, tmp_path: Path) -> None:
+    """PLAT-32."""
+    (server.data / "postmaster.pid").write_text("1\nready\n")
+    stand_in(tmp_path, "pg_ctl", f'case "$*" in *serving*start) echo no memory > {server.log}; exit 1;; esac')
+    with pytest.raises(Failed, match="the recovered server does not start:\nno memory"):
         server.start()
 
 
@@ -146,17 +196,22 @@ def test_a_server_is_stopped_where_one_runs(server: Server, tmp_path: Path) -> N
 
 
 def test_a_folder_is_closed_and_goes_with_its_server(host: BackupHost, server: Server, tmp_path: Path) -> None:
-    """JEEX-30: what is restored is for the server's user alone, and for a socket."""
+    """JEEX-30: what is restored is for the server's user alone, and for a socket; nobody comes as its superuser but itself."""
     with scratch_server(host, 0) as running:
         folder = running.folder
-        assert folder.stat().st_mode & 0o777 == running.data.stat().st_mode & 0o777 == 0o700
+        assert folder.stat().st_mode & 0o777 == 0o711
+        assert running.data.stat().st_mode & 0o777 == running.work.stat().st_mode & 0o777 == 0o700
         settings = (folder / "postgresql.conf").read_text().splitlines()
         for line in (
-            "listen_addresses = ''", "archive_mode = off", f"unix_socket_directories = '{folder}'", f"hba_file = '{folder}/pg_hba.conf'",
+            "listen_addresses = ''", "archive_mode = off", f"ident_file = '{folder}/pg_ident.conf'", "session_preload_libraries = ''",
         ):  # fmt: skip
             assert line in settings
-        assert (folder / "pg_hba.conf").read_text() == "local all postgres trust\n"
-        assert (folder / "pg_ident.conf").read_text() == ""
+        assert (folder / "recovering.conf").read_text() == "local all all reject\n"
+        assert (folder / "serving.conf").read_text() == "local all all peer map=scratch\n"
+        assert (folder / "pg_ident.conf").read_text().splitlines() == [
+            "scratch keel-scratch postgres", "scratch keel-scratch keel_scratch", "scratch root keel_scratch",
+            *(f"scratch root keel_scratch_{name}" for name in host.products),
+        ]  # fmt: skip
         (running.data / "postmaster.pid").touch()
     assert not folder.exists()
     assert calls(tmp_path).endswith("-s -w -t 300 -m immediate stop\n")
@@ -187,6 +242,7 @@ def test_a_server_is_kept_until_its_listener_has_gone(
     monkeypatch.setattr(program, "read", lambda _: host)
     monkeypatch.setattr(program, "end_on_signals", lambda: None)
     monkeypatch.setattr(Server, "serves", lambda self: True)
+    stand_in(tmp_path, "pgbackrest", "echo restored")
     kept: list[bool] = []
 
     class Listening(io.StringIO):

@@ -18,7 +18,7 @@ from environment.errors import Refused
 from environment.manifest import Manifest
 from environment.recovery import target
 from environment.types import Kind
-from ops.backup import clone, partial_restore, restore, scratch
+from ops.backup import clone, loading, partial_restore, restore, scratch
 from ops.backup.awaited import RestoreFailed
 from ops.backup.repository import RepositoryFailed
 from ops.backup.restore import Plan
@@ -38,6 +38,14 @@ WANTED = Plan(target("latest"), "20261122-020000F", 2, 200 * 2**20, NOON, NOON, 
 @pytest.fixture(autouse=True)
 def _noon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partial_restore, "datetime", SimpleNamespace(now=lambda _zone: NOON))
+
+
+class Scratch(ScratchServer):
+    """A restored server that answers as ``server`` does."""
+
+    def __init__(self, server: Database) -> None:
+        super().__init__("ops1", "/scratch", Path("/local"))
+        object.__setattr__(self, "owner", server.connect)
 
 
 def sql(server: Database) -> list[str]:
@@ -110,7 +118,7 @@ def locked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     @contextmanager
     def restored(session: Hosts, wanted: Plan, _report: object, only: str | None = None) -> Iterator[ScratchServer]:
         done.append((wanted.label, only))
-        yield ScratchServer("ops1", "/scratch", session.server)
+        yield Scratch(session.server)
 
     monkeypatch.setattr(lock, "held", held)
     for module in (partial_restore, clone):
@@ -133,25 +141,58 @@ def locked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_a_database_comes_through_a_pipe(there: Hosts, dump: str, restored: str, words: str) -> None:
     """PLAT-34: a failure on either side is one of the whole, and no side waits for the other for ever."""
     there.programs.update({"pg_dump": dump, "pg_restore": restored})
-    there.server.rows.update({"drop database if exists": [], "create database": []})
-    source = ScratchServer("ops1", "/scratch", there.server)
+    there.says["ops1", "pg_restore --list"] = LISTED
+    there.says["db2", f"cat > {loading.LIST}"] = ""
+    there.server.rows.update({"drop ": [], "create ": [], "revoke all": [], "pg_shdepend": [("old_restoring",)]})
+    source, told = Scratch(there.server), list[str]()
 
     def bring() -> None:
-        partial_restore.bring(there, source, there, there.server, "ruleiq", nothing, ["--no-comments"])
+        partial_restore.bring(there, source, there, there.server, "ruleiq", told.append, ["--no-comments"])
 
     if words:
         with pytest.raises(RestoreFailed, match=words):
             bring()
     else:
         bring()
-    assert sql(there.server) == [
-        'drop database if exists "ruleiq_restoring"',
-        'create database "ruleiq_restoring" template template0',
+    assert sql(there.server)[1:] == [
+        'drop database if exists "old_restoring" with (force)',
+        'drop role if exists "keel_restore"',
+        'create role "keel_restore" login bypassrls in role "ruleiq_owner", "ruleiq_auth"',
+        'drop database if exists "ruleiq_restoring" with (force)',
+        'create database "ruleiq_restoring" owner "ruleiq_owner" template template0',
+        'revoke all on database "ruleiq_restoring" from public',
+        'create extension "pg_stat_statements" schema public',
+        'create extension "pg_trgm" schema public',
+        *(['drop database if exists "ruleiq_restoring" with (force)'] if words else []),
+        'drop role if exists "keel_restore"',
     ]
+    front = "runuser -u keel-scratch --"
+    dumped = f"{front} pg_dump -h /scratch -U keel_scratch -d ruleiq -Fc -Z 0 --no-comments"
     assert [ran[:2] for ran in there.ran if "pg_" in ran.command] == [
-        ("ops1", "runuser -u postgres -- pg_dump -h /scratch -U postgres -d ruleiq -Fc -Z 0 --no-comments"),
-        ("db2", "pg_restore -U postgres -d ruleiq_restoring --exit-on-error"),
+        ("ops1", f"{dumped} | {front} pg_restore --list"),
+        ("ops1", dumped),
+        ("db2", f"pg_restore -U keel_restore -d ruleiq_restoring -L {loading.LIST} --exit-on-error"),
     ]
+    assert told[1:] == ["ruleiq: left out, because the superuser owns it: TABLE public by_hand"]
+
+
+LISTED = """\
+;     Format: CUSTOM
+;
+2; 3079 17490 EXTENSION - pg_trgm\x20
+3; 0 0 COMMENT - EXTENSION pg_trgm\x20
+215; 1259 16390 TABLE public users ruleiq_owner
+216; 1259 16391 TABLE public by_hand postgres
+217; 0 0 ACL public TABLE pg_stat_statements postgres
+218; 2605 16400 CAST - CAST (public.users AS "text")\x20
+"""
+
+
+def test_of_a_dump_is_loaded_what_the_superuser_does_not_own() -> None:
+    """W0: a cast has no owner."""
+    entries = [loading.entry(line) for line in LISTED.splitlines()[2:]]
+    wanted = loading.loadable(entries, "ruleiq", nothing)
+    assert [(each.number, each.owner) for each in wanted] == [("215", "ruleiq_owner"), ("218", "")]
 
 
 def test_one_product_is_restored_alone(there: Hosts, locked: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +234,8 @@ def test_a_table_lies_in_a_schema_of_its_own(
     copying = Copying([])
     monkeypatch.setattr("tests.unit.hosts._Connection.cursor", copying.cursor, raising=False)
     there.server.rows.update({
-        "string_agg": [("id integer",)], "create schema": [], "create table": [], "select count": counted,
+        "string_agg": [("id integer",)], "create ": [], "alter schema": [], "select count": counted, "pg_shdepend": [],
+        "drop role": [], "set role": [],
     })  # fmt: skip
     moment = "x" * 47 + "_20261122_120000"
     assert len(moment) == 63
@@ -204,7 +246,11 @@ def test_a_table_lies_in_a_schema_of_its_own(
         f'copy (select * from only "public"."{"x" * 60}") to stdout (format binary)',
         f'copy "restored"."{moment}" from stdin (format binary)',
     ]
-    assert sql(there.server)[-1] == "commit"
+    assert sql(there.server)[-2:] == ["commit", 'drop role if exists "keel_restore"']
+    who = {
+        database for database, statement, _ in there.server.executed if "moment" in statement or "count" in statement
+    }
+    assert who == {"ruleiq as keel_restore"}, "the owner's table is filled with the owner's rights"
     assert locked == [("held", "db2", "ops1"), (WANTED.label, "ruleiq"), "free"]
 
 
@@ -212,7 +258,7 @@ def test_a_table_lies_in_a_schema_of_its_own(
 def test_a_table_that_was_not_there_is_told(there: Hosts, found: list[Any]) -> None:
     there.server.rows["string_agg"] = found
     with pytest.raises(RestoreFailed, match="ruleiq had no table users at that moment"):
-        partial_restore._definition(ScratchServer("ops1", "", there.server), "ruleiq", "users")
+        partial_restore._definition(Scratch(there.server), "ruleiq", "users")
 
 
 SERVER = "echo 'P00   INFO: restore begins'; {more} echo 'ready /scratch/7'; cat >/dev/null; echo gone > {said}"
@@ -233,13 +279,13 @@ def test_a_server_beside_the_cluster_lives_as_long_as_it_is_used(
     monkeypatch.setattr(Hosts, "forward", forward)
     for only in (None, "ruleiq"):
         with scratch.scratch_server(there, WANTED, told.append, only=only) as server:
-            assert (server.host, server.folder, server.superuser.directory) == ("ops1", "/scratch/7", Path("/local"))
+            assert (server.host, server.folder, server.socket) == ("ops1", "/scratch/7", Path("/local"))
             assert not said.exists()
         assert said.read_text() == "gone\n"
         said.unlink()
     assert told[1] == "restore begins"
     options = "--repo=2 --set=20261122-020000F --target-timeline=3 --type=default"
-    front = f"runuser -u postgres -- {paths.SCRATCH_SERVER} {200 * 2**20}"
+    front = f"{paths.SCRATCH_SERVER} {200 * 2**20}"
     assert [command for _, command, _ in there.ran] == [
         f"{front} {options} 2>&1",
         f"{front} {options} --db-include=ruleiq 2>&1",
@@ -317,9 +363,8 @@ def test_only_a_new_production_is_filled(
 @pytest.mark.parametrize(
     ("rows", "used"),
     [
-        ({"to_regclass": [("x",)], "exists": [(False,)]}, False),
-        ({"to_regclass": [("x",)], "exists": [(True,)]}, True),
-        ({"to_regclass": [("x",)], "exists": []}, False),
+        ({"to_regclass": [("x",)], "copy": [("row",)]}, True),
+        ({"to_regclass": [("x",)], "copy": []}, False),
         ({"to_regclass": [(None,)]}, False),
         ({"to_regclass": []}, False),
     ],
