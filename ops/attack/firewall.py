@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address
 
 from environment.access import DOORS, admitted, port
@@ -48,16 +49,19 @@ def undeclared_pairs(attacker: Attacker) -> Iterator[Tried]:
 def undeclared_from_here(attacker: Attacker) -> Iterator[Tried]:
     """Where Keel runs is no client: it is answered where the list says so, and nowhere else."""
     manifest = attacker.manifest
-    for to in manifest.hosts:
-        with socket.socket(
-            socket.AF_INET, socket.SOCK_DGRAM
-        ) as probe:  # sends nothing; says which address would be seen
-            probe.connect((str(to.address), 9))
-            source = IPv4Address(probe.getsockname()[0])
-        for each in DOORS:
-            number = port(manifest, to, each)
-            if not _declared(manifest, source, to, number):
-                yield Tried(f"{source} to {each.service} of {to.name}", _answers(str(to.address), number))
+    places = [(to, each.service, port(manifest, to, each), _from(to)) for to in manifest.hosts for each in DOORS]
+    closed = [place for place in places if not _declared(manifest, place[3], place[0], place[2])]
+    with ThreadPoolExecutor(len(places)) as pool:
+        answers = pool.map(lambda place: _answers(str(place[0].address), place[2]), closed)
+    for (to, service, _, source), answered in zip(closed, answers, strict=True):
+        yield Tried(f"{source} to {service} of {to.name}", answered)
+
+
+def _from(to: HostEntry) -> IPv4Address:
+    """The address that a host would see."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # sends nothing
+        probe.connect((str(to.address), 9))
+        return IPv4Address(probe.getsockname()[0])
 
 
 def _answers(address: str, number: int) -> bool:

@@ -24,7 +24,7 @@ class Service(NamedTuple):
 
 SERVICES = (
     Service(Group.EDGE, "haproxy", "haproxy.service", ("haproxy",)),
-    Service(Group.EDGE, "pgbouncer", "pgbouncer.service", ("pgbouncer",)),
+    Service(Group.EDGE, "pgbouncer", "pgbouncer.service", ("pgbouncer", "lookup")),
     Service(Group.REDIS, "redis", "redis-server.service", ("redis",)),
     Service(Group.ETCD, "etcd", "etcd.service", ("etcd",)),
     Service(Group.POSTGRES, "patroni", "patroni.service", ("patroni", "postgres", "pgbackrest")),

@@ -78,6 +78,11 @@ def _both(one: Breach, other: Breach) -> Breach:
 
 
 BREACHES = {
+    "another_clients_identity": Breach(
+        Group.EDGE,
+        "sed -i 's/^server_reset_query_always = 1/server_reset_query_always = 0/' /etc/pgbouncer/pgbouncer.ini; systemctl reload pgbouncer",
+        "sed -i 's/^server_reset_query_always = 0/server_reset_query_always = 1/' /etc/pgbouncer/pgbouncer.ini; systemctl reload pgbouncer",
+    ),
     "another_products_database": _both(
         _admitted_first("host all all all scram-sha-256"),
         Breach(
