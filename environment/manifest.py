@@ -54,6 +54,8 @@ class HostEntry(Model):
     """Where the controller reaches sshd; its host_key is pinned."""
     memory: Megabytes = Host.model_fields["memory"].default
     """What it may use, MiB. The default is for what an earlier release wrote down."""
+    cpus: float = Host.model_fields["cpus"].default
+    """How many processors it may use, where it is a container."""
 
     def carries(self, group: Group) -> bool:
         """True if this host is in ``group``."""
@@ -174,6 +176,7 @@ def build(name: str, settings: Settings, host_keys: dict[str, str]) -> Manifest:
             address=host.address,
             groups=tuple(sorted(host.groups)),
             memory=host.memory,
+            cpus=host.cpus,
             ssh=host.ssh
             or SshEndpoint(hostname="127.0.0.1", port=published.ssh + index, host_key=host_keys[host_name]),
         )

@@ -242,6 +242,9 @@ class Haproxy(Model):
     maxconn: Connections = Field(
         2000, description="connections in total; HAProxy's own default exceeds the limit of open files"
     )
+    client_connections: Connections = Field(
+        50, description="sessions that one address may have past the pooler; with another password, they are guesses"
+    )
 
 
 class Redis(Model):

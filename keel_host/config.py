@@ -59,6 +59,10 @@ class Member:
     """The login that may end sessions."""
     bounds: dict[str, Bound] = field(default_factory=dict)
     """Login → how long its transactions may take. Absent where an earlier release wrote the file."""
+    cores_taken: Path = Path()
+    """What sessions had computed at the last look."""
+    processors: float = 0
+    """How many this host may use; 0: all that it has."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,27 @@ class BackupHost:
         return self.retention_days * 86400
 
 
+@dataclass(frozen=True)
+class LoginHost:
+    """The settings of the program that counts failed log-ins, on edges and on the Redis host."""
+
+    FILE: ClassVar[Path] = FOLDER / "logins.json"
+
+    cursor: Path
+    """Up to where the journal was read."""
+    units: tuple[str, ...]
+    """The proxies of this host."""
+    pgbouncer: int
+    """PgBouncer's port."""
+    redis: int
+    """Redis' port; 0 where there is none."""
+    redis_login: str
+    """The account that may read what Redis refused."""
+    redis_password: Path
+    authority: str
+    """The certificate that Redis is checked against."""
+
+
 Kind = TypeVar("Kind", bound=Settings)
 
 
@@ -143,6 +168,6 @@ def read(kind: type[Kind]) -> Kind:
         raise Failed(f"{kind.FILE} cannot be read: {error}. Nothing was done; `make up` writes it") from error
 
 
-def text(settings: Member | BackupHost) -> str:
+def text(settings: Member | BackupHost | LoginHost) -> str:
     """What `read` reads."""
     return json.dumps(asdict(settings), indent=2, default=str) + "\n"

@@ -16,11 +16,11 @@ class Failed(Exception):
     """What could not be done, and what the program that was asked said."""
 
 
-def output(*command: str, timeout: float | None = None) -> str:
-    """Standard output. Raises Failed with what the program said. ``timeout``: seconds."""
+def output(*command: str, timeout: float | None = None, given: str | None = None) -> str:
+    """Standard output. Raises Failed with what the program said. ``timeout``: seconds; ``given``: standard input."""
     name = program(command)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=timeout, check=False)
     except subprocess.TimeoutExpired:
         raise Failed(f"{name} did not answer within {timeout:.0f} s") from None
     if done.returncode:

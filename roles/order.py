@@ -9,6 +9,7 @@ from roles.firewall.role import Firewall
 from roles.haproxy.role import Haproxy
 from roles.jobs.role import Jobs
 from roles.kit.declare import Role
+from roles.logins.role import Logins
 from roles.pgbackrest.role import Pgbackrest
 from roles.pgbouncer.role import Pgbouncer
 from roles.pki.role import Pki
@@ -29,6 +30,7 @@ ROLES: dict[str, Role] = {
         Haproxy(),
         Pgbouncer(),
         Redis(),
+        Logins(),
         Jobs(),
     )
 }

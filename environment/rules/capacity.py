@@ -58,6 +58,18 @@ def proxy_admits_pools(wanted: Mapping[str, Any], haproxy: Any, postgres: Any) -
         )
 
 
+@rule("haproxy", "postgres")
+def no_address_takes_the_server(haproxy: Any, postgres: Any) -> Iterator[Problem]:
+    """A client that never logs in holds a connection meanwhile: all of one address leave room for others (W8)."""
+    room = postgres.max_connections - postgres.superuser_reserved_connections - budget.RESERVED
+    if haproxy.client_connections >= room:
+        yield Problem(
+            "haproxy.client_connections",
+            haproxy.client_connections,
+            f"less than {room}, which max_connections leaves for clients",
+        )
+
+
 @rule("hosts", "postgres", "redis")
 def memory_fits(hosts: Mapping[str, Host], postgres: Any, redis: Any) -> Iterator[Problem]:
     """What the services of a host may use at the same time fits its limit (X-19: ADA's values fit 2G)."""

@@ -8,22 +8,13 @@ reach. Of what it ends it reports the login, the database and the age, never a s
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
-from dataclasses import asdict
 
 from keel_host.config import Member, read
 from keel_host.processes import Failed
+from keel_host.server import lines
 
-ANSWERS_WITHIN = 20
-"""Seconds; the next look follows anyway."""
-NO_SERVER = 2
-"""psql's exit status where there is no server to speak to."""
-
-QUESTION = r"""
-\set ON_ERROR_STOP on
-set statement_timeout = '10s';
+QUESTION = """
 with open_transactions as (
     select pid, usename, datname, client_addr, state like 'idle in transaction%' as idle, bound.*,
            extract(epoch from clock_timestamp() - xact_start)::int as age,
@@ -45,34 +36,9 @@ from ended where done;
 def main(_arguments: list[str]) -> int:
     """0, also where no server runs. It takes no arguments."""
     try:
-        for line in end(read(Member)):
-            # The level in front is systemd's: the unit keeps what is a notice or worse.
-            print(f"<5>{line}", flush=True)
+        for line in lines(read(Member), QUESTION):
+            print(line, flush=True)
     except Failed as error:
-        print(f"<4>{error}", file=sys.stderr)
+        print(error, file=sys.stderr)
         return 1
     return 0
-
-
-def end(host: Member) -> list[str]:
-    """A line for each session that was ended. Raises Failed where the server does not do as it is asked."""
-    if not host.bounds:
-        return []
-    bounds = json.dumps([{"login": login, **asdict(bound)} for login, bound in sorted(host.bounds.items())])
-    # The settings of the session before any statement, so that nothing but the catalogue is ever looked into.
-    options = "options=-csearch_path=pg_catalog"
-    command = (
-        "psql", "-XAtq", "-v", f"bounds={bounds}", "-f", "-",
-        f"host={host.sockets} dbname=postgres user={host.ends_sessions} connect_timeout=5 {options}",
-    )  # fmt: skip
-    try:
-        done = subprocess.run(
-            command, input=QUESTION, capture_output=True, text=True, timeout=ANSWERS_WITHIN, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise Failed(f"the server did not answer within {ANSWERS_WITHIN} s") from None
-    if done.returncode == NO_SERVER:
-        return []
-    if done.returncode:
-        raise Failed(f"psql: {done.stderr.strip()[-800:]}")
-    return done.stdout.splitlines()

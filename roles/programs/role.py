@@ -17,7 +17,9 @@ from roles.kit.results import perform
 
 PACKAGE = ROOT / "keel_host"
 LAUNCHED = {
-    Group.POSTGRES: ("bootstrap", "end-sessions", "replica-from-repository"),
+    Group.POSTGRES: ("bootstrap", "end-sessions", "replica-from-repository", "share-cores"),
+    Group.EDGE: ("watch-logins",),
+    Group.REDIS: ("watch-logins",),
     Group.BACKUP: ("copy-archive", "drill", "dump-databases", "job", "known-moment", "scratch-server", "watch-archive"),
 }
 """Group → programs that its hosts run."""
@@ -34,7 +36,7 @@ class Programs(Role):
 
     def files(self, target: Target) -> tuple[File, ...]:
         launcher = self.render("launcher", target)
-        launched = [name for group, names in LAUNCHED.items() if target.host.carries(group) for name in names]
+        launched = {name: None for group, names in LAUNCHED.items() if target.host.carries(group) for name in names}
         return (
             *(File(_there(path), path.read_text()) for path in _modules()),
             *(File(f"{paths.LIBRARY}/{name}", launcher, mode="755") for name in launched),

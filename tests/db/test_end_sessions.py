@@ -15,6 +15,7 @@ from environment.products import Product
 from environment.waiting import until
 from keel_host.config import Bound, Member
 from keel_host.programs import end_sessions
+from keel_host.server import lines as server_lines
 from tests.db.fixtures import only
 from tools.scratch_server import Server, password_of
 
@@ -36,7 +37,7 @@ def ends(server: Server, at_head: str, monkeypatch: pytest.MonkeyPatch) -> Itera
         member = Member(
             "", nowhere, nowhere, "", nowhere, "", 0, Path("/pg"), SESSIONS, {"jeex_user": Bound(idle, whole)}
         )
-        return end_sessions.end(member)
+        return server_lines(member, end_sessions.QUESTION)
 
     yield look
     server.execute(f"ALTER ROLE {SESSIONS} PASSWORD NULL")

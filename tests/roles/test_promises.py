@@ -118,12 +118,12 @@ def test_what_is_spoken_on_the_network_is_closed_to_listeners() -> None:
 
 
 def test_who_reaches_redis_and_what_he_may_do() -> None:
-    """PLAT-25, W10: the default account does nothing, Keel's asks how full it is; each product's has its own keys and channels
+    """PLAT-25, W10: the default account does nothing, Keel's asks how full it is and who was refused; each product's has its own keys and channels
     and no command that administers, endangers, runs a program or lists others' names."""
     default, monitor, *accounts = files("redis")["/etc/redis/users.acl"].content.splitlines()
     assert default.split() == ["user", "default", "off", "resetpass", "-@all"]
     assert monitor.split()[:3] == ["user", "keel_monitor", "on"]
-    assert monitor.split()[4:] == ["resetkeys", "resetchannels", "-@all", "+auth", "+ping", "+info"]
+    assert monitor.split()[4:] == ["resetkeys", "resetchannels", "-@all", "+auth", "+ping", "+info", "+acl|log"]
     assert [account.split()[1] for account in accounts] == list(manifest_of("dev").products)
     for account in accounts:
         user, name, on, digest, *limits = account.split()
@@ -162,10 +162,11 @@ def test_reads_go_to_the_primary_where_no_replica_serves() -> None:
     text = files("haproxy")["/etc/haproxy/haproxy.cfg"].content
     (frontend,) = (part for part in text.split("\n\n") if part.startswith("frontend replica"))
     rules = [line.strip() for line in frontend.splitlines()[1:] if not line.strip().startswith("#")]
+    direct = [rule for rule in rules if rule.startswith(("acl", "log")) or " content " in rule or "track-sc0" in rule]
     assert rules == [
         "bind 10.88.0.21:5001", "bind 127.0.0.1:5001",
         "tcp-request connection reject unless { src 127.0.0.0/8 10.88.0.21/32 10.88.0.1/32 }",
-        "use_backend primary if { nbsrv(replica) eq 0 }", "default_backend replica",
+        *direct, "use_backend primary if { nbsrv(replica) eq 0 }", "default_backend replica",
     ]  # fmt: skip
 
 
@@ -232,6 +233,7 @@ SECRET = {
     "/etc/keel/backup.pgpass": ("postgres", "postgres", "600"),
     "/etc/pgbouncer/userlist.txt": ("postgres", "postgres", "640"),
     "/etc/redis/users.acl": ("redis", "redis", "640"),
+    "/etc/keel/redis-monitor": ("root", "root", "600"),
 }
 """Every file with a secret, or what one can be tried against, and who may read it."""
 CLOSED = {
@@ -251,6 +253,7 @@ CLOSED = {
 FOLDERS = {
     "/root/.ssh": ("root", "root", "700"),
     "/var/lib/etcd": ("etcd", "etcd", "700"),
+    "/var/lib/keel-logins": ("root", "root", "700"),
     "/var/lib/redis": ("redis", "redis", "750"),
     "/var/lib/postgresql": ("postgres", "postgres", "755"),
     "/var/lib/postgresql/18": ("postgres", "postgres", "755"),

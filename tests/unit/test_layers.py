@@ -140,7 +140,9 @@ def test_what_runs_on_hosts_needs_nothing_of_keel() -> None:
     assert crossings(lambda module, other: package(module) == "keel_host" and package(other) not in known) == set()
 
 
-@pytest.mark.parametrize("program", ["bootstrap", "end_sessions", "replica_from_repository"])
+@pytest.mark.parametrize(
+    "program", ["bootstrap", "end_sessions", "replica_from_repository", "share_cores", "watch_logins"]
+)
 def test_what_patroni_runs_needs_only_python(program: str) -> None:
     """Database hosts have neither package. Imports of imports included: seen in a fresh interpreter."""
     script = f"import sys, keel_host.programs.{program}; print(*sys.modules)"

@@ -39,8 +39,8 @@ def test_a_changed_catalogue_runs_the_jobs_again(tmp_path: Path, monkeypatch: py
     [
         ("redis/role.py", {"redis"}),
         ("redis/templates/users.acl.j2", {"redis"}),
-        ("kit/engine.py", {"redis", "haproxy", "pgbouncer"}),
-        ("paths.py", {"redis", "haproxy", "pgbouncer"}),
+        ("kit/engine.py", {"redis", "haproxy", "pgbouncer", "logins"}),
+        ("paths.py", {"redis", "haproxy", "pgbouncer", "logins"}),
         ("redis/README.md", set()),
         ("redis/__pycache__/role.pyc", set()),
     ],

@@ -12,6 +12,7 @@ import pytest
 from keel_host.config import Bound, Member
 from keel_host.processes import Failed
 from keel_host.programs import end_sessions
+from keel_host.server import lines
 
 NOWHERE = Path()
 HOST = Member("", NOWHERE, NOWHERE, "", NOWHERE, "", 0, Path("/sockets"), "sessions", {"app": Bound(60, 600)})
@@ -33,7 +34,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, status: int, said: str = "", erro
 def test_it_asks_its_own_server_by_the_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the login that can do no more, with nothing but the catalogue on its path (W0, W9)."""
     given = answering(monkeypatch, 0)
-    end_sessions.end(HOST)
+    lines(HOST, "select 1")
     (command,) = given
     assert command[-1] == (
         "host=/sockets dbname=postgres user=sessions connect_timeout=5 options=-csearch_path=pg_catalog"
@@ -44,7 +45,7 @@ def test_it_asks_its_own_server_by_the_socket(monkeypatch: pytest.MonkeyPatch) -
 def test_each_end_is_a_notice(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     answering(monkeypatch, 0, "ended a\nended b\n")
     assert end_sessions.main([]) == 0
-    assert capsys.readouterr().out == "<5>ended a\n<5>ended b\n"
+    assert capsys.readouterr().out == "ended a\nended b\n"
 
 
 def test_without_a_server_there_is_nothing_to_end(
@@ -56,7 +57,7 @@ def test_without_a_server_there_is_nothing_to_end(
 
 def test_a_server_that_refuses_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     answering(monkeypatch, 3, error="ERROR: no\n")
-    assert (end_sessions.main([]), capsys.readouterr().err) == (1, "<4>psql: ERROR: no\n")
+    assert (end_sessions.main([]), capsys.readouterr().err) == (1, "psql: ERROR: no\n")
 
 
 def test_a_server_that_hangs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,11 +66,11 @@ def test_a_server_that_hangs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(subprocess, "run", run)
     with pytest.raises(Failed, match="did not answer within 20 s"):
-        end_sessions.end(HOST)
+        lines(HOST, "select 1")
 
 
 def test_an_earlier_releases_file_bounds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """The programs of a host are renewed before its settings are."""
     given = answering(monkeypatch, 0, "ended a\n")
     old = Member("", NOWHERE, NOWHERE, "", NOWHERE, "", 0)
-    assert (end_sessions.end(old), given) == ([], [])
+    assert (lines(old, "select 1"), given) == ([], [])
