@@ -27,8 +27,6 @@ class HostArgs:
     roots: Roots
     image: pulumi.Input[str]
     network: pulumi.Input[str]
-    cgroup: str
-    """The machine's cgroup v2 hierarchy."""
 
 
 class Host(pulumi.ComponentResource):
@@ -71,7 +69,10 @@ class Host(pulumi.ComponentResource):
             name=f"keel-{environment}-{name}",
             hostname=name,
             **_hardware(args),
-            mounts=_mounts(args, volumes),
+            mounts=[
+                docker.ContainerMountArgs(type="volume", source=volume.name, target=path)
+                for volume, (_, path) in zip(volumes, of_host(args.entry), strict=True)
+            ],
             networks_advanced=[
                 docker.ContainerNetworksAdvancedArgs(name=args.network, ipv4_address=str(args.entry.address))
             ],
@@ -128,24 +129,17 @@ def _hardware(args: HostArgs) -> dict[str, Any]:
         "stop_signal": "SIGRTMIN+3",
         "stop_timeout": 60,
         "destroy_grace_seconds": 60,
-        "cgroupns_mode": "host",
+        # Its cgroups are its own: the image mounts them (environment/host-image.Dockerfile.j2), nothing of the machine's is.
+        "cgroupns_mode": "private",
         "envs": ["container=docker"],
-        "security_opts": ["seccomp=unconfined"],
-        "capabilities": docker.ContainerCapabilitiesArgs(adds=["CAP_NET_ADMIN", "CAP_SYS_ADMIN"]),
+        # Where the machine has AppArmor, its profile for containers forbids every mount, and systemd mounts.
+        "security_opts": ["apparmor=unconfined", "seccomp=unconfined"],
+        # Root inside could lift the list of devices that its cgroup may open, but makes none to open.
+        "capabilities": docker.ContainerCapabilitiesArgs(adds=["CAP_NET_ADMIN", "CAP_SYS_ADMIN"], drops=["CAP_MKNOD"]),
         "tmpfs": {"/run": "", "/run/lock": "", "/tmp": ""},  # noqa: S108 - in the container
         # A stopped container is started again (the step `ready`), never taken for gone and made anew.
         "must_run": False,
     }
-
-
-def _mounts(args: HostArgs, volumes: list[docker.Volume]) -> list[docker.ContainerMountArgs]:
-    return [
-        docker.ContainerMountArgs(type="bind", source=args.cgroup, target="/sys/fs/cgroup"),
-        *(
-            docker.ContainerMountArgs(type="volume", source=volume.name, target=path)
-            for volume, (_, path) in zip(volumes, of_host(args.entry), strict=True)
-        ),
-    ]
 
 
 def _identity(args: HostArgs) -> list[docker.ContainerUploadArgs]:

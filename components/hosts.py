@@ -36,6 +36,7 @@ class Hosts(pulumi.ComponentResource):
             self.ready = []
             self.register_outputs({})
             return
+        require_cgroup_hierarchy()
         child = pulumi.ResourceOptions(parent=self)
         network = docker.Network(
             "network",
@@ -59,18 +60,16 @@ class Hosts(pulumi.ComponentResource):
         )
         self.identities, self.ready = {}, []
         for entry in manifest.hosts:
-            args = HostArgs(
-                manifest, entry, settings.hosts[entry.name], roots, host_image.image, network.name, cgroup_hierarchy()
-            )
+            args = HostArgs(manifest, entry, settings.hosts[entry.name], roots, host_image.image, network.name)
             host = Host(args, pulumi.ResourceOptions(parent=self, depends_on=list(self.ready[-1:])))
             self.identities[entry.name] = host.container_id
             self.ready.append(host.ready)
         self.register_outputs({})
 
 
-def cgroup_hierarchy() -> str:
-    """The machine's cgroup v2 hierarchy, which systemd in a container needs."""
+def require_cgroup_hierarchy() -> None:
+    """Raises NoHierarchy where the engine finds no cgroup v2 hierarchy to make a container's own branch in."""
     for candidate in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
         if Path(candidate, "cgroup.controllers").exists() or Path(candidate, "cgroup.procs").exists():
-            return candidate
+            return
     raise NoHierarchy("no cgroup v2 hierarchy under /sys/fs/cgroup: container hosts cannot run systemd here")

@@ -113,7 +113,10 @@ LOOKS: dict[str, dict[str, Callable[[Inspected, Properties], Any]]] = {
         "cgroupnsMode": _of_the_host("CgroupnsMode"),
         "envs": _environment,
         "securityOpts": _of_the_host("SecurityOpt"),
-        "capabilities": lambda inspected, _: {"adds": inspected["HostConfig"].get("CapAdd") or []},
+        "capabilities": lambda inspected, _: {
+            "adds": inspected["HostConfig"].get("CapAdd") or [],
+            "drops": inspected["HostConfig"].get("CapDrop") or [],
+        },
         "tmpfs": _of_the_host("Tmpfs"),
         "mounts": _mounts,
         "ports": _ports,

@@ -74,6 +74,7 @@ application is not admitted, and models, policies and grants describe the head."
 ONLY_WITH: dict[str, Callable[[Manifest], bool]] = {
     "replicas": lambda manifest: manifest.postgres.replicas > 0,
     "readers": lambda manifest: manifest.postgres.replicas > len(manifest.postgres.apply_delay),
+    "contained": lambda manifest: manifest.identity.provider is Provider.DOCKER,
     "published": lambda manifest: manifest.identity.provider is Provider.DOCKER and bool(manifest.endpoints.pgbouncer),
     "jeex_idea": lambda manifest: (
         "jeex_idea" in manifest.products and not manifest.products["jeex_idea"].limits.revision

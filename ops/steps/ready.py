@@ -17,6 +17,9 @@ from ops.hosts.docker import docker
 from ops.hosts.session import Session, Unreachable
 from roles import paths
 
+PROCESSES = 4096
+"""Of a container at most, so that it cannot take the machine's (W11). Pulumi's provider has no argument for it."""
+
 
 class NotReady(KeelError):
     """The host, or the cluster with it, did not become healthy in time."""
@@ -28,6 +31,7 @@ def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str,
     if docker("inspect", "-f", "{{.State.Running}}", inputs["container_name"]) != "true":
         report(f"{host.name}: starting its container")
         docker("start", inputs["container_name"])
+    docker("update", "--pids-limit", str(PROCESSES), inputs["container_name"])
     report(f"{host.name}: waiting for SSH")
     _await_ssh(session, host.name)
     if not _ran_before(session, host.name):

@@ -111,6 +111,13 @@ def test_data_lies_on_volumes(dev: Program) -> None:
     }
 
 
+def test_nothing_of_the_machine_is_mounted_and_cgroups_are_the_containers_own(dev: Program) -> None:
+    """W11."""
+    for container in dev.of("Container"):
+        assert {mount["type"] for mount in container.inputs["mounts"]} == {"volume"}
+        assert container.inputs["cgroupnsMode"] == "private"
+
+
 def published(program: Program) -> dict[str, dict[int, int]]:
     """Host → port inside → port on the machine."""
     return {
@@ -167,9 +174,11 @@ def test_a_host_that_is_replaced_may_stop_its_services_first(name: str) -> None:
 
 
 def test_containers_are_not_privileged(dev: Program) -> None:
+    """W11."""
     for container in dev.of("Container"):
         assert "privileged" not in container.inputs
-        assert container.inputs["capabilities"] == {"adds": ["CAP_NET_ADMIN", "CAP_SYS_ADMIN"]}
+        wanted = {"adds": ["CAP_NET_ADMIN", "CAP_SYS_ADMIN"], "drops": ["CAP_MKNOD"]}
+        assert container.inputs["capabilities"] == wanted
 
 
 def test_everything_made_carries_the_stacks_label(dev: Program) -> None:

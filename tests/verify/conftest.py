@@ -124,6 +124,11 @@ def readers(replicas: tuple[HostEntry, ...], manifest: Manifest) -> tuple[HostEn
 
 
 @pytest.fixture(scope="session")
+def contained() -> None:
+    """Asked for by checks of hosts that are containers."""
+
+
+@pytest.fixture(scope="session")
 def published(manifest: Manifest) -> Endpoints:
     """The ports that containers publish on the controller's machine."""
     return manifest.endpoints

@@ -38,6 +38,16 @@ def test_units(host: HostEntry, look: Look) -> None:
         )
 
 
+def test_a_container_has_cgroups_of_its_own(contained: None, host: HostEntry, look: Look) -> None:
+    """PLAT-49, W11: what it sees of cgroups begins at its own branch, and no other hierarchy of the machine is mounted."""
+    branch = look.shell(host, "sed -n 's/^0:://p' /proc/1/cgroup").strip()
+    mounts = look.shell(host, "awk '/ - cgroup2? /{print $4, $5}' /proc/self/mountinfo").splitlines()
+    assert branch == "/init.scope", (
+        f"{host.name}: its branch begins at {branch.removesuffix('/init.scope')} of the machine's"
+    )
+    expect.exactly(mounts, ["/ /sys/fs/cgroup"], f"{host.name}: mount of cgroups")
+
+
 def test_no_unit_failed(host: HostEntry, look: Look) -> None:
     """PLAT-49: no unit of the host has failed."""
     failed = look.shell(host, "systemctl list-units --failed --no-legend --plain").splitlines()

@@ -72,8 +72,8 @@ def test_what_a_check_is_made_for() -> None:
 @pytest.mark.parametrize(
     ("stack", "has"),
     [
-        ("dev", {"replicas": True, "readers": True, "published": True, "jeex_idea": True}),
-        ("ci", {"replicas": False, "readers": False, "published": True, "jeex_idea": True}),
+        ("dev", {"replicas": True, "readers": True, "contained": True, "published": True, "jeex_idea": True}),
+        ("ci", {"replicas": False, "readers": False, "contained": True, "published": True, "jeex_idea": True}),
     ],
 )
 def test_what_an_environment_has(stack: str, has: dict[str, bool]) -> None:
@@ -89,7 +89,7 @@ def test_a_product_held_at_a_revision_and_a_delayed_replica_are_counted_as_such(
     for kind in ("product", "tenanted"):
         assert "jeex_idea" not in [checks.title(subject) for subject in checks.EACH[kind](held)]
     assert [checks.title(subject) for subject in checks.EACH["delayed"](held)] == ["db2"]
-    assert [what for what, there in checks.ONLY_WITH.items() if there(held)] == ["replicas", "published"]
+    assert [what for what, there in checks.ONLY_WITH.items() if there(held)] == ["replicas", "contained", "published"]
 
 
 def test_the_names_are_pytests() -> None:

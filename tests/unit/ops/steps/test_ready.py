@@ -93,7 +93,10 @@ def test_a_replacement_gets_its_services_back(
     session.says.update({(host, "ls -d"): answer for host, answer in data.items()})
     monkeypatch.setattr(ready, "_well", lambda *_: True)
     assert ready.apply(session, INPUTS, nothing) == {}
-    assert docker == [("inspect", "-f", "{{.State.Running}}", "keel-dev-db2")]
+    assert docker == [
+        ("inspect", "-f", "{{.State.Running}}", "keel-dev-db2"),
+        ("update", "--pids-limit", "4096", "keel-dev-db2"),
+    ]
     assert converged == ([(list(run.all_stages()), {"only": ["db2"], "converge_cluster": False})] if converges else [])
     assert session.asked("is-system-running") == [("db2", 30)]
 
@@ -109,7 +112,7 @@ def test_a_stopped_container_is_started(tmp_path: Path, greeting: list[bytes], m
     session = listening(tmp_path, int(greeting[1]))
     session.says[ANY, "ls -d"] = ""
     ready.apply(session, INPUTS, nothing)
-    assert asked[1:] == [("start", "keel-dev-db2")]
+    assert asked[1] == ("start", "keel-dev-db2")
 
 
 def test_one_that_does_not_become_well_stops_the_next(
