@@ -60,6 +60,12 @@ def console(session: Session, command: str) -> None:
     session.run(edge.name, f"runuser -u postgres -- {psql}")
 
 
+def renew(session: Session, product: Product) -> None:
+    """New server connections, on which nobody has left anything."""
+    console(session, f"RECONNECT {product.name}")
+    console(session, f"WAIT_CLOSE {product.name}")
+
+
 @pytest.fixture(scope="module")
 def product() -> Product:
     """One whose identities are of the type of SOMEBODY."""
@@ -100,8 +106,7 @@ def test_what_another_client_meets(
     """JEEX-18, PLAT-17, W6: 0 of 60 see an identity, unless it is off; what else ends is what the setting says."""
     console(session, f"SET server_reset_query = '{RESET_QUERIES[reset]}'")
     console(session, f"SET server_reset_query_always = {int(reset is not Reset.OFF)}")
-    console(session, f"RECONNECT {product.name}")
-    console(session, f"WAIT_CLOSE {product.name}")
+    renew(session, product)
     with ExitStack() as stack:
         forgetful = opened(stack, url, FORGETFUL)
         used = {_pid(client) for client in forgetful}
@@ -125,6 +130,7 @@ def test_what_another_client_meets(
 def test_who_forgets_local_has_no_rows(session: Session, product: Product) -> None:
     """CF-17, W6: a plain SET works in its transaction; after it there is no identity, on replicas too."""
     console(session, "RELOAD")
+    renew(session, product)
     urls = product_urls(session.manifest, session.roots, product)
     for purpose in ("application", "readonly"):
         with psycopg.connect(conninfo(urls[purpose]), prepare_threshold=None) as client:
