@@ -67,9 +67,9 @@ class Roots:
         """Ed25519 key: ``controller`` is the client's, any other name is that host's."""
         return ed25519.Ed25519PrivateKey.from_private_bytes(self._derive(self.access, "ssh", name, generation, 32))
 
-    def ca_key(self, generation: int = 1) -> ec.EllipticCurvePrivateKey:
-        """The authority's P-256 key (Ed25519 would break SCRAM channel binding, design)."""
-        raw = self._derive(self.pki, "ca", "root", generation, 48)
+    def ca_key(self, generation: int = 1, authority: str = "root") -> ec.EllipticCurvePrivateKey:
+        """The P-256 key of an authority (Ed25519 would break SCRAM channel binding, design)."""
+        raw = self._derive(self.pki, "ca", authority, generation, 48)
         return ec.derive_private_key(int.from_bytes(raw, "big") % (_P256_ORDER - 1) + 1, ec.SECP256R1())
 
     def cipher(self, generation: int, name: str = "repository") -> str:

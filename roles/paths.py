@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from environment import names, recovery
 from environment.manifest import Manifest
+from environment.pki import Authority
 from keel_host import config
 
 KEEL = str(config.FOLDER)
 CA = f"{KEEL}/ca.crt"
 TLS = f"{KEEL}/tls"
+DOORS = f"{KEEL}/doors"
+TRUST = f"{KEEL}/trust"
+"""Which certificates the doors admit: see roles/kit/declare.py:Trust."""
 LIBRARY = "/usr/local/lib/keel"
 """Keel's own programs on a host."""
 FETCH_WAL = f"{LIBRARY}/fetch-wal"
@@ -23,6 +27,8 @@ SCRATCH_SERVER = f"{LIBRARY}/scratch-server"
 """Restores a scratch server and keeps it while its caller listens."""
 BOOTSTRAP = f"{LIBRARY}/bootstrap"
 """Patroni's way to make a cluster."""
+RECORDED_PATRONI = f"{LIBRARY}/recorded-patroni"
+"""Patroni, with a line in its log for each order and each change of the cluster's configuration."""
 REPLICA = f"{LIBRARY}/replica-from-repository"
 """Patroni's way to make a replica of a large cluster."""
 SHARE_CORES = f"{LIBRARY}/share-cores"
@@ -77,6 +83,16 @@ PATRONI, PGBACKREST, PGBOUNCER = "/etc/patroni", "/etc/pgbackrest", "/etc/pgboun
 PGBOUNCER_SOCKETS = "/run/pgbouncer"
 ETCD_DATA = f"{names.ETCD_VOLUME}/member"
 """etcd's data, on every member of the store."""
+
+
+def door(authority: Authority) -> str:
+    """Path of the authorities whose certificates a door admits."""
+    return f"{DOORS}/{authority}.crt"
+
+
+def since(path: str, former: str) -> str:
+    """Shell: ``path``; on a host from before the doors had authorities of their own ``former``, which does there."""
+    return f"$([ -e {path} ] && echo {path} || echo {former})"
 
 
 def dropin(unit: str) -> str:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import gevent
-from pyinfra.api import Config, Inventory, State
+from pyinfra.api import Config, Inventory, State, StringCommand
 from pyinfra.api.connect import connect_all, disconnect_all
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
@@ -24,11 +25,12 @@ from environment.manifest import HostEntry, Manifest
 from environment.report import Report
 from environment.roles import sections, stages
 from ops.converge.outcome import Outcome
+from ops.converge.trust import LOOK, asked, found
 from ops.hosts import lock
 from ops.hosts.connection import connection
 from ops.hosts.session import Session
 from roles.kit import engine, results
-from roles.kit.declare import Role, Target
+from roles.kit.declare import Role, Target, Trust
 from roles.kit.results import OperationFailed
 from roles.order import of_stage
 
@@ -45,9 +47,11 @@ def converge(
     dry: bool = False,
     only: Iterable[str] | None = None,
     converge_cluster: bool = True,
+    trust: Sequence[Trust] = (),
 ) -> Outcome:
     """Carry out ``stages`` in order on the hosts (or on ``only`` some of them), with the roles' work on the cluster
-    as a whole unless ``converge_cluster`` is False.
+    as a whole unless ``converge_cluster`` is False. A pass for each state of ``trust``; without one, a single pass leaves
+    the doors as they are found.
 
     Dry runs change nothing and list unreachable hosts in the outcome; real ones raise :class:`ConvergeFailed` when
     a host cannot be reached, before anything is changed, or when an operation fails.
@@ -61,8 +65,9 @@ def converge(
         if unreachable and not dry:
             listed = ", ".join(unreachable)
             raise ConvergeFailed(f"unreachable: {listed}", UNCHANGED, "Start them (`pulumi up`), then run again")
-        for stage in stages:
-            _run_stage(session, stage, state, report, converge_cluster)
+        for each in trust or ([found(session, partial(_ask, session, state))] if stages else []):
+            for stage in stages:
+                _run_stage(session, stage, state, report, converge_cluster, each)
     return Outcome(
         changes=tuple(str(entry) for entry in results.entries if entry.changed),
         unreachable=unreachable,
@@ -101,11 +106,19 @@ def _lock(host: Host) -> None:
     host.data.keel_lock = channel
 
 
-def _run_stage(session: Session, stage: str, state: State, report: Report, converge_cluster: bool) -> None:
+def _ask(session: Session, state: State, name: str) -> str:
+    """How far a host is, over the connection that is there."""
+    host = state.inventory.get_host(name) if name in {each.name for each in state.activated_hosts} else None
+    return str(host.run_shell_command(StringCommand(LOOK))[1].stdout) if host else asked(session, name)
+
+
+def _run_stage(
+    session: Session, stage: str, state: State, report: Report, converge_cluster: bool, trust: Trust
+) -> None:
     manifest = Manifest.from_slice(session.manifest.slice(sections(stage)))
     connected = {host.name for host in state.activated_hosts}
     active = [host for host in session.manifest.hosts if host.name in connected]
-    targets = {host.name: Target(manifest, host, session.roots) for host in active}
+    targets = {host.name: Target(manifest, host, session.roots, trust) for host in active}
     done: list[str] = []
 
     def work(name: str) -> None:

@@ -46,6 +46,9 @@ Subject = HostEntry | ProductEntry | Repository | Access | Function
 EACH: dict[str, Callable[[Manifest], Sequence[Subject]]] = {
     "host": lambda manifest: manifest.hosts,
     "server": lambda manifest: manifest.carrying(Group.POSTGRES),
+    "archiving": lambda manifest: tuple(
+        host for host in manifest.carrying(Group.POSTGRES) if host != manifest.repository_host
+    ),
     "delayed": lambda manifest: tuple(manifest.host(name) for name in sorted(manifest.postgres.apply_delay)),
     "store": lambda manifest: manifest.carrying(Group.ETCD),
     "edge": lambda manifest: manifest.carrying(Group.EDGE),

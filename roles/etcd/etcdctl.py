@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from environment.manifest import HostEntry, Manifest
+from environment.pki import Authority
 from roles import paths
 
-TLS = f"{paths.TLS}/etcd"
+TLS = f"{paths.TLS}/{Authority.ETCD}"
+DOOR = paths.door(Authority.ETCD)
+PROOF = f"--cacert={paths.since(DOOR, paths.CA)} --cert={TLS}/cert.pem --key={TLS}/key.pem"
 
 
 def etcdctl(manifest: Manifest, members: Iterable[HostEntry], command: str, seconds: int = 5) -> str:
     """Shell that gives ``command`` to these members of the store, on a host that is one of them."""
     endpoints = ",".join(f"https://{member.address}:{manifest.ports.etcd_client}" for member in members)
-    proof = f"--cacert={paths.CA} --cert={TLS}/cert.pem --key={TLS}/key.pem"
-    return f"etcdctl --endpoints={endpoints} {proof} --command-timeout={seconds}s {command}"
+    return f"etcdctl --endpoints={endpoints} {PROOF} --command-timeout={seconds}s {command}"
 
 
 def healthy(manifest: Manifest, member: HostEntry) -> str:

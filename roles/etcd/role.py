@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from environment.names import ETCD_VOLUME
+from environment.pki import Authority
 from environment.types import Group
 from roles import paths
-from roles.etcd.etcdctl import TLS, healthy
+from roles.etcd.etcdctl import DOOR, TLS, healthy
+from roles.kit import tls
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
 from roles.kit.sandbox import path, sandbox
 
@@ -14,6 +16,7 @@ JOIN = f"{paths.LIBRARY}/etcd-join"
 JOINED = "/run/keel-etcd/join.env"
 """How the member starts when it lost its data."""
 UNIT = "etcd.service"
+PEERS = paths.door(Authority.ETCD_PEERS)
 DROPIN = paths.dropin(UNIT)
 
 
@@ -30,14 +33,26 @@ class Etcd(Role):
 
     def certificates(self, target: Target) -> tuple[Certificate, ...]:
         names = (target.host.name, "localhost", "127.0.0.1", str(target.host.address))
-        return (Certificate(TLS, names, "etcd", "etcd"),)
+        return (
+            target.meeting("etcd", Authority.ETCD, "etcd", *names),  # its gateway (/v3/) is a client of its own
+            target.meeting("etcd", Authority.ETCD_PEERS, "etcd", *names),
+        )
 
     def files(self, target: Target) -> tuple[File, ...]:
         members = target.manifest.carrying(Group.ETCD)
         token = target.roots.token("etcd")
-        join = self.render("etcd-join.j2", target, members=members, joined=JOINED, tls=TLS, ca=paths.CA)
+        join = self.render("etcd-join.j2", target, members=members, joined=JOINED, tls=TLS, ca=DOOR)
+        values = {
+            "members": members,
+            "token": token,
+            "suites": ",".join(tls.SUITES),
+            "tls": TLS,
+            "peer": f"{paths.TLS}/{Authority.ETCD_PEERS}",
+            "clients": DOOR,
+            "peers": PEERS,
+        }
         return (
-            File(CONFIG, self.render("etcd.env.j2", target, members=members, token=token, tls=TLS, ca=paths.CA)),
+            File(CONFIG, self.render("etcd.env.j2", target, **values)),
             File(JOIN, join, mode="755"),
             File(DROPIN, self.render("etcd.service.conf", target, join=JOIN, joined=JOINED)),
             sandbox(UNIT, self.certificates(target), writes=(ETCD_VOLUME,)),
@@ -45,5 +60,5 @@ class Etcd(Role):
 
     def units(self, target: Target) -> tuple[Unit, ...]:
         health = f"{healthy(target.manifest, target.host)} >/dev/null 2>&1"
-        restart = (CONFIG, DROPIN, path(UNIT), paths.CA)
+        restart = (CONFIG, DROPIN, path(UNIT), DOOR, PEERS)
         return (Unit(UNIT, restart, ready=health, serial=True, title="etcd"),)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from environment.access import door, listens, sources
+from environment.pki import Authority
 from environment.types import Group
 from roles import paths
-from roles.kit.declare import Directory, File, Role, Target, Unit
+from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
 from roles.kit.sandbox import path, sandbox
 
 CONFIG = "/etc/haproxy/haproxy.cfg"
+TLS = f"{paths.TLS}/haproxy-to-{Authority.PATRONI}"
 UNIT = "haproxy.service"
 DROPIN = paths.dropin(UNIT)
 
@@ -31,6 +33,9 @@ class Haproxy(Role):
     def directories(self, target: Target) -> tuple[Directory, ...]:
         return (Directory(f"{paths.UNITS}/haproxy.service.d"),)
 
+    def certificates(self, target: Target) -> tuple[Certificate, ...]:
+        return (target.entering("haproxy", Authority.PATRONI, "haproxy"),)
+
     def files(self, target: Target) -> tuple[File, ...]:
         members = target.manifest.carrying(Group.POSTGRES)
         addresses = listens(target.host, door("primary"))
@@ -39,7 +44,13 @@ class Haproxy(Role):
             File(
                 CONFIG,
                 self.render(
-                    "haproxy.cfg.j2", target, members=members, ca=paths.CA, addresses=addresses, admitted=admitted
+                    "haproxy.cfg.j2",
+                    target,
+                    members=members,
+                    ca=paths.CA,
+                    tls=TLS,
+                    addresses=addresses,
+                    admitted=admitted,
                 ),
                 group="haproxy",
                 mode="640",
@@ -50,4 +61,4 @@ class Haproxy(Role):
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:
-        return (Unit(UNIT, restart=(DROPIN, path(UNIT)), reload=(CONFIG, paths.CA), title="HAProxy"),)
+        return (Unit(UNIT, restart=(DROPIN, path(UNIT)), reload=(CONFIG, TLS, paths.CA), title="HAProxy"),)

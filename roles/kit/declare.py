@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from environment.derive import Roots
 from environment.manifest import HostEntry, Manifest
+from environment.pki import Authority, Leaf, ca_certificate
 from environment.roles import RoleEntry, entry
 from roles import paths
 
@@ -49,10 +51,10 @@ class File:
 
 @dataclass(frozen=True)
 class Certificate:
-    """A key pair under ``directory`` (key.pem made on the host, cert.pem signed by the authority)."""
+    """A key pair under ``directory`` (key.pem made on the host, cert.pem signed by an authority)."""
 
     directory: str
-    names: tuple[str, ...]
+    leaf: Leaf
     owner: str
     group: str
 
@@ -97,6 +99,18 @@ class Effect:
     order: str = ""
 
 
+class Trust(StrEnum):
+    """Which certificates the doors of an environment admit. One from before the doors had authorities of their own comes from
+    the first to the last, host by host, and loses no connection on the way (ops/converge/trust.py)."""
+
+    FORMER = "former"
+    """Doors admit their own authority's and the common one's. Key pairs are as they were: the common authority's, for everything."""
+    BOTH = "both"
+    """Doors admit the same. Key pairs are their doors' own."""
+    OWN = "own"
+    """Doors admit their own authority's, and no other."""
+
+
 @dataclass(frozen=True)
 class Target:
     """One host as a role sees it: the slice of the manifest its stage declares, and the secrets."""
@@ -104,6 +118,32 @@ class Target:
     manifest: Manifest
     host: HostEntry
     roots: Roots
+    trust: Trust = Trust.OWN
+
+    def serving(self, service: str, owner: str, *names: str) -> Certificate:
+        """The key pair of a server that clients verify: it opens no door."""
+        return self._pair(service, owner, Leaf(f"{self.host.name}.{service}", names, serves=True))
+
+    def entering(self, service: str, door: Authority, owner: str) -> Certificate:
+        """The key pair with which a service enters a door: it serves no one, and opens no other door."""
+        subject = f"{self.host.name}.{service}"
+        return self._pair(f"{service}-to-{door}", owner, Leaf(subject, (subject,), door, enters=True))
+
+    def meeting(self, service: str, door: Authority, owner: str, *names: str) -> Certificate:
+        """The key pair with which equals meet: each enters the other's door, which is its own."""
+        return self._pair(door, owner, Leaf(f"{self.host.name}.{service}", names, door, serves=True, enters=True))
+
+    def _pair(self, folder: str, owner: str, leaf: Leaf) -> Certificate:
+        if self.trust is Trust.FORMER:
+            names = leaf.names if leaf.serves else (self.host.name, str(self.host.address))
+            leaf = Leaf(self.host.name, names, serves=True, enters=True)
+        return Certificate(f"{paths.TLS}/{folder}", leaf, owner, owner)
+
+    def admitted(self, door: Authority) -> File:
+        """The authorities whose certificates a door admits."""
+        admitted = (door,) if self.trust is Trust.OWN else (door, Authority.COMMON)
+        text = "".join(ca_certificate(self.roots, authority=authority) for authority in admitted)
+        return File(paths.door(door), text, check="openssl x509 -noout -in {}")
 
 
 class Role:

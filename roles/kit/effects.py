@@ -71,7 +71,7 @@ def _declared(role: Role, at: Target) -> dict[str, object]:
     """Path → what the engine would compare there."""
     return {
         **{each.path: (each.owner, each.group, each.mode) for each in role.directories(at)},
-        **{each.directory: each.names for each in role.certificates(at)},
+        **{each.directory: each.leaf for each in role.certificates(at)},
         **{each.path: (each.content, each.owner, each.group, each.mode) for each in role.files(at)},
     }
 

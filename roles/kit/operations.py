@@ -90,7 +90,7 @@ def certificate(wanted: Certificate, roots: Roots, state: HostState) -> Commands
     """A key pair: the key is made on the host and never leaves it, the authority signs its request."""
     now = datetime.now(UTC)
     leaf, key = state.certificates.get(wanted.directory), state.keys.get(wanted.directory)
-    if leaf and key and pki.leaf_fault(roots, leaf, wanted.names, now) is None and pki.public_key_pem(leaf) == key:
+    if leaf and key and pki.leaf_fault(roots, leaf, wanted.leaf, now) is None and pki.public_key_pem(leaf) == key:
         return
     folder = shlex.quote(wanted.directory)
     owner = f"{wanted.owner}:{wanted.group}"
@@ -100,16 +100,17 @@ def certificate(wanted: Certificate, roots: Roots, state: HostState) -> Commands
         f"-pkeyopt ec_paramgen_curve:P-256 -out {folder}/key.pem)"
     )
     yield f"chown {owner} {folder}/key.pem && chmod 600 {folder}/key.pem"
+    yield f"ln -sfn key.pem {folder}/cert.pem.key"  # the name by which HAProxy finds the key of a certificate
     yield results.call(_sign, wanted, roots, now)
     yield f"chown {owner} {folder}/cert.pem && chmod 644 {folder}/cert.pem"
 
 
 def _sign(wanted: Certificate, roots: Roots, now: datetime) -> None:
-    request = f"openssl req -new -key {wanted.directory}/key.pem -subj /CN={wanted.names[0]}"
+    request = f"openssl req -new -key {wanted.directory}/key.pem -subj /CN={wanted.leaf.subject}"
     succeeded, output = host.run_shell_command(StringCommand(request))
     if not succeeded:
         raise results.OperationFailed(f"{host.name}: {request}: {output.stderr}")
-    leaf = pki.sign_leaf(roots, output.stdout, wanted.names, now)
+    leaf = pki.sign_leaf(roots, output.stdout, wanted.leaf, now)
     host.put_file(BytesIO(leaf.encode()), f"{wanted.directory}/cert.pem")
 
 

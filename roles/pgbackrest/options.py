@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from environment.pki import Authority
 from environment.repositories import Place, Repository, repositories
 from environment.types import Group
 from keel_host.pgbackrest import FIRST
 from roles import paths
 from roles.kit.declare import Target
 
-TLS = f"{paths.TLS}/pgbackrest"
+TLS = f"{paths.TLS}/pgbackrest-to-{Authority.PGBACKREST}"
+"""With which a host enters the other's."""
 AUTHORITY = "/etc/pgbackrest/second-ca.crt"
 """Who signed the certificate of the second repository's store, where the system does not know it."""
 READING = ("restore", "archive-get", "info", "verify", "repo-ls", "repo-get")

@@ -8,20 +8,23 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from environment.manifest import HostEntry
+from environment.pki import Authority
 from environment.repositories import repositories, written
 from environment.types import Group
 from keel_host.config import BackupHost
 from keel_host.pgbackrest import FIRST
 from roles import paths
-from roles.kit import sandbox
-from roles.kit.declare import Certificate, Directory, Effect, File, Role, Target, Unit
+from roles.kit import sandbox, tls
+from roles.kit.declare import Certificate, Directory, Effect, File, Role, Target, Trust, Unit
 from roles.kit.observe import Present
 from roles.kit.results import perform
-from roles.pgbackrest.options import AUTHORITY, TLS, keeps, reached, sections
+from roles.pgbackrest.options import AUTHORITY, TLS, folder, keeps, reached, sections
 
 CONFIG = "/etc/pgbackrest/pgbackrest.conf"
 SERVER = "keel-pgbackrest.service"
 UNIT = f"{paths.UNITS}/{SERVER}"
+SERVING = f"{paths.TLS}/pgbackrest"
+DOOR = paths.door(Authority.PGBACKREST)
 SPOOL = "/var/spool/pgbackrest"
 LOCKS = f"{SPOOL}/locks"
 """Not in /tmp, of which every service has its own: all that runs pgBackRest on a host must see the same locks."""
@@ -43,11 +46,19 @@ class Pgbackrest(Role):
             *(Directory(path, "postgres", "postgres", "750") for path in (LOGS, SPOOL, LOCKS)),
             *((Directory(f"{paths.UNITS}/{SERVER}.d"),) if _peers(target) else ()),
         )
+        if not keeps(target):
+            return own
+        kept = (
+            Directory(path, "postgres", "postgres", "750") for path in (_first(target), f"{_first(target)}/archive")
+        )
         # A scratch server lies on the same volume: its account passes through, and sees no name.
-        return (*own, Directory(paths.REPOSITORY, "postgres", "postgres", "751")) if keeps(target) else own
+        return (*own, Directory(paths.REPOSITORY, "postgres", "postgres", "751"), *kept)
 
     def certificates(self, target: Target) -> tuple[Certificate, ...]:
-        return (Certificate(TLS, (target.host.name, str(target.host.address)), "postgres", "postgres"),)
+        return (
+            target.serving("pgbackrest", "postgres", target.host.name, str(target.host.address)),
+            target.entering("pgbackrest", Authority.PGBACKREST, "postgres"),
+        )
 
     def files(self, target: Target) -> tuple[File, ...]:
         manifest, settings = target.manifest, target.manifest.repository
@@ -57,6 +68,9 @@ class Pgbackrest(Role):
             "settings": settings,
             "ca": paths.CA,
             "tls": TLS,
+            "server": SERVING,
+            "ciphers": tls.CIPHERS,
+            "door": DOOR,
             "spool": SPOOL,
             "locks": LOCKS,
             "logs": LOGS,
@@ -65,7 +79,7 @@ class Pgbackrest(Role):
             "keeps": keeps(target),
             "drops": settings.archive_full == "drop" and target.host.carries(Group.POSTGRES),
             "members": members,
-            "peers": _peers(target),
+            "admitted": _admitted(target),
         }
         config = self._private(CONFIG, "pgbackrest.conf.j2", target, **values)
         fetch = File(paths.FETCH_WAL, self.render("fetch-wal", target, settings=settings, first=FIRST), mode="755")
@@ -78,7 +92,7 @@ class Pgbackrest(Role):
 
     def units(self, target: Target) -> tuple[Unit, ...]:
         ping = f"runuser -u postgres -- pgbackrest server-ping {target.host.address} >/dev/null 2>&1"
-        restart, reload = (UNIT, sandbox.path(SERVER), CONFIG), (TLS, paths.CA)
+        restart, reload = (UNIT, sandbox.path(SERVER), CONFIG), (SERVING, TLS, paths.CA, DOOR)
         server = Unit(SERVER, restart, reload, ready=ping, title="pgBackRest's server")
         copying = Unit(COPY_TIMER, restart=tuple(COPY_UNITS), title=COPYING)
         return (*((server,) if _peers(target) else ()), *((copying,) if _copies(target) else ()))
@@ -92,10 +106,14 @@ class Pgbackrest(Role):
         return (Effect(COPYING, "stops"),) if _copies(old) and not _copies(new) else ()
 
     def _walls(self, target: Target) -> File:
-        """Around the server. On a database host it reads the data, and only the backup host has something to write."""
-        writes = (LOGS, SPOOL, *((paths.REPOSITORY,) if keeps(target) else ()))
-        hides = (paths.PATRONI, paths.PGBOUNCER)
-        return sandbox.sandbox(SERVER, self.certificates(target), writes=writes, hides=hides)
+        """Around the server. On a database host it reads the data. On the backup host database hosts come this way: they add to
+        the archive and read the rest, for backups, and what makes the stanza one, are not theirs to change. pgBackRest itself
+        would let them: it admits a host to a stanza, not to a command."""
+        archive = f"{_first(target)}/archive"
+        stanza = f"{archive}/{target.manifest.stanza}/archive.info"
+        kept, fixed = ((archive,), (f"ReadOnlyPaths=-{stanza} -{stanza}.copy",)) if keeps(target) else ((), ())
+        writes, hides = (LOGS, SPOOL, *kept), (paths.PATRONI, paths.PGBOUNCER)
+        return sandbox.sandbox(SERVER, self.certificates(target), writes=writes, hides=hides, more=fixed)
 
     def _private(self, path: str, template: str, target: Target, **values: object) -> File:
         """A file with keys in it."""
@@ -121,6 +139,17 @@ def _peers(target: Target) -> list[HostEntry]:
     manifest = target.manifest
     others = manifest.carrying(Group.POSTGRES) if keeps(target) else (manifest.repository_host,)
     return [host for host in others if host.name != target.host.name]
+
+
+def _first(target: Target) -> str:
+    """Folder of the repository on the backup volume that database hosts archive to."""
+    return folder(repositories(target.manifest.repository)[0])
+
+
+def _admitted(target: Target) -> list[str]:
+    """The subjects whose certificates the server lets in: of pgBackRest on the other side, not of any service there."""
+    names = [peer.name for peer in _peers(target)]
+    return [f"{name}.pgbackrest" for name in names] + (names if target.trust is not Trust.OWN else [])
 
 
 def _copies(target: Target) -> bool:

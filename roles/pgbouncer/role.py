@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from environment.access import door, lines, listens
 from environment.names import BACKUP_VOLUME, IDENTITY, LOOKUP, PGBOUNCER, POSTGRES_VOLUME, SUPERUSER
+from environment.pki import Leaf
 from environment.types import Reset
 from environment.versions import ends_transactions
 from roles import paths
+from roles.kit import tls
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
 from roles.kit.sandbox import path, sandbox
 
@@ -43,14 +45,16 @@ class Pgbouncer(Role):
     def certificates(self, target: Target) -> tuple[Certificate, ...]:
         host, name = target.host, target.manifest.identity.name
         names = (host.name, f"pgbouncer.{name}", "localhost", "127.0.0.1", str(host.address))
-        lookup = Certificate(LOOKUP_TLS, (PGBOUNCER,), "postgres", "postgres")
-        return (Certificate(TLS, names, "postgres", "postgres"), lookup)
+        # The server asks for the name in it, so that it opens nothing else.
+        lookup = Certificate(LOOKUP_TLS, Leaf(PGBOUNCER, (PGBOUNCER,), enters=True), "postgres", "postgres")
+        return (target.serving("pgbouncer", "postgres", *names), lookup)
 
     def files(self, target: Target) -> tuple[File, ...]:
         manifest = target.manifest
         password = target.roots.password(PGBOUNCER)
         values = {
             "tls": TLS,
+            "ciphers": tls.CIPHERS,
             "ca": paths.CA,
             "folder": FOLDER,
             "lookup_role": PGBOUNCER,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from environment.budget import RESERVED
 from environment.manifest import Manifest
 from roles import paths
+from roles.kit import tls
 
 TLS = f"{paths.TLS}/postgres"
 LOGS = "/var/log/postgresql"
@@ -90,6 +91,7 @@ def parameters(manifest: Manifest) -> dict[str, str]:
         "ssl_key_file": f"{TLS}/key.pem",
         "ssl_ca_file": paths.CA,
         "ssl_min_protocol_version": "TLSv1.2",
+        "ssl_ciphers": tls.CIPHERS,
         # X-05, PLAT-46
         "timezone": "UTC",
         "log_timezone": "UTC",

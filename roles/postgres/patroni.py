@@ -12,11 +12,19 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from environment.manifest import Manifest
+from environment.pki import Authority
 from environment.waiting import until
 from roles import paths
-from roles.postgres.parameters import LEADER_FIRST, TLS
+from roles.postgres.parameters import LEADER_FIRST
 
-CURL = f"curl -sS --cacert {paths.CA} --cert {TLS}/cert.pem --key {TLS}/key.pem"
+TLS = f"{paths.TLS}/patroni-to-{Authority.PATRONI}"
+NETRC = "/etc/patroni/api.netrc"
+"""What an order needs in addition to the certificate: a password, for a proxy's certificate opens the same door."""
+API_USER = "keel_api"
+_PAIR = paths.since(TLS, f"{paths.TLS}/postgres")
+CURL = (
+    f"curl -sS --netrc-optional --netrc-file {NETRC} --cacert {paths.CA} --cert {_PAIR}/cert.pem --key {_PAIR}/key.pem"
+)
 JQ = "jq -en"
 """Shell: whether a filter of `input` is true. Without -n jq 1.6 (Debian 12) takes silence for true."""
 STREAMING = "streaming"

@@ -9,10 +9,12 @@ import yaml
 
 from environment.access import lines, on_the_socket
 from environment.names import POSTGRES_VOLUME, REPLICATION, RESTORE, REWIND, SESSIONS, SUPERUSER
+from environment.pki import Authority
 from environment.types import Group, Provider
 from keel_host.config import Bound, Member, text
 from roles import paths
-from roles.kit.declare import Certificate, Directory, Effect, File, Role, Target, Unit
+from roles.kit import tls
+from roles.kit.declare import Certificate, Directory, Effect, File, Role, Target, Trust, Unit
 from roles.kit.sandbox import path, sandbox
 from roles.pgbackrest.role import LOGS as ARCHIVING_LOGS
 from roles.pgbackrest.role import SPOOL, Pgbackrest
@@ -23,6 +25,8 @@ CONFIG = "/etc/patroni/config.yml"
 NEW_CLUSTER = "/etc/patroni/new-cluster.json"
 """Patroni's configuration in etcd as a new cluster begins with it. No running Patroni reads it: see `before-patroni`."""
 UNIT = "patroni.service"
+TO_ETCD = f"{paths.TLS}/patroni-to-{Authority.ETCD}"
+DOOR, ETCD = paths.door(Authority.PATRONI), paths.door(Authority.ETCD)
 DROPIN = paths.dropin(UNIT)
 SESSIONS_TIMER = "keel-end-sessions.timer"
 SESSIONS_UNITS = {f"{paths.UNITS}/{unit}": unit for unit in ("keel-end-sessions.service", SESSIONS_TIMER)}
@@ -62,7 +66,11 @@ class Postgres(Role):
         names = (
             host.name, manifest.primary_name, manifest.replica_name, "localhost", "127.0.0.1", str(host.address)
         )  # fmt: skip
-        return (Certificate(TLS, names, "postgres", "postgres"),)
+        return (
+            target.serving("postgres", "postgres", *names),
+            target.entering("patroni", Authority.PATRONI, "postgres"),
+            target.entering("patroni", Authority.ETCD, "postgres"),
+        )
 
     def files(self, target: Target) -> tuple[File, ...]:
         data = paths.data_directory(target.manifest)
@@ -71,6 +79,14 @@ class Postgres(Role):
             "patroni.yml.j2",
             target,
             tls=TLS,
+            to_patroni=patroni.TLS,
+            to_etcd=TO_ETCD,
+            door=DOOR,
+            etcd=ETCD,
+            closed=target.trust is Trust.OWN,
+            api_user=patroni.API_USER,
+            api_password=target.roots.password(patroni.API_USER),
+            ciphers=tls.CIPHERS,
             ca=paths.CA,
             admitted=lines(target.manifest, target.host, "postgres"),
             beside=on_the_socket(target.manifest, target.host),
@@ -91,12 +107,19 @@ class Postgres(Role):
             File(
                 CONFIG, config, "postgres", "postgres", "600", check="patroni --validate-config {} --ignore-listen-port"
             ),
+            File(patroni.NETRC, self._netrc(target), mode="600"),
             File(str(Member.FILE), text(settings(target)), "root", "postgres", "640"),
             File(NEW_CLUSTER, f"{json.dumps(dynamic_configuration(target.manifest), indent=2)}\n"),
             File(BEFORE, self._before_patroni(target, data), mode="755"),
             File(
                 DROPIN,
-                self.render("patroni.service.conf", target, before=BEFORE, backend_memory=_backend_memory(target)),
+                self.render(
+                    "patroni.service.conf",
+                    target,
+                    before=BEFORE,
+                    config=CONFIG,
+                    backend_memory=_backend_memory(target),
+                ),
             ),
             *self._ending_sessions(target),
             self._walls(target),
@@ -109,7 +132,8 @@ class Postgres(Role):
 
     def _walls(self, target: Target) -> File:
         """Around Patroni, PostgreSQL and what both run: pgBackRest and Keel's programs."""
-        pairs = (*self.certificates(target), *Pgbackrest().certificates(target))  # it archives
+        archiving = (pair for pair in Pgbackrest().certificates(target) if pair.leaf.enters)
+        pairs = (*self.certificates(target), *archiving)
         writes = [POSTGRES_VOLUME, paths.SOCKETS, LOGS, ARCHIVING_LOGS, SPOOL]
         if target.host.carries(Group.BACKUP):  # it archives into the repository beside it
             writes.append(paths.REPOSITORY)
@@ -131,14 +155,19 @@ class Postgres(Role):
             restoring=paths.RESTORING,
             configuration=NEW_CLUSTER,
             stores=" ".join(stores),
-            tls=TLS,
-            ca=paths.CA,
+            tls=TO_ETCD,
+            ca=ETCD,
         )
+
+    def _netrc(self, target: Target) -> str:
+        """What curl reads, for whoever orders something of Patroni."""
+        return f"default login {patroni.API_USER} password {target.roots.password(patroni.API_USER)}\n"
 
     def units(self, target: Target) -> tuple[Unit, ...]:
         ready = patroni.ready(target.manifest, target.host.name)
         working = patroni.being_made(target.manifest, target.host.name)
-        reload = (CONFIG, TLS, paths.CA)
+        # What Patroni shows and trusts as a client it reads for each connection.
+        reload = (CONFIG, TLS, DOOR)
         return (
             Unit(UNIT, (DROPIN, path(UNIT)), reload, ready=ready, working=working, serial=True, title="PostgreSQL"),
             Unit(SESSIONS_TIMER, restart=tuple(SESSIONS_UNITS), title="the end of long transactions"),

@@ -7,6 +7,7 @@ import hashlib
 from environment.names import MONITOR, REDIS_VOLUME
 from environment.urls import redis_login
 from roles import paths
+from roles.kit import tls
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
 from roles.kit.sandbox import path, sandbox
 
@@ -43,7 +44,7 @@ class Redis(Role):
     def certificates(self, target: Target) -> tuple[Certificate, ...]:
         host = target.host
         names = (host.name, f"redis.{target.manifest.identity.name}", "localhost", "127.0.0.1", str(host.address))
-        return (Certificate(TLS, names, "redis", "redis"),)
+        return (target.serving("redis", "redis", *names),)
 
     def files(self, target: Target) -> tuple[File, ...]:
         names = (MONITOR, *target.manifest.products)
@@ -51,7 +52,9 @@ class Redis(Role):
             name: hashlib.sha256(target.roots.password(redis_login(name)).encode()).hexdigest() for name in names
         }
         accounts = self.render("users.acl.j2", target, monitor=MONITOR, digests=digests, rights=" ".join(RIGHTS))
-        config = self.render("redis.conf.j2", target, tls=TLS, ca=paths.CA, accounts=ACCOUNTS, folder=REDIS_VOLUME)
+        config = self.render(
+            "redis.conf.j2", target, ciphers=tls.CIPHERS, tls=TLS, ca=paths.CA, accounts=ACCOUNTS, folder=REDIS_VOLUME
+        )
         return (
             File(ACCOUNTS, accounts, "redis", "redis", "640"),
             File(CONFIG, config, "redis", "redis", "640"),

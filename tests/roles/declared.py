@@ -16,7 +16,7 @@ from pathlib import Path
 from environment.derive import Roots, public_openssh
 from environment.manifest import Manifest
 from environment.names import MONITOR
-from environment.pki import ca_certificate
+from environment.pki import Authority, Leaf, ca_certificate
 from environment.settings import Recovery, Repository, Schedule, SecondRepository
 from environment.urls import redis_login
 from keel_host.config import BackupHost
@@ -109,7 +109,7 @@ def _declared(role: Role, at: Target) -> dict[str, tuple[str, ...]]:
     for folder in role.directories(at):
         found[f"directory {folder.path}"] = (f"{folder.owner}:{folder.group} {folder.mode}",)
     for pair in role.certificates(at):
-        found[f"certificate {pair.directory}"] = (f"{pair.owner}:{pair.group}", *pair.names)
+        found[f"certificate {pair.directory}"] = (f"{pair.owner}:{pair.group}", *_said(pair.leaf))
     for file in role.files(at):
         check = [f"checked by: {file.check}"] if file.check else []
         found[f"file {file.path}"] = (f"{file.owner}:{file.group} {file.mode}", *check, "", *_content(file, at))
@@ -121,9 +121,17 @@ def _declared(role: Role, at: Target) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def _said(leaf: Leaf) -> tuple[str, ...]:
+    does = " ".join(what for what, wanted in (("serves", leaf.serves), ("enters", leaf.enters)) if wanted)
+    return (f"{leaf.subject}: {does}, signed by {leaf.authority.name.lower()}", *leaf.names)
+
+
 def _content(file: File, at: Target) -> list[str]:
     names = {
-        ca_certificate(at.roots): "<the authority's certificate>\n",
+        **{
+            ca_certificate(at.roots, authority=each): f"<the certificate of the authority {each.name.lower()}>\n"
+            for each in Authority
+        },
         STORE: "<the authority of the second repository's store>\n",
         public_openssh(at.roots.ssh_key("controller")): "<the controller's public key>",
     }

@@ -53,7 +53,7 @@ class Machine:
         """True if it changed something."""
         wanted: Any = arguments[0] if arguments else None
         if operation is operations.certificate:
-            return self._lies(wanted.directory, PathState("key pair", "", "", "", " ".join(wanted.names)))
+            return self._lies(wanted.directory, PathState("key pair", "", "", "", repr(wanted.leaf)))
         if operation is operations.directory:
             return self._lies(wanted.path, PathState("directory", wanted.mode, wanted.owner, wanted.group, ""))
         if operation is operations.file:

@@ -15,11 +15,11 @@ from roles.kit.operations import serving
 from roles.order import ROLES
 from roles.postgres import cluster, patroni
 from roles.postgres.parameters import dynamic_configuration
+from roles.postgres.patroni import CURL
 from tests.roles.hosts import Clock, Host
 from tests.roles.targets import manifest_of, target
 from tests.stand_ins import calls, stand_in
 
-CURL = "curl -sS --cacert /etc/keel/ca.crt --cert /etc/keel/tls/postgres/cert.pem --key /etc/keel/tls/postgres/key.pem"
 ASK = f"{CURL} -f --retry 3 --retry-all-errors --retry-delay 1 --max-time 20"
 PSQL = "psql -U postgres -d postgres"
 DB1 = "https://10.88.0.11:8008"

@@ -11,7 +11,6 @@ from jinja2 import UndefinedError
 
 from environment.roles import ROLES as FOLDER
 from environment.roles import entry, stages
-from roles import paths
 from roles.kit.declare import Role, Target
 from roles.order import ROLES, of_stage
 from tests.roles.targets import everything, manifest_of, placements, target
@@ -57,9 +56,10 @@ def test_no_password_is_readable_for_everybody(stack: str, role: Role, host: str
 
 @everywhere
 def test_triggers_are_what_the_role_writes(stack: str, role: Role, host: str) -> None:
-    """A path that nobody writes would never restart anything. The authority's file is written by the role pki."""
+    """A path that nobody writes would never restart anything. The authorities' files are written by the role pki."""
     at = target(role, host, manifest_of(stack))
-    written = {file.path for file in role.files(at)} | {pair.directory for pair in role.certificates(at)} | {paths.CA}
+    written = {file.path for file in role.files(at)} | {pair.directory for pair in role.certificates(at)}
+    written |= {file.path for file in ROLES["pki"].files(target(ROLES["pki"], host, manifest_of(stack)))}
     for unit in role.units(at):
         assert {*unit.restart, *unit.reload} <= written
         assert not set(unit.restart) & set(unit.reload)
@@ -90,7 +90,7 @@ def test_secrets_are_in_use() -> None:
     """The counterpart of the test above: passwords do reach files."""
     at = target(ROLES["postgres"], "db1", manifest_of("dev"))
     contents = "".join(file.content for file in ROLES["postgres"].files(at))
-    assert len([p for p in at.roots.handed_out if p in contents]) == 3  # type: ignore[attr-defined]
+    assert len([p for p in at.roots.handed_out if p in contents]) == 4  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", ROLES)

@@ -19,6 +19,7 @@ from pyinfra.context import ctx_host
 
 from environment import pki
 from environment.derive import Roots
+from environment.pki import Authority, Leaf
 from roles.kit import operations
 from roles.kit.declare import Certificate, Directory, File, Unit
 from roles.kit.observe import HostState, PathState, UnitState
@@ -28,7 +29,9 @@ from tests.roles.hosts import Looked, commands
 ROOTS = Roots("test", *(f"a root of the tests, long enough, {name}" for name in ("access", "pki", "backup")))
 FILE = File("/etc/keel/a file", "content\n", "root", "postgres", "0640", check="program --check {}")
 FOLDER = Directory("/var/lib/etcd", "etcd", "etcd", "700")
-PAIR = Certificate("/etc/keel/tls/etcd", ("db1", "127.0.0.1"), "etcd", "etcd")
+PAIR = Certificate(
+    "/etc/keel/tls/etcd", Leaf("db1.etcd", ("db1", "127.0.0.1"), Authority.ETCD, enters=True), "etcd", "etcd"
+)
 DIGEST = hashlib.sha256(FILE.content.encode()).hexdigest()
 AS_DECLARED = PathState("regular file", "640", "root", "postgres", DIGEST)
 
@@ -119,12 +122,12 @@ def test_content_is_never_a_command() -> None:
     assert "hunter2" not in shell(commands(operations.file, secret, HostState()))
 
 
-def key_pair(names: tuple[str, ...] = PAIR.names, days: int = 0, roots: Roots = ROOTS) -> tuple[str, str]:
+def key_pair(wanted: Leaf = PAIR.leaf, days: int = 0, roots: Roots = ROOTS) -> tuple[str, str]:
     """A certificate signed ``days`` ago and its public key."""
     key = ec.generate_private_key(ec.SECP256R1())
     request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
     pem = request.public_bytes(serialization.Encoding.PEM).decode()
-    leaf = pki.sign_leaf(roots, pem, names, datetime.now(UTC) - timedelta(days=days))
+    leaf = pki.sign_leaf(roots, pem, wanted, datetime.now(UTC) - timedelta(days=days))
     return leaf, pki.public_key_pem(leaf)
 
 
@@ -140,7 +143,7 @@ def test_a_valid_key_pair_needs_nothing() -> None:
 PAIRS: dict[str, Callable[[], HostState]] = {
     "missing": HostState,
     "of another key": lambda: pair_state(key_pair()[0], key_pair()[1]),
-    "for other names": lambda: pair_state(*key_pair(("db2", "127.0.0.1"))),
+    "for other names": lambda: pair_state(*key_pair(replace(PAIR.leaf, names=("db2", "127.0.0.1")))),
     "about to end": lambda: pair_state(*key_pair(days=350)),
     "of another authority": lambda: pair_state(
         *key_pair(roots=replace(ROOTS, pki="another root of the tests, long enough"))
@@ -253,10 +256,10 @@ def test_the_authority_signs_a_request_of_the_host(monkeypatch: pytest.MonkeyPat
     host = Signing()
     monkeypatch.setattr(operations, "host", host)
     operations._sign(PAIR, ROOTS, datetime.now(UTC))
-    assert host.asked == "openssl req -new -key /etc/keel/tls/etcd/key.pem -subj /CN=db1"
+    assert host.asked == "openssl req -new -key /etc/keel/tls/etcd/key.pem -subj /CN=db1.etcd"
     ((path, leaf),) = host.put.items()
     assert path == "/etc/keel/tls/etcd/cert.pem"
-    assert pki.leaf_fault(ROOTS, leaf, PAIR.names, datetime.now(UTC)) is None
+    assert pki.leaf_fault(ROOTS, leaf, PAIR.leaf, datetime.now(UTC)) is None
 
 
 def test_a_request_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

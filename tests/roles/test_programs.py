@@ -75,8 +75,18 @@ def test_a_program_needs_nothing_but_what_lies_beside_it(tmp_path: Path, host: s
     started = [sys.executable, "-IB", str(library / program), "--datadir=/nowhere"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(started, capture_output=True, text=True, cwd=tmp_path, env=environment)
-    assert done.returncode == 1 and f"{SETTINGS[host]} cannot be read" in done.stdout + done.stderr
+    lacks = f"{SETTINGS[host]} cannot be read"
+    if program == "recorded-patroni":  # the settings that it hands on are Patroni's
+        lacks = "No module named 'patroni'"
+    assert done.returncode == 1 and lacks in done.stdout + done.stderr
     assert not list(library.rglob("__pycache__"))
+
+
+def test_a_process_that_imports_a_program_does_not_run_it(tmp_path: Path) -> None:
+    """Patroni starts PostgreSQL from such a process: it would start a second Patroni instead."""
+    library = installed(tmp_path / "library", "db1")
+    imports = f"import runpy; runpy.run_path({str(library / 'recorded-patroni')!r}, run_name='__mp_main__')"
+    assert subprocess.run([sys.executable, "-IBc", imports], capture_output=True, text=True).returncode == 0
 
 
 def test_the_first_line_keeps_the_environment_out() -> None:

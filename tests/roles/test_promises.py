@@ -94,7 +94,11 @@ def test_a_member_that_was_lost_in_a_crash_can_come_back() -> None:
 
 @pytest.mark.parametrize(
     ("stack", "host", "admitted"),
-    [("dev", "db1", ["ops1=dev"]), ("dev", "ops1", ["db1=dev", "db2=dev"]), ("ci", "all1", [])],
+    [
+        ("dev", "db1", ["ops1.pgbackrest=dev"]),
+        ("dev", "ops1", ["db1.pgbackrest=dev", "db2.pgbackrest=dev"]),
+        ("ci", "all1", []),
+    ],
 )
 def test_who_reaches_pgbackrest(stack: str, host: str, admitted: list[str]) -> None:
     """JEEX-30: by certificate, the other side alone, and of this cluster alone."""
@@ -151,7 +155,7 @@ def test_clients_of_a_member_that_is_out_are_let_go() -> None:
     (default,) = (line for line in lines if line.startswith("default-server"))
     assert default == (
         "default-server inter 1000ms fastinter 500ms fall 2 rise 1 on-marked-down shutdown-sessions "
-        "check check-ssl verify required ca-file /etc/keel/ca.crt"
+        "check check-ssl verify required ca-file /etc/keel/ca.crt crt /etc/keel/tls/haproxy-to-patroni/cert.pem"
     )
     assert lines.count("http-check expect status 200") == lines.count("option httpchk") == 2
     assert "timeout check 2s" in lines and "timeout connect 4s" in lines
@@ -227,6 +231,7 @@ def test_members_of_a_cluster_restart_one_at_a_time(stack: str) -> None:
 
 SECRET = {
     "/etc/patroni/config.yml": ("postgres", "postgres", "600"),
+    "/etc/patroni/api.netrc": ("root", "root", "600"),
     "/etc/pgbackrest/pgbackrest.conf": ("postgres", "postgres", "600"),
     "/etc/pgbackrest/scratch.conf": ("postgres", "postgres", "600"),
     "/etc/pgbackrest/second.conf": ("postgres", "postgres", "600"),
@@ -262,6 +267,11 @@ FOLDERS = {
     "/var/spool/pgbackrest": ("postgres", "postgres", "750"),
     "/var/spool/pgbackrest/locks": ("postgres", "postgres", "750"),
     "/var/lib/pgbackrest": ("postgres", "postgres", "751"),
+    **{
+        f"/var/lib/pgbackrest/generation-{number}{below}": ("postgres", "postgres", "750")
+        for number in (1, 2)
+        for below in ("", "/archive")
+    },
     "/var/lib/pgbackrest/dumps": ("postgres", "postgres", "700"),
     "/var/lib/pgbackrest/known-moments": ("postgres", "postgres", "700"),
     "/var/lib/pgbackrest/drills": ("root", "root", "700"),
@@ -305,7 +315,12 @@ def test_private_keys_belong_to_their_service() -> None:
     assert owners == {
         "/etc/keel/tls/etcd": ("etcd", "etcd"),
         "/etc/keel/tls/lookup": ("postgres", "postgres"),
+        "/etc/keel/tls/etcd-peers": ("etcd", "etcd"),
+        "/etc/keel/tls/haproxy-to-patroni": ("haproxy", "haproxy"),
+        "/etc/keel/tls/patroni-to-etcd": ("postgres", "postgres"),
+        "/etc/keel/tls/patroni-to-patroni": ("postgres", "postgres"),
         "/etc/keel/tls/pgbackrest": ("postgres", "postgres"),
+        "/etc/keel/tls/pgbackrest-to-pgbackrest": ("postgres", "postgres"),
         "/etc/keel/tls/postgres": ("postgres", "postgres"),
         "/etc/keel/tls/pgbouncer": ("postgres", "postgres"),
         "/etc/keel/tls/redis": ("redis", "redis"),

@@ -49,7 +49,7 @@ def test_a_service_sees_the_key_pairs_of_its_role_alone(stack: str, role: str, h
     own = {pair.directory for pair in ROLES[role].certificates(target(ROLES[role], host, manifest_of(stack)))}
     seen = {each for each in after(lines, "BindReadOnlyPaths") if each.startswith("/etc/keel/tls")}
     assert "TemporaryFileSystem=/etc/keel/tls:ro" in lines
-    assert seen == own | ({"/etc/keel/tls/pgbackrest"} if role == "postgres" else set())
+    assert seen == own | ({"/etc/keel/tls/pgbackrest-to-pgbackrest"} if role == "postgres" else set())
 
 
 @pytest.mark.parametrize(
@@ -62,13 +62,19 @@ def test_a_service_sees_the_key_pairs_of_its_role_alone(stack: str, role: str, h
         ("pgbackrest", "keel-pgbackrest.service", "db1", {"-/var/log/pgbackrest", "-/var/spool/pgbackrest"}),
         (
             "pgbackrest", "keel-pgbackrest.service", "ops1",
-            {"-/var/log/pgbackrest", "-/var/spool/pgbackrest", "-/var/lib/pgbackrest"},
+            {"-/var/log/pgbackrest", "-/var/spool/pgbackrest", "-/var/lib/pgbackrest/generation-1/archive"},
         ),
     ],
 )  # fmt: skip
 def test_where_a_service_writes(role: str, unit: str, host: str, written: set[str]) -> None:
     """W2: the server beside a database reads the data and writes none of it."""
     assert after(walls(role, unit, host=host), "ReadWritePaths") == written
+
+
+def test_what_makes_a_stanza_one_is_not_for_database_hosts_to_change() -> None:
+    """W5: they write to the archive, and pgBackRest's server would let them remove this too."""
+    (kept,) = after(walls("pgbackrest", "keel-pgbackrest.service", host="ops1"), "ReadOnlyPaths")
+    assert kept.split() == [f"-/var/lib/pgbackrest/generation-1/archive/dev/archive.info{end}" for end in ("", ".copy")]
 
 
 def test_haproxy_is_nobody_in_a_file_system_of_its_own() -> None:

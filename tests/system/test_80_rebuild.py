@@ -85,7 +85,7 @@ def test_patroni_itself_refuses(trio: Ephemeral, known: dict[str, object]) -> No
         data = paths.data_directory(session.manifest)
         for host in DATABASES:
             session.run(host, f"systemctl stop patroni.service; mv {data} /var/lib/postgresql/aside")
-        tls = "--cacert=/etc/keel/ca.crt --cert=/etc/keel/tls/etcd/cert.pem --key=/etc/keel/tls/etcd/key.pem"
+        tls = "--cacert=/etc/keel/doors/etcd.crt --cert=/etc/keel/tls/etcd/cert.pem --key=/etc/keel/tls/etcd/key.pem"
         address = session.manifest.host("db1").address
         store = f"etcdctl --endpoints=https://{address}:2379 {tls}"
         session.run("db1", f"{store} del --prefix /keel/{trio.name}/")

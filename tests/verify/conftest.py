@@ -66,6 +66,7 @@ def _subject(request: pytest.FixtureRequest) -> Any:
 # Named fixtures, so that testinfra's own `host` is not asked for.
 host = pytest.fixture(_subject, name="host")
 server = pytest.fixture(_subject, name="server")
+archiving = pytest.fixture(_subject, name="archiving")
 delayed = pytest.fixture(_subject, name="delayed")
 store = pytest.fixture(_subject, name="store")
 edge = pytest.fixture(_subject, name="edge")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from environment.manifest import HostEntry, Manifest
+from environment.pki import Authority
 from environment.types import Group
 from tests.verify import expect
 from tests.verify.look import Look
@@ -20,7 +21,7 @@ TLS = "/etc/keel/tls/etcd"
 def etcdctl(look: Look, host: HostEntry, manifest: Manifest, command: str) -> Any:
     """What etcdctl answers on ``host``, as JSON."""
     endpoint = f"https://{host.address}:{manifest.ports.etcd_client}"
-    tls = f"--cacert=/etc/keel/ca.crt --cert={TLS}/cert.pem --key={TLS}/key.pem"
+    tls = f"--cacert=/etc/keel/doors/etcd.crt --cert={TLS}/cert.pem --key={TLS}/key.pem"
     return json.loads(look.shell(host, f"etcdctl --endpoints={endpoint} {tls} --command-timeout=5s -w json {command}"))
 
 
@@ -64,4 +65,4 @@ def test_effective_timing(store: HostEntry, look: Look, manifest: Manifest) -> N
 def test_refuses_clients_without_certificate(store: HostEntry, tunnels: Tunnels, manifest: Manifest) -> None:
     """X-23: without a certificate of this environment no one reaches the leader's lease."""
     with pytest.raises(ssl.SSLError, match=r"CERTIFICATE_REQUIRED|BAD_CERTIFICATE"):
-        tunnels.ask(store, manifest.ports.etcd_client, "GET /version")
+        tunnels.ask(store, manifest.ports.etcd_client, "GET /version", Authority.ETCD)

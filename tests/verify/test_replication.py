@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from typing import Any
 
 import psycopg
@@ -56,9 +57,10 @@ def test_timing(look: Look, session: Session, manifest: Manifest) -> None:
 
 
 def test_patroni_asks_for_a_certificate(server: HostEntry, tunnels: Tunnels, manifest: Manifest) -> None:
-    """X-23: without a certificate of this environment no one can give Patroni an order."""
-    answer = tunnels.ask(server, manifest.ports.patroni, "POST /reload")
-    assert " 403 " in answer, f"{server.name} answers {answer!r}"
+    """X-23, W12: without a certificate for this door no one gives Patroni an order, nor reads what it knows."""
+    for request in ("POST /reload", "GET /config", "GET /health"):
+        with pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"):
+            tunnels.ask(server, manifest.ports.patroni, request)
 
 
 def test_replicas_stream(readers: tuple[HostEntry, ...], primary: ServerFacts, manifest: Manifest) -> None:

@@ -7,8 +7,15 @@ import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from environment.manifest import HostEntry
+from environment.pki import Authority, Leaf, ca_certificate, sign_leaf
 from ops.hosts.session import Session
 
 LOOPBACK = "127.0.0.1"
@@ -41,26 +48,61 @@ class Tunnels:
         )
         return local
 
-    def handshake(self, host: HostEntry, port: int, name: str, *, postgres: bool = False) -> str:
+    def handshake(
+        self, host: HostEntry, port: int, name: str, *, postgres: bool = False, authority: Authority = Authority.COMMON
+    ) -> str:
         """TLS version of a connection to ``port`` whose certificate is of this authority and for ``name``.
 
         Raises ssl.SSLError when it is not, ConnectionError when the service refuses TLS.
         """
-        with self._secured(host, port, name, postgres) as secured:
+        context = ssl.create_default_context(cadata=ca_certificate(self.session.roots, authority=authority))
+        with self._secured(host, port, name, postgres, context) as secured:
             return str(secured.version())
 
-    def ask(self, host: HostEntry, port: int, request: str) -> str:
+    def cipher(
+        self, host: HostEntry, port: int, ciphers: str, *, postgres: bool = False, door: Authority | None = None
+    ) -> str:
+        """The cipher that a service chooses of ``ciphers`` at TLS 1.2, asked with a certificate for ``door``. Raises ssl.SSLError
+        when it takes none of them."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(ciphers)
+        if door:
+            context.load_cert_chain(self.pair(door))
+        with self._secured(host, port, host.name, postgres, context) as secured:
+            chosen = secured.cipher()
+            return chosen[0] if chosen else ""
+
+    def ask(self, host: HostEntry, port: int, request: str, authority: Authority = Authority.COMMON) -> str:
         """The first line of what an HTTPS service answers to ``request`` (``GET /path``) without a certificate."""
-        with self._secured(host, port, host.name, False) as secured:
+        context = ssl.create_default_context(cadata=ca_certificate(self.session.roots, authority=authority))
+        with self._secured(host, port, host.name, False, context) as secured:
             secured.sendall(f"{request} HTTP/1.0\r\nHost: {host.name}\r\nContent-Length: 0\r\n\r\n".encode())
             answer = secured.recv(4096)
             if not answer:
                 raise ConnectionError(f"{host.name}:{port} closed the connection")
             return answer.decode(errors="replace").splitlines()[0]
 
+    def pair(self, door: Authority) -> Path:
+        """A key pair that opens a door, in the session's folder: the controller holds the authorities."""
+        path = self.session.folder / f"to-{door}.pem"
+        if not path.exists():
+            key = ec.generate_private_key(ec.SECP256R1())
+            request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+            wanted = Leaf("controller", ("controller",), door, enters=True)
+            pem = request.public_bytes(serialization.Encoding.PEM).decode()
+            private = key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            path.touch(mode=0o600)
+            path.write_text(private.decode() + sign_leaf(self.session.roots, pem, wanted, datetime.now(UTC)))
+        return path
+
     @contextmanager
-    def _secured(self, host: HostEntry, port: int, name: str, postgres: bool) -> Iterator[ssl.SSLSocket]:
-        context = ssl.create_default_context(cafile=str(self.session.ca))
+    def _secured(
+        self, host: HostEntry, port: int, name: str, postgres: bool, context: ssl.SSLContext
+    ) -> Iterator[ssl.SSLSocket]:
         with socket.create_connection((LOOPBACK, self.to(host, port)), timeout=10) as plain:
             if postgres:
                 plain.sendall(SSL_REQUEST)

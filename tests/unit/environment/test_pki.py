@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -17,12 +18,15 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 
 from environment import pki
 from environment.derive import Roots
+from environment.pki import Authority, Leaf
 
 ROOTS = Roots(
     "test", "access root of the tests 0123456789", "pki root of the tests 0123456789", "backup root of the tests"
 )
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 NAMES = ("db1", "primary.test", "10.1.0.11")
+LEAF = Leaf("db1.postgres", NAMES, serves=True)
+DOORS = [authority for authority in Authority if authority is not Authority.COMMON]
 
 
 def request(name: str = "anybody") -> str:
@@ -56,10 +60,44 @@ def test_another_root_or_generation_is_another_authority() -> None:
     assert len(set(others)) == 4
 
 
+RECORDED = {
+    "patroni": "947575ed9326c171", "etcd": "78e65be5eb1def95", "etcd-peers": "8f257dfa21dbfda0", "pgbackrest": "a78a5e22124699d9"
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_leaf_enters_one_door(door: Authority) -> None:
+    """W1: a door verifies what its own authority signed for entering, and nothing else, whatever the key pair is for."""
+    policy = PolicyBuilder().store(Store([leaf(pki.ca_certificate(ROOTS, authority=door))])).time(NOW)
+    verifier = policy.build_client_verifier()
+    leaves = {
+        (authority, enters): leaf(
+            pki.sign_leaf(ROOTS, request(), Leaf("a", ("a",), authority, not enters, enters), NOW)
+        )
+        for authority in Authority
+        for enters in (True, False)
+    }
+    admitted = []
+    for who, signed in leaves.items():
+        with suppress(VerificationError):
+            verifier.verify(signed, [])
+            admitted.append(who)
+    assert admitted == [(door, True)]
+
+
+def test_authorities_of_doors_are_their_own_and_stay() -> None:
+    """A rebuild makes the same ones. Recorded on 2026-11-28."""
+    made = {door: pki.ca_certificate(ROOTS, authority=door) for door in DOORS}
+    digests = {door.value: hashlib.sha256(text.encode()).hexdigest()[:16] for door, text in made.items()}
+    assert digests == RECORDED
+    names = {leaf(text).subject.rfc4514_string() for text in made.values()}
+    assert names == {f"CN=Keel CA test {door} 1" for door in DOORS}
+
+
 @pytest.mark.parametrize("name", ["db1", "primary.test"])
 def test_a_leaf_verifies_under_the_authority_for_its_names(name: str) -> None:
     """PLAT-39: a client that verifies in full accepts it, and for no other name."""
-    signed = leaf(pki.sign_leaf(ROOTS, request(), NAMES, NOW))
+    signed = leaf(pki.sign_leaf(ROOTS, request(), LEAF, NOW))
     policy = PolicyBuilder().store(Store([leaf(pki.ca_certificate(ROOTS))])).time(NOW + timedelta(days=1))
     assert policy.build_server_verifier(x509.DNSName(name)).verify(signed, [])
     with pytest.raises(VerificationError):
@@ -68,15 +106,15 @@ def test_a_leaf_verifies_under_the_authority_for_its_names(name: str) -> None:
 
 def test_names_come_from_the_manifest_not_from_the_request() -> None:
     """A host cannot ask to be somebody else."""
-    signed = leaf(pki.sign_leaf(ROOTS, request("primary.production"), NAMES, NOW))
-    assert signed.subject.rfc4514_string() == "CN=db1"
+    signed = leaf(pki.sign_leaf(ROOTS, request("primary.production"), LEAF, NOW))
+    assert signed.subject.rfc4514_string() == "CN=db1.postgres"
     names = signed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["db1", "primary.test"]
     assert [str(address) for address in names.get_values_for_type(x509.IPAddress)] == ["10.1.0.11"]
 
 
 def test_a_leaf_cannot_sign() -> None:
-    constraints = leaf(pki.sign_leaf(ROOTS, request(), NAMES, NOW)).extensions.get_extension_for_class(
+    constraints = leaf(pki.sign_leaf(ROOTS, request(), LEAF, NOW)).extensions.get_extension_for_class(
         x509.BasicConstraints
     )
     assert constraints.value.ca is False
@@ -90,22 +128,22 @@ def test_a_request_with_a_wrong_signature_is_refused() -> None:
         f"-----BEGIN CERTIFICATE REQUEST-----\n{base64.b64encode(der).decode()}\n-----END CERTIFICATE REQUEST-----\n"
     )
     with pytest.raises(ValueError, match="signature does not fit its key"):
-        pki.sign_leaf(ROOTS, forged, NAMES, NOW)
+        pki.sign_leaf(ROOTS, forged, LEAF, NOW)
 
 
 def test_a_good_leaf_has_no_fault() -> None:
-    signed = pki.sign_leaf(ROOTS, request(), NAMES, NOW)
-    assert pki.leaf_fault(ROOTS, signed, reversed(NAMES), NOW) is None
+    signed = pki.sign_leaf(ROOTS, request(), LEAF, NOW)
+    assert pki.leaf_fault(ROOTS, signed, replace(LEAF, names=NAMES[::-1]), NOW) is None
 
 
-def test_a_leaf_is_for_both_sides_and_ends_in_time() -> None:
-    """PLAT-39: a server's and a client's certificate of 397 days, valid an hour before now for clocks that are behind."""
-    signed = leaf(pki.sign_leaf(ROOTS, request(), NAMES, NOW))
+def test_a_leaf_is_for_what_it_is_asked_for_and_ends_in_time() -> None:
+    """PLAT-39: a server's certificate of 397 days, valid an hour before now for clocks that are behind."""
+    signed = leaf(pki.sign_leaf(ROOTS, request(), LEAF, NOW))
     assert (signed.not_valid_before_utc, signed.not_valid_after_utc) == (
         NOW - timedelta(hours=1), NOW + timedelta(days=397)
     )  # fmt: skip
     usage = signed.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    assert set(usage) == {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
+    assert list(usage) == [ExtendedKeyUsageOID.SERVER_AUTH]
     constraints = signed.extensions.get_extension_for_class(x509.BasicConstraints)
     critical = {type(found.value): found.critical for found in signed.extensions}
     assert (constraints.critical, critical) == (True, {
@@ -115,33 +153,45 @@ def test_a_leaf_is_for_both_sides_and_ends_in_time() -> None:
 
 
 def test_a_leaf_is_renewed_when_less_than_sixty_days_are_left() -> None:
-    signed = pki.sign_leaf(ROOTS, request(), NAMES, NOW)
+    signed = pki.sign_leaf(ROOTS, request(), LEAF, NOW)
     last = NOW + timedelta(days=397 - 60)
-    assert pki.leaf_fault(ROOTS, signed, NAMES, last) is None
-    assert pki.leaf_fault(ROOTS, signed, NAMES, last + timedelta(seconds=1)) == "it ends on 2027-07-03"
+    assert pki.leaf_fault(ROOTS, signed, LEAF, last) is None
+    assert pki.leaf_fault(ROOTS, signed, LEAF, last + timedelta(seconds=1)) == "it ends on 2027-07-03"
 
 
 FAULTS: dict[str, tuple[Callable[[], str], str]] = {
     "text": (lambda: "nothing", "not a certificate"),
-    "another authority": (lambda: pki.sign_leaf(replace(ROOTS, pki="x" * 32), request(), NAMES, NOW), "not signed by"),
-    "another generation": (lambda: pki.sign_leaf(ROOTS, request(), NAMES, NOW, 2), "not signed by"),
+    "another authority": (lambda: pki.sign_leaf(replace(ROOTS, pki="x" * 32), request(), LEAF, NOW), "not signed by"),
+    "another generation": (lambda: pki.sign_leaf(ROOTS, request(), LEAF, NOW, 2), "not signed by"),
     "the authority itself": (lambda: pki.ca_certificate(ROOTS), "names differ"),
-    "a name too few": (lambda: pki.sign_leaf(ROOTS, request(), NAMES[:2], NOW), "names differ"),
-    "a name too many": (lambda: pki.sign_leaf(ROOTS, request(), (*NAMES, "db2"), NOW), "names differ"),
-    "soon to end": (lambda: pki.sign_leaf(ROOTS, request(), NAMES, NOW - timedelta(days=338)), "it ends on 2026-07-"),
-    "ended": (lambda: pki.sign_leaf(ROOTS, request(), NAMES, NOW - timedelta(days=500)), "it ends on 2026-"),
+    "a name too few": (lambda: pki.sign_leaf(ROOTS, request(), replace(LEAF, names=NAMES[:2]), NOW), "names differ"),
+    "a name too many": (
+        lambda: pki.sign_leaf(ROOTS, request(), replace(LEAF, names=(*NAMES, "db2")), NOW),
+        "names differ",
+    ),
+    "of the host, not of the service": (
+        lambda: pki.sign_leaf(ROOTS, request(), replace(LEAF, subject="db1"), NOW),
+        "names differ",
+    ),
+    "for another door": (
+        lambda: pki.sign_leaf(ROOTS, request(), replace(LEAF, authority=Authority.ETCD), NOW),
+        "not signed by",
+    ),
+    "enters too": (lambda: pki.sign_leaf(ROOTS, request(), replace(LEAF, enters=True), NOW), "usages differ"),
+    "soon to end": (lambda: pki.sign_leaf(ROOTS, request(), LEAF, NOW - timedelta(days=338)), "it ends on 2026-07-"),
+    "ended": (lambda: pki.sign_leaf(ROOTS, request(), LEAF, NOW - timedelta(days=500)), "it ends on 2026-"),
 }
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_faulty_leaf_is_told(name: str) -> None:
     make, words = FAULTS[name]
-    assert words in str(pki.leaf_fault(ROOTS, make(), NAMES, NOW))
+    assert words in str(pki.leaf_fault(ROOTS, make(), LEAF, NOW))
 
 
 def test_the_key_on_the_host_is_compared_with_its_certificate() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     made = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
-    signed = pki.sign_leaf(ROOTS, made.public_bytes(serialization.Encoding.PEM).decode(), NAMES, NOW)
+    signed = pki.sign_leaf(ROOTS, made.public_bytes(serialization.Encoding.PEM).decode(), LEAF, NOW)
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     assert pki.public_key_pem(signed) == public.decode()

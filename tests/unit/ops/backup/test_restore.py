@@ -268,7 +268,7 @@ def test_a_restore_is_followed_until_the_host_leads(tmp_path: Path, monkeypatch:
     """PLAT-34: whatever does not answer on the way is asked again; it does not end before the server runs and leads."""
     clock, told, session = Clock(monkeypatch), list[str](), hosts(tmp_path)
     session.says.update({
-        ("db1", "/patroni"): [
+        ("db1", ":8008/patroni"): [
             Unreachable("db1"), subprocess.TimeoutExpired("curl", 70), "<html>", "{}", '{"state": "creating replica"}',
             '{"state": "running"}', '{"state": "running"}', '{"state": "starting"}', '{"state": "running"}',
         ],
@@ -294,7 +294,7 @@ def test_a_bootstrap_that_failed_is_not_tried_again_and_again(tmp_path: Path, mo
     Clock(monkeypatch)
     session = hosts(tmp_path)
     session.says.update({
-        ("db1", "/patroni"): '{"state": "stopped"}', ("db1", "du -sm"): "1", ("db1", "Failed to bootstrap"): "Failed",
+        ("db1", ":8008/patroni"): '{"state": "stopped"}', ("db1", "du -sm"): "1", ("db1", "Failed to bootstrap"): "Failed",
         ("db1", "tail -30"): "requested timeline 9 does not exist", ("db1", "systemctl stop"): "",
     })  # fmt: skip
     with pytest.raises(
@@ -331,7 +331,7 @@ def test_a_restore_that_stands_still_is_given_up(tmp_path: Path, monkeypatch: py
     clock, session = Clock(monkeypatch), hosts(tmp_path)
     moving = [str(size) for size in range(1, 4001)]
     session.says.update({
-        ("db1", "/patroni"): '{"state": "creating replica"}', ("db1", "du -sm"): [*moving, *["4000"] * 2000],
+        ("db1", ":8008/patroni"): '{"state": "creating replica"}', ("db1", "du -sm"): [*moving, *["4000"] * 2000],
         ("db1", "Failed to bootstrap"): "", (ANY, "/cluster"): cluster(replace(LEADER, state="creating replica")),
         ("db1", "journalctl -u patroni.service -u etcd"): "restore: waiting for the repository",
     })  # fmt: skip
@@ -351,7 +351,7 @@ def test_replicas_that_stand_still_are_given_up(tmp_path: Path, monkeypatch: pyt
     clock, session = Clock(monkeypatch), hosts(tmp_path)
     away = replace(SYNC_STANDBY, state="creating replica")
     session.says.update({
-        (ANY, "/cluster"): cluster(LEADER, away), ("db2", "/patroni"): '{"state": "creating replica"}',
+        (ANY, "/cluster"): cluster(LEADER, away), ("db2", ":8008/patroni"): '{"state": "creating replica"}',
         ("db2", "du -sk"): [*map(str, range(100)), *["100"] * 2000], ("db2", "journalctl"): "no space left",
     })  # fmt: skip
     with pytest.raises(awaited.RestoreFailed, match=r"every replica to stream .*:\n    db2: .*\n    no space left"):
@@ -362,7 +362,7 @@ def test_replicas_that_stand_still_are_given_up(tmp_path: Path, monkeypatch: pyt
 def test_every_replica_is_awaited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """PLAT-34: on the primary's timeline, and streaming."""
     clock, told, session = Clock(monkeypatch), list[str](), hosts(tmp_path)
-    session.says.update({(ANY, "/patroni"): "{}", (ANY, "du -sk"): "1"})
+    session.says.update({(ANY, ":8008/patroni"): "{}", (ANY, "du -sk"): "1"})
     session.says[ANY, "/cluster"] = [
         cluster(LEADER),
         cluster(LEADER, replace(SYNC_STANDBY, state="creating replica")),

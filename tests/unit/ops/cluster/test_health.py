@@ -10,7 +10,7 @@ import pytest
 
 from ops.cluster import etcd, patroni
 from ops.hosts.session import Unreachable
-from roles.postgres.patroni import Member
+from roles.postgres.patroni import CURL, Member
 from tests.unit.hosts import hosts
 
 MEMBER = {"name": "db1", "role": "leader", "state": "running"}
@@ -76,8 +76,9 @@ def test_a_question_is_asked_again_and_a_command_is_not(tmp_path: Path) -> None:
     session.says["db1", "curl"] = "yes"
     assert patroni.ask(session, "db1", "/patroni") == "yes"
     patroni.asking(session)("db1", "/restart", {})
-    tls = "/etc/keel/tls/postgres"
-    curl = f"curl -sS --cacert /etc/keel/ca.crt --cert {tls}/cert.pem --key {tls}/key.pem"
+    curl = CURL
+    assert "--netrc-file /etc/patroni/api.netrc --cacert /etc/keel/ca.crt --cert " in curl and " -k " not in curl
+    assert curl.endswith("echo /etc/keel/tls/patroni-to-patroni || echo /etc/keel/tls/postgres)/key.pem")
     at = f"https://{session.manifest.host('db1').address}:8008"
     assert [(command, timeout) for _, command, timeout in session.ran] == [
         (f"{curl} -f --retry 3 --retry-all-errors --retry-delay 1 --max-time 20 {at}/patroni", 70),

@@ -16,7 +16,7 @@ from ops.converge.outcome import Outcome
 from ops.converge.run import ConvergeFailed
 from ops.steps import converge
 from roles.kit import engine, results
-from roles.kit.declare import Target
+from roles.kit.declare import Target, Trust
 from roles.kit.results import OperationFailed
 from tests.unit.hosts import hosts, nothing
 
@@ -68,7 +68,9 @@ def test_each_host_gets_its_own_roles_and_the_first_settles(
             announce(role.name)
 
     monkeypatch.setattr(engine, "converge", run)
-    roles_run._run_stage(hosts(tmp_path), "data", state("db2", "edge1", "ops1"), told.append, converge_cluster)
+    roles_run._run_stage(
+        hosts(tmp_path), "data", state("db2", "edge1", "ops1"), told.append, converge_cluster, Trust.OWN
+    )
     assert done == {"db2": ["postgres"], "edge1": ["haproxy"], "ops1": []}
     assert {name: role.converged for name, role in roles.items()} == (
         {"postgres": ["db2"], "haproxy": ["edge1"]} if converge_cluster else {"postgres": [], "haproxy": []}
@@ -81,7 +83,7 @@ def test_a_role_whose_hosts_are_away_settles_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, roles: dict[str, Role]
 ) -> None:
     monkeypatch.setattr(engine, "converge", lambda *_: None)
-    roles_run._run_stage(hosts(tmp_path), "data", state("ops1"), nothing, True)
+    roles_run._run_stage(hosts(tmp_path), "data", state("ops1"), nothing, True, Trust.OWN)
     assert [role.converged for role in roles.values()] == [[], []]
 
 
@@ -125,7 +127,7 @@ def test_an_outcome_holds_what_changed(tmp_path: Path, monkeypatch: pytest.Monke
     results.entries.append(SimpleNamespace(changed=True))  # type: ignore[arg-type]
     monkeypatch.setattr(roles_run, "_connected", connected)
     monkeypatch.setattr(roles_run, "_run_stage", run)
-    outcome = roles_run.converge(session, ["base", "data"], nothing, only=only)
+    outcome = roles_run.converge(session, ["base", "data"], nothing, only=only, trust=[Trust.OWN])
     assert asked == [(only or ["db1", "db2", "edge1", "ops1"], False), "base", "data"]
     assert (outcome.operations, outcome.changes) == (4, ("db1: base", "db1: data"))
     results.entries.clear()

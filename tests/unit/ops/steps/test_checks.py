@@ -47,7 +47,8 @@ def test_a_test_that_could_not_be_counted_is_refused(
 # fmt: off
 SUBJECTS = {
     "dev": {
-        "host": ["db1", "db2", "edge1", "ops1"], "server": ["db1", "db2"], "delayed": [], "store": ["db1", "db2", "edge1"],
+        "host": ["db1", "db2", "edge1", "ops1"], "server": ["db1", "db2"], "archiving": ["db1", "db2"],
+        "delayed": [], "store": ["db1", "db2", "edge1"],
         "edge": ["edge1"], "cache": ["edge1"], "repository": ["1 (backup volume)"],
         "listed": ["ai_assistant", "bacopilot", "componentforge", "jeex_idea", "ruleiq"],
         "product": ["ai_assistant", "bacopilot", "componentforge", "jeex_idea", "ruleiq"],
@@ -175,6 +176,7 @@ def test_the_step_says_how_many_ran_and_fails(monkeypatch: pytest.MonkeyPatch, s
     implied = checks.implied(session.manifest)
     said: list[str] = []
     monkeypatch.setattr(verification, "_await_archive_attempt", lambda session: None)
+    monkeypatch.setattr(verification, "finish", lambda *_: None)
     ran = report(implied[:9]), report(implied[9:]), report(implied[1:9]), report(implied[9:], "x: RIQ-03: y")
     monkeypatch.setattr("ops.steps.verification.subprocess.Popen", suite(*ran))
     verification.apply(session, {}, said.append)

@@ -1,0 +1,69 @@
+"""Patroni, with a line in its log for every order that its API is given and for every change of the cluster's configuration.
+
+recorded-patroni /etc/patroni/config.yml
+
+Patroni itself logs neither: requests only together with every health check, and of a changed configuration only what concerns
+PostgreSQL. An order is logged with the address and the certificate that it came from. A change is logged by every member,
+whichever way it came into etcd.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
+READING = ("GET", "HEAD", "OPTIONS")
+log = logging.getLogger("patroni.recorded")
+
+
+def main(arguments: list[str]) -> int:
+    """Runs Patroni, which reads the arguments itself and does not return before it ends."""
+    record_orders(import_module("patroni.api").RestApiHandler)
+    record_changes(import_module("patroni.config").Config)
+    import_module("patroni.__main__").main()
+    return 0
+
+
+def record_orders(handler: Any) -> None:
+    """Make Patroni's handler of requests log those that are orders."""
+    log_message = handler.log_message
+
+    def recorded(self: Any, text: str, *values: object) -> None:
+        # Patroni adds the path to the method: GET_cluster. It is absent where a request was none.
+        if getattr(self, "command", READING[0]).partition("_")[0] not in READING:
+            log.info("order from %s (%s): %r", self.client_address[0], subject(self.request), text % values)
+        log_message(self, text, *values)
+
+    handler.log_message = recorded
+
+
+def subject(connection: Any) -> str:
+    """Whose certificate a client has shown."""
+    shown = (connection.getpeercert() if hasattr(connection, "getpeercert") else None) or {}
+    return ", ".join(value for part in shown.get("subject", ()) for _, value in part) or "no certificate"
+
+
+def record_changes(configuration: Any) -> None:
+    """Make Patroni's configuration log how it differs from the one before, if there was one."""
+    replace = configuration.set_dynamic_configuration
+
+    def recorded(self: Any, new: Any) -> Any:
+        before = self.dynamic_configuration
+        changed = replace(self, new)
+        for line in differences(before, self.dynamic_configuration) if changed and before else ():
+            log.info("configuration changed: %s", line)
+        return changed
+
+    configuration.set_dynamic_configuration = recorded
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any], within: str = "") -> Iterator[str]:
+    """`name: old value -> new value`, a line for each; a missing value is `nothing`."""
+    for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from differences(old, new, f"{within}{name}.")
+        elif old != new:
+            yield f"{within}{name}: {'nothing' if old is None else old} -> {'nothing' if new is None else new}"

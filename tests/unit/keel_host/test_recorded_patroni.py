@@ -1,0 +1,95 @@
+"""What Patroni's log says of orders and of changed configurations (W12)."""
+
+from __future__ import annotations
+
+import logging
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from keel_host.programs import recorded_patroni
+
+
+class Connection:
+    """A client that has shown a certificate."""
+
+    def getpeercert(self) -> dict[str, Any]:
+        return {"subject": ((("commonName", "edge1.haproxy"),),)}
+
+
+class Handler:
+    """As Patroni's: what the server says of a request goes through one method."""
+
+    client_address = ("10.88.0.21", 40001)
+
+    def __init__(self, command: str | None, request: object) -> None:
+        self.request, self.said = request, list[str]()
+        if command:
+            self.command = command
+
+    def log_message(self, text: str, *values: object) -> None:
+        self.said.append(text % values)
+
+
+@pytest.mark.parametrize(
+    ("command", "request_", "logged"),
+    [
+        ("PATCH", Connection(), ["order from 10.88.0.21 (edge1.haproxy): '\"PATCH /config\" 401'"]),
+        ("PATCH_config", Connection(), ["order from 10.88.0.21 (edge1.haproxy): '\"PATCH_config /config\" 401'"]),
+        ("DELETE", object(), ["order from 10.88.0.21 (no certificate): '\"DELETE /config\" 401'"]),
+        ("GET", Connection(), []),
+        ("GET_patroni", Connection(), []),
+        (None, Connection(), []),
+    ],
+)
+def test_an_order_is_logged_with_where_it_came_from(
+    caplog: pytest.LogCaptureFixture, command: str | None, request_: object, logged: list[str]
+) -> None:
+    """W12: address, certificate, what was asked and what was answered; a health check is none. Patroni's own line stays."""
+
+    class Recorded(Handler):
+        pass
+
+    recorded_patroni.record_orders(Recorded)
+    handler = Recorded(command, request_)
+    with caplog.at_level(logging.INFO):
+        handler.log_message('"%s /config" %s', command, 401)
+    assert caplog.messages == logged
+    assert handler.said == [f'"{command} /config" 401']
+
+
+class Configuration:
+    """As Patroni's: it says whether something changed."""
+
+    def __init__(self, held: dict[str, Any]) -> None:
+        self._held = held
+
+    @property
+    def dynamic_configuration(self) -> dict[str, Any]:
+        return deepcopy(self._held)
+
+    def set_dynamic_configuration(self, new: dict[str, Any]) -> bool:
+        changed, self._held = new != self._held, new
+        return changed
+
+
+def test_a_change_is_logged_with_its_difference(caplog: pytest.LogCaptureFixture) -> None:
+    """W12: what was and what is, value by value; nothing where nothing changed, nor of the first that is read."""
+
+    class Recorded(Configuration):
+        pass
+
+    recorded_patroni.record_changes(Recorded)
+    before = {"ttl": 30, "pause": None, "postgresql": {"parameters": {"work_mem": "4MB", "wal_level": "replica"}}}
+    after = {"ttl": 20, "postgresql": {"parameters": {"wal_level": "replica", "archive_command": "true"}}}
+    with caplog.at_level(logging.INFO):
+        assert Recorded({}).set_dynamic_configuration(before) is True
+        assert Recorded(before).set_dynamic_configuration(deepcopy(before)) is False
+        assert caplog.messages == []
+        assert Recorded(before).set_dynamic_configuration(after) is True
+    assert caplog.messages == [
+        "configuration changed: postgresql.parameters.archive_command: nothing -> true",
+        "configuration changed: postgresql.parameters.work_mem: 4MB -> nothing",
+        "configuration changed: ttl: 30 -> 20",
+    ]

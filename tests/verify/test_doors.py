@@ -1,0 +1,122 @@
+"""Doors: each key pair opens the door that it was made for, for the account that it belongs to, and no other (W1, W5, W12)."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from environment.manifest import HostEntry, Manifest
+from environment.pki import Authority
+from environment.types import Group
+from roles import paths
+from roles.kit.declare import Certificate
+from roles.postgres.patroni import CURL, url
+from tests.verify import expect
+from tests.verify.look import Look
+
+KNOCK = """
+import json, socket, ssl, sys
+from concurrent.futures import ThreadPoolExecutor
+pair, doors = json.loads(sys.argv[1])
+def knock(door):
+    address, port, request = door
+    context = ssl._create_unverified_context()
+    if pair:
+        context.load_cert_chain(pair + "/cert.pem", pair + "/key.pem")
+    try:
+        with socket.create_connection((address, port), timeout=4) as plain, context.wrap_socket(plain) as secured:
+            secured.sendall(request.encode())
+            return secured.recv(200).decode(errors="replace").partition("\\r\\n")[0]
+    except OSError as error:
+        return "refused: %s" % error
+with ThreadPoolExecutor(8) as pool:
+    print(json.dumps(list(pool.map(knock, doors))))
+"""
+"""Python for a host: what each door answers to a request with a key pair, or without one."""
+NO_ONE = "daemon"
+"""An account of every host, to which Keel gives nothing."""
+PRIVATE = "for key in {keys}; do runuser -u {account} -- test -r $key/key.pem && echo {account} reads $key; done; true"
+Door = tuple[str, int, str]
+
+
+def doors(manifest: Manifest) -> dict[Authority, Door]:
+    """Authority → a door that it opens, and a request that changes nothing. pgBackRest's server greets whom it lets in."""
+    ports, stores = manifest.ports, manifest.carrying(Group.ETCD)
+    server, repository = manifest.carrying(Group.POSTGRES)[0], manifest.repository_host
+    body = '{"key": "L2tlZWwv"}'
+    ask = f"POST /v3/kv/range HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    found = {
+        Authority.PATRONI: (str(server.address), ports.patroni, "GET /config HTTP/1.0\r\n\r\n"),
+        Authority.ETCD: (str(stores[0].address), ports.etcd_client, ask),
+        Authority.ETCD_PEERS: (str(stores[0].address), ports.etcd_peer, "GET /version HTTP/1.0\r\n\r\n"),
+    }
+    if any(host != repository for host in manifest.carrying(Group.POSTGRES)):
+        found[Authority.PGBACKREST] = (str(repository.address), ports.pgbackrest, "")
+    return found
+
+
+def opened(look: Look, host: HostEntry, pair: str, account: str, tried: list[Door]) -> list[bool]:
+    """Which of these doors a key pair opens for an account on ``host``."""
+    argument = shlex.quote(json.dumps([pair, tried]))
+    said = json.loads(look.shell(host, f"runuser -u {account} -- python3 -I -c {shlex.quote(KNOCK)} {argument}"))
+    return [" 200 " in answer or answer.startswith("{") for answer in said]
+
+
+def pairs(look: Look, host: HostEntry) -> list[Certificate]:
+    """The key pairs that the roles declare on ``host``."""
+    return look.declared(host, lambda role, target: role.certificates(target))
+
+
+def test_a_key_pair_opens_its_own_door(host: HostEntry, look: Look, manifest: Manifest) -> None:
+    """W1, W5, X-23: as the account that owns it, each key pair of the host is tried at every door that asks only who signed."""
+    tried, problems = doors(manifest), []
+    for pair in pairs(look, host):
+        found = opened(look, host, pair.directory, pair.owner, list(tried.values()))
+        for door, opens in zip(tried, found, strict=True):
+            if opens is not (pair.leaf.enters and pair.leaf.authority is door):
+                problems.append(
+                    f"{host.name}: {pair.owner} {'enters' if opens else 'is refused at'} {door} with {pair.directory}"
+                )
+    expect.nothing(problems)
+
+
+def test_without_a_certificate_no_door_opens(host: HostEntry, look: Look, manifest: Manifest) -> None:
+    """W12, X-23: not even for reading. pgBackRest's server greets everybody and hears no one without a name that it knows."""
+    tried = {door: at for door, at in doors(manifest).items() if door is not Authority.PGBACKREST}
+    found = opened(look, host, "", NO_ONE, list(tried.values()))
+    expect.nothing(f"{host.name}: {door} is open" for door, opens in zip(tried, found, strict=True) if opens)
+
+
+def test_a_key_is_its_accounts_own(host: HostEntry, look: Look) -> None:
+    """W1, PLAT-49: no account of the host reads the key of another."""
+    declared = pairs(look, host)
+    keys = " ".join(pair.directory for pair in declared)
+    accounts = sorted({pair.owner for pair in declared} | {NO_ONE})
+    said = look.shell(host, "; ".join(PRIVATE.format(keys=keys, account=account) for account in accounts))
+    expect.exactly(said.splitlines(), [f"{p.owner} reads {p.directory}" for p in declared], f"{host.name}: key")
+
+
+def test_a_certificate_gives_patroni_no_order(server: HostEntry, look: Look, manifest: Manifest) -> None:
+    """W1: a proxy's certificate opens the same door to read. An order needs the password too, which only root and Patroni have."""
+    order = f"-X PATCH -d '{{\"ttl\": {manifest.patroni.ttl}}}' -o /dev/null -w '%{{http_code}}' {url(manifest, server.name, '/config')}"
+    curl = CURL.replace("/etc/patroni/api.netrc", "/dev/null")
+    found = {"without": look.shell(server, f"{curl} {order}"), "with": look.shell(server, f"{CURL} {order}")}
+    expect.same(found, {"without": "401", "with": "200"}, f"{server.name}: order with a certificate, password")
+
+
+def test_orders_to_patroni_are_in_its_log(server: HostEntry, look: Look, manifest: Manifest) -> None:
+    """W12: with the address and the certificate that they came from; this one changes nothing."""
+    order = f"-X PATCH -d '{{\"ttl\": {manifest.patroni.ttl}}}' {url(manifest, server.name, '/config')}"
+    look.shell(server, f"{CURL} -f {order} >/dev/null")
+    said = f"order from {server.address} ({server.name}.patroni): .*PATCH /config .* 200"
+    wait = f"for i in $(seq 50); do journalctl -u patroni.service --since -60s -o cat | grep -q {shlex.quote(said)} && exit 0; sleep 0.1; done; exit 1"
+    look.shell(server, wait)
+
+
+def test_pgbackrest_serves_its_own_stanza(archiving: HostEntry, look: Look, manifest: Manifest) -> None:
+    """W5, JEEX-30: a database host reaches its own cluster's backups on the backup host, and no other cluster's."""
+    own = json.loads(look.shell(archiving, paths.pgbackrest(manifest, "--output=json info")))
+    assert own[0]["status"]["code"] == 0, f"{archiving.name}: {own[0]['status']}"
+    other = f"runuser -u postgres -- pgbackrest --stanza={manifest.stanza}-other repo-ls backup 2>&1 || true"
+    said = look.shell(archiving, other)
+    assert "access denied" in said, f"{archiving.name} asks for another cluster's backups: {said}"
