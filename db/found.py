@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
 
 from db.spec import PUBLIC, Grant
-from environment.names import BACKUP
+from environment.names import BACKUP, LOOK
 
 Connect = Callable[[str], "psycopg.Connection[Any]"]
-"""Opens a session as superuser in the named database, on the primary and not through the pooler."""
+"""Opens a session in the named database, on the primary and not through the pooler: as superuser, or as the login that can
+only look (`db.sessions`)."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,11 @@ class Cluster:
     grants: frozenset[Grant]
     holdings: frozenset[Holding]
 
+    def admits_look(self, database: str) -> bool:
+        """Whether the login that looks into databases exists and may connect to this one."""
+        role = self.roles.get(LOOK)
+        return role is not None and role.login and Grant("DATABASE", database, LOOK, "CONNECT") in self.grants
+
 
 @dataclass(frozen=True)
 class Contents:
@@ -93,6 +100,8 @@ class Contents:
     """The server's own functions that the backup role was given."""
     open_statistics: bool = False
     """PUBLIC may read pg_stat_statements, as it comes."""
+    hides_revision: bool = False
+    """The login that looks may not read the version table, which is older than it."""
 
 
 FRESH_DATABASE = (("CONNECT", PUBLIC), ("TEMPORARY", PUBLIC))
@@ -191,6 +200,14 @@ where a.grantee <> defaclrole
 """
 
 
+_HIDES_REVISION = b"""
+select exists (select from pg_class c join pg_namespace n on n.oid = relnamespace
+               where nspname = 'alembic' and relname = 'alembic_version' and relkind = 'r'
+                 and not has_table_privilege(%s, c.oid, 'SELECT'))
+"""
+_VERSION_TABLE = Path(__file__).with_name("version_table.sql").read_bytes()
+
+
 def _rows(connection: "psycopg.Connection[Any]", query: bytes) -> list[tuple[Any, ...]]:
     return connection.execute(query).fetchall()
 
@@ -223,7 +240,7 @@ def read_names_moments(connection: "psycopg.Connection[Any]") -> frozenset[str]:
 
 
 def read_contents(connection: "psycopg.Connection[Any]") -> Contents:
-    """Read the catalogues of the connected database; system schemas are left out."""
+    """Read the catalogues of the connected database; system schemas are left out. Needs no right but to connect."""
     return Contents(
         extensions=frozenset(name for (name,) in _rows(connection, b"select extname from pg_extension")),
         schemas=dict(_rows(connection, _SCHEMAS)),
@@ -231,5 +248,13 @@ def read_contents(connection: "psycopg.Connection[Any]") -> Contents:
         grants=frozenset(Grant(*row) for row in _rows(connection, _SCHEMA_GRANTS)),
         names_moments=read_names_moments(connection),
         open_statistics=_rows(connection, _OPEN_STATISTICS) == [(True,)],
+        hides_revision=connection.execute(_HIDES_REVISION, [LOOK]).fetchall() == [(True,)],
         needing={extension: tuple(objects) for extension, objects in _rows(connection, _NEEDING)},
     )
+
+
+def read_revision(connection: "psycopg.Connection[Any]") -> str | None:
+    """The revision that the connected database is at; None before the first. Raises psycopg.Error."""
+    question = connection.execute(_VERSION_TABLE).fetchone()
+    row = connection.execute(question[0]).fetchone() if question else None
+    return row[0] if row else None

@@ -21,13 +21,14 @@ from db.spec import (
     Migrated,
     Role,
     cluster_roles,
+    database_grants,
     maintenance_grants,
     product_grants,
     product_roles,
     schemas,
 )
 from environment.errors import UNCHANGED
-from environment.names import BACKUP
+from environment.names import BACKUP, LOOK
 from environment.products import Product
 
 STATISTICS = "pg_stat_statements"
@@ -56,11 +57,30 @@ MUST_PRELOAD = frozenset({STATISTICS})
 """Extensions that install without shared_preload_libraries and fail at first use (Q-08)."""
 
 
-def plan(connect: Connect, spec: ClusterSpec) -> list[Change]:
+def converge(connect: Connect, look: Connect, spec: ClusterSpec, *, prune: bool) -> tuple[list[Change], list[Change]]:
+    """Execute the plan: what was executed, and what was left. Raises ProvisionError.
+
+    Where a database did not admit `look` yet, as one from before there was such a login, it is planned again.
+    """
+    changes, blind = _plan(connect, look, spec)
+    done = apply(connect, changes, prune=prune)
+    if blind and done:
+        changes = [*done, *_plan(connect, look, spec)[0]]
+        done += apply(connect, changes[len(done) :], prune=prune)
+    return done, [change for change in changes if change not in done]
+
+
+def plan(connect: Connect, look: Connect, spec: ClusterSpec) -> list[Change]:
     """List the changes that lead from what the cluster holds to `spec`; changes nothing.
 
+    `connect` is a superuser's, for what all databases share; `look` sees the rest.
     Raises ProvisionError, with every reason at once, when the cluster cannot become what `spec` declares.
     """
+    return _plan(connect, look, spec)[0]
+
+
+def _plan(connect: Connect, look: Connect, spec: ClusterSpec) -> tuple[list[Change], bool]:
+    """The changes, and whether a database could not be looked into."""
     with connect(MAINTENANCE_DATABASE) as connection:
         cluster = read_cluster(connection)
         lookup_changes = lookup.plan(connection, spec.products)
@@ -76,15 +96,21 @@ def plan(connect: Connect, spec: ClusterSpec) -> list[Change]:
     changes += privileges(_of_database(cluster, "template1"), set(), MAINTENANCE_DATABASE, "")
     changes += lookup_changes
     changes += _names_moments(NAMES_MOMENTS, names_moments, MAINTENANCE_DATABASE)
+    blind = False
     for product in spec.products:
+        name = product.name
+        changes += privileges(_of_database(cluster, name), database_grants(product), MAINTENANCE_DATABASE, "")
         contents = Contents()
-        if product.name in cluster.databases:
-            with connect(product.name) as connection:
+        if name in cluster.databases and not cluster.admits_look(name):
+            blind = True
+            continue
+        if name in cluster.databases:
+            with look(name) as connection:
                 contents = read_contents(connection)
-        changes += _contents(product, contents, _of_database(cluster, product.name), development=spec.development)
+        changes += _contents(product, contents, development=spec.development)
     changes += undeclared.settings(cluster, roles, spec)
-    changes += undeclared.roles(connect, cluster, roles, spec)
-    return changes
+    changes += undeclared.roles(look, cluster, roles, spec)
+    return changes, blind
 
 
 def apply(connect: Connect, changes: Iterable[Change], *, prune: bool = False) -> list[Change]:
@@ -210,17 +236,18 @@ def _database(product: Product, cluster: Cluster, spec: ClusterSpec) -> Iterator
     yield from role_changes.settings("DATABASE", product.name, declared, found_settings)
 
 
-def _contents(
-    product: Product, found: Contents, database_grants: frozenset[Grant], *, development: bool
-) -> Iterator[Change]:
+def _contents(product: Product, found: Contents, *, development: bool) -> Iterator[Change]:
     for extension in sorted(set(product.extensions) - found.extensions):
-        statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {}").format(sql.Identifier(extension))
+        statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} SCHEMA public").format(sql.Identifier(extension))
         yield Change(f"create extension {extension} in {product.name}", statement, product.name)
     if STATISTICS in product.extensions and (found.open_statistics or STATISTICS not in found.extensions):
         what = f"close {STATISTICS} of {product.name} to everybody but pg_monitor"
         statement = sql.SQL(CLOSE_STATISTICS).format(owner=sql.Identifier(product.owner_role))
         yield Change(what, statement, product.name)
     yield from _names_moments(frozenset(), found.names_moments, product.name)
+    if found.hides_revision:
+        statement = sql.SQL("GRANT SELECT ON TABLE alembic.alembic_version TO {}").format(sql.Identifier(LOOK))
+        yield Change(f"let {LOOK} read the version table of {product.name}", statement, product.name)
     yield from undeclared.extensions(product, found)
     for schema, owner in schemas(product).items():
         names = sql.Identifier(schema), sql.Identifier(owner)
@@ -238,7 +265,7 @@ def _contents(
             what = f"give {schema}.{name} in {product.name} from {owner} to {product.owner_role}"
             yield Change(what, statement, product.name)
     declared = product_grants(product, development=development)
-    yield from privileges(found.grants | database_grants, declared, product.name, product.owner_role)
+    yield from privileges(found.grants, declared, product.name, product.owner_role)
 
 
 def _names_moments(declared: frozenset[str], found: frozenset[str], database: str) -> Iterator[Change]:

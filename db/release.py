@@ -12,10 +12,12 @@ class ReleaseRefused(KeelError):
     """The database is not fit for production: which names, what was left as it was, what to do."""
 
 
-_COLUMNS = (
-    b"select table_name::text, column_name::text from information_schema.columns where table_schema = 'public'"
-    b" order by 1, 2"
-)
+_COLUMNS = b"""
+select relname, attname from pg_class c join pg_attribute on attrelid = c.oid
+where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'f') and attnum > 0 and not attisdropped
+order by 1, 2
+"""
+"""From the catalogue: information_schema shows only what one may read."""
 
 
 def truncated(product: Product, connection: "psycopg.Connection[Any]") -> list[str]:

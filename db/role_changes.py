@@ -51,8 +51,13 @@ def _clause(name: str, value: int) -> str:
 
 
 def password(role: Role, found: FoundRole | None, passwords: Mapping[str, SecretStr]) -> Iterator[Change]:
-    """Send a verifier when the stored one was made from another password (PLAT-11)."""
+    """Send a verifier when the stored one was made from another password (PLAT-11), and none to whom has none."""
     if not role.password:
+        if found and found.verifier is not None:
+            yield Change(
+                f"take the password of role {role.name} away",
+                sql.SQL("ALTER ROLE {} PASSWORD NULL").format(sql.Identifier(role.name)),
+            )
         return
     wanted = passwords[role.name].get_secret_value()
     if found is None or not scram.matches(wanted, found.verifier):

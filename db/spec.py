@@ -7,6 +7,8 @@ Roles of the cluster, apart from Patroni's own superuser and replication role (P
   CREATEROLE: roles come from the model, and on PostgreSQL 15 that right is one over every product role.
 - `keel_monitor`: pg_monitor. `keel_backup`: reads every row on purpose (BYPASSRLS, Q-18, PLAT-19), and names restore points.
 - `keel_sessions`: sees ages of sessions and ends them; it comes by the socket of a database host only (W9).
+- `keel_look`: Keel itself, wherever it only looks into a product's database (decision 15). It may connect, read the
+  catalogue as everybody may, and the version table. No password: it comes over the socket, through SSH.
 - `keel_pgbouncer`: may call `keel.user_lookup` in the database `postgres`, nothing else.
 """
 
@@ -17,7 +19,7 @@ from typing import NamedTuple
 
 from pydantic import Field, SecretStr
 
-from environment.names import ADMIN, BACKUP, MONITOR, PGBOUNCER, SESSIONS
+from environment.names import ADMIN, BACKUP, LOOK, MONITOR, PGBOUNCER, SESSIONS
 from environment.products import Product
 from environment.types import Model
 
@@ -124,6 +126,7 @@ def cluster_roles(version: int) -> Iterator[Role]:
     )  # fmt: skip
     yield Role(PGBOUNCER, login=True, password=True, inherits=frozenset(reserved))
     yield Role(SESSIONS, login=True, inherits=frozenset({"pg_signal_backend", "pg_read_all_stats"} | reserved))
+    yield Role(LOOK, login=True, inherits=frozenset(reserved))
 
 
 def product_roles(product: Product, migrated: Migrated, bounds: Bounds = UNBOUNDED) -> Iterator[Role]:
@@ -156,28 +159,35 @@ def product_roles(product: Product, migrated: Migrated, bounds: Bounds = UNBOUND
 
 def maintenance_grants(spec: ClusterSpec) -> set[Grant]:
     """Who may connect to the database `postgres`; PUBLIC may not, or every application could (PLAT-10)."""
-    logins = (ADMIN, MONITOR, BACKUP, PGBOUNCER, SESSIONS, *spec.maintenance_logins)
+    logins = (ADMIN, MONITOR, BACKUP, PGBOUNCER, SESSIONS, LOOK, *spec.maintenance_logins)
     return {Grant("DATABASE", MAINTENANCE_DATABASE, role, "CONNECT") for role in logins}
+
+
+def database_grants(product: Product) -> set[Grant]:
+    """Who may connect to a product's database (PLAT-10)."""
+    logins = (*product.client_roles, product.readonly_role, product.migrator_role, ADMIN, MONITOR, BACKUP, LOOK)
+    return {Grant("DATABASE", product.name, role, "CONNECT") for role in logins}
 
 
 def product_grants(product: Product, *, development: bool = False) -> set[Grant]:
     """Privileges in a product's database that no migration has to repeat (PLAT-10, X-46)."""
     clients, readonly, migrator = product.client_roles, product.readonly_role, product.migrator_role
     auth = [product.auth_role] if product.auth_role else []
-    logins = (*clients, readonly, migrator, ADMIN, MONITOR, BACKUP)
-    connect = {Grant("DATABASE", product.name, role, "CONNECT") for role in logins}
-    usage = {Grant("SCHEMA", "public", role, "USAGE") for role in (*clients, readonly, migrator, ADMIN, MONITOR, *auth)}
+    # Who looks sees names in `public` as short as everybody: the server leaves a schema out of the path of who may not use it.
+    named = (*clients, readonly, migrator, ADMIN, MONITOR, LOOK, *auth)
+    usage = {Grant("SCHEMA", "public", role, "USAGE") for role in named}
     if development and product.creates_in_dev:
         usage |= {Grant("SCHEMA", "public", product.app_role, "CREATE")}
     if auth:
         usage |= {Grant("SCHEMA", "auth", role, "USAGE") for role in (*clients, migrator)}
-    # The version table: the migrator reads it as itself, the monitor tells how far the database is (PLAT-28).
-    usage |= {Grant("SCHEMA", "alembic", role, "USAGE") for role in (migrator, readonly, MONITOR)}
+    # The version table: the migrator reads it as itself, monitor and Keel tell how far the database is (PLAT-28).
+    told = (migrator, readonly, MONITOR, LOOK)
+    usage |= {Grant("SCHEMA", "alembic", role, "USAGE") for role in told}
     future = {Grant("SCHEMA", "public", role, right, "TABLES") for role in (*clients, migrator) for right in WRITE}
     future |= {Grant("SCHEMA", "public", role, "USAGE", "SEQUENCES") for role in (*clients, migrator)}
     future |= {Grant("SCHEMA", "public", readonly, "SELECT", "TABLES")}
-    future |= {Grant("SCHEMA", "alembic", role, "SELECT", "TABLES") for role in (migrator, readonly, MONITOR)}
-    return connect | usage | future
+    future |= {Grant("SCHEMA", "alembic", role, "SELECT", "TABLES") for role in told}
+    return usage | future
 
 
 NAMES_MOMENTS = frozenset({"pg_create_restore_point(text)", "pg_switch_wal()"})

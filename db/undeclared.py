@@ -40,7 +40,7 @@ def databases(cluster: Cluster, spec: ClusterSpec) -> Iterator[Change]:
             yield Change(what, SQL("DROP DATABASE {}").format(Identifier(name)), told=True)
 
 
-def roles(connect: Connect, cluster: Cluster, declared: list[Role], spec: ClusterSpec) -> Iterator[Change]:
+def roles(look: Connect, cluster: Cluster, declared: list[Role], spec: ClusterSpec) -> Iterator[Change]:
     """Drop every undeclared role; report those that own something."""
     kept = {role.name for role in declared} | {SUPERUSER, *spec.kept_roles, *spec.maintenance_logins}
     kept |= {role.name for product in parked(cluster, spec) for role in product_roles(product, Migrated.NEVER)}
@@ -52,13 +52,13 @@ def roles(connect: Connect, cluster: Cluster, declared: list[Role], spec: Cluste
             statement = SQL("ALTER ROLE {} NOSUPERUSER").format(Identifier(name))
             yield Change(f"role {name} is an undeclared superuser: it stays", statement, told=True)
         else:
-            yield from drop_role(connect, cluster, name, known)
+            yield from drop_role(look, cluster, name, known)
 
 
-def drop_role(connect: Connect, cluster: Cluster, name: str, known: Collection[str]) -> Iterator[Change]:
+def drop_role(look: Connect, cluster: Cluster, name: str, known: Collection[str]) -> Iterator[Change]:
     """Take the role's privileges away, then the role; only tell when it owns something or is not ours to judge.
 
-    `known`: databases whose privileges may be taken away.
+    `look` names what it owns; `known`: databases whose privileges may be taken away.
     """
     held = {holding for holding in cluster.holdings if holding.role == name}
     owning = sorted({holding.database for holding in held if holding.owns})
@@ -66,10 +66,10 @@ def drop_role(connect: Connect, cluster: Cluster, name: str, known: Collection[s
     identifier = Identifier(name)
     for database in owning:
         try:
-            with connect(database or MAINTENANCE_DATABASE) as connection:
+            with look(database or MAINTENANCE_DATABASE) as connection:
                 objects = [row[0] for row in connection.execute(_OWNED, [name]).fetchall()]
-        except psycopg.OperationalError:  # kept aside by a restore, it takes no connections
-            objects = [f"objects in the closed database {database}"]
+        except psycopg.OperationalError:  # kept aside by a restore it takes no connections, or it admits only its own
+            objects = [f"objects in the closed database {database or MAINTENANCE_DATABASE}"]
         heir = f"{database}_owner" if f"{database}_owner" in cluster.roles else SUPERUSER
         yield Change(
             f"role {name} is not declared and owns {_listed(objects)}: it stays",

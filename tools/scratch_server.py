@@ -13,8 +13,9 @@ import psycopg
 from pydantic import SecretStr
 from sqlalchemy import URL
 
-from db import provision
+from db import provision, sessions
 from db.spec import ClusterSpec, Migrated
+from environment.names import BACKUP, LOOK
 from environment.products import Product, catalogue
 from environment.waiting import until
 from tools import scratch_images
@@ -28,12 +29,13 @@ SUPERUSER_PASSWORD = secrets.token_urlsafe()
 # Standard input is the life line: when its process ends, also by SIGKILL, it closes; the container ends.
 # fsync and full pages off: nothing here has to survive a power failure. jit off: a plan of the catalogue would be compiled
 # for longer than it runs, on majors whose packages can.
-SCRIPT = """
+SCRIPT = f"""
 set -e
 PATH="$(echo /usr/lib/postgresql/*/bin):$PATH"
 read -r password; echo "$password" > /pg/password
 initdb -D /pg/data -U postgres -A scram-sha-256 --pwfile=/pg/password --locale=C.UTF-8 -E UTF8 >/dev/null
-echo 'host all all all scram-sha-256' >> /pg/data/pg_hba.conf
+printf '%s\n' 'local all {BACKUP} trust' 'local all all scram-sha-256' 'host all {LOOK} all trust' 'host all all all scram-sha-256' \
+    > /pg/data/pg_hba.conf
 postgres -D /pg/data -c fsync=off -c full_page_writes=off -c jit=off -c listen_addresses='*' -c unix_socket_directories=/pg \
     -c shared_preload_libraries=pg_stat_statements -c log_statement=all </dev/null &
 cat >/dev/null
@@ -69,8 +71,12 @@ class Server:
         )
 
     def superuser(self, database: str) -> "psycopg.Connection[Any]":
-        """What `db.provision` is given."""
-        return self.connect(database)
+        """What `db.provision` is given to change something."""
+        return sessions.superuser(database, host="127.0.0.1", port=self.port, password=SUPERUSER_PASSWORD)
+
+    def look(self, database: str, user: str = LOOK) -> "psycopg.Connection[Any]":
+        """What it is given to look."""
+        return sessions.look(database, user, host="127.0.0.1", port=self.port, password=password_of(user))
 
     def url(self, product: Product, driver: str = "postgresql", database: str | None = None) -> str:
         """The migrator's URL."""
@@ -149,4 +155,4 @@ def spec_of(*, migrated: Migrated = Migrated.NEVER) -> ClusterSpec:
 
 def provisioned(server: Server, spec: ClusterSpec) -> None:
     """Converge the cluster."""
-    provision.apply(server.superuser, provision.plan(server.superuser, spec), prune=True)
+    provision.converge(server.superuser, server.look, spec, prune=True)

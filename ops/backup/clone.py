@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from db import masking, migrate
+from db.found import read_revision
 from environment.errors import UNCHANGED, Refused
 from environment.manifest import Manifest
+from environment.names import BACKUP
 from environment.products import Product
 from environment.report import Report
 from environment.types import Kind
@@ -106,7 +108,7 @@ def _check_new(target: Session, names: Sequence[str]) -> None:
 def _has_rows(superuser: Superuser, product: Product) -> bool:
     """True if anybody but the product itself has put rows into the database."""
     private = [name for name, facts in product.tables.items() if facts.classification == "confidential"]
-    with superuser.connect(product.name) as connection:
+    with superuser.look(product.name, BACKUP) as connection:
         for name in private or product.tables:
             there = connection.execute(b"select to_regclass(%s)", [f"public.{name}"]).fetchone()
             if there and there[0]:
@@ -152,7 +154,6 @@ def heads(target: Session, names: Sequence[str]) -> dict[str, tuple[str | None, 
     found = {}
     with target.superuser() as superuser:
         for name in names:
-            with superuser.connect(name) as connection:
-                row = connection.execute("select version_num from alembic.alembic_version").fetchone()
-            found[name] = (str(row[0]) if row else None, migrate.head(target.manifest.products[name].product))
+            with superuser.look(name) as connection:
+                found[name] = (read_revision(connection), migrate.head(target.manifest.products[name].product))
     return found

@@ -6,6 +6,7 @@ import json
 import shlex
 from datetime import UTC, datetime
 
+from db.spec import MAINTENANCE_DATABASE
 from ops.hosts.session import Session
 from roles import paths
 
@@ -14,7 +15,7 @@ def create(session: Session, database: str, name: str) -> str:
     """Name this moment in the WAL, and write it down in the repository: a recovery to the name must know which backup is
     older than it. Returns its LSN. ``name``: at most 63 bytes."""
     moment = datetime.now(UTC).isoformat(timespec="seconds")
-    with session.superuser() as superuser, superuser.connect(database) as connection:
+    with session.superuser() as superuser, superuser.connect(MAINTENANCE_DATABASE) as connection:
         row = connection.execute("select pg_create_restore_point(%s)::text", [name]).fetchone()
     assert row is not None  # noqa: S101 - a function's call returns a row
     entry = json.dumps({"name": name, "lsn": row[0], "time": moment, "database": database})

@@ -23,7 +23,7 @@ from urllib.parse import quote
 from environment.derive import Roots, private_openssh
 from environment.errors import KeelError
 from environment.manifest import HostEntry, Manifest
-from environment.names import RESTORE
+from environment.names import LOOK, RESTORE
 from environment.pki import ca_certificate
 from environment.types import Group
 from environment.waiting import until
@@ -106,7 +106,8 @@ class Session:
 
     @contextmanager
     def superuser(self) -> Iterator[Superuser]:
-        """Connections as ``postgres``, through SSH to the primary's socket: no superuser crosses the network."""
+        """Connections as ``postgres``, or as the login that only looks, through SSH to the primary's socket: neither crosses
+        the network."""
         leader = self.leader()
         with self.forward(leader.name, f"{SOCKETS}/.s.PGSQL.5432") as directory:
             yield Superuser(directory)
@@ -178,15 +179,22 @@ class Session:
 
 @dataclass(frozen=True)
 class Superuser:
-    """A socket of the primary, brought here by SSH."""
+    """A socket of the primary, brought here by SSH, with what root on its host may be: postgres, and less."""
 
     directory: Path
 
     def connect(self, database: str) -> psycopg.Connection[tuple[Any, ...]]:
-        """A new connection as postgres. The caller closes it."""
-        import psycopg  # most steps need no database driver, and it is slow to import
+        """A new connection as postgres; in a product's database only for changes (`db.sessions`). The caller closes it."""
+        from db import sessions  # most steps need no database driver, and it is slow to import
 
-        return psycopg.connect(host=str(self.directory), user="postgres", dbname=database, connect_timeout=10)
+        return sessions.superuser(database, host=str(self.directory), connect_timeout=10)
+
+    def look(self, database: str, user: str = LOOK) -> psycopg.Connection[tuple[Any, ...]]:
+        """A new connection that changes nothing, as the login that reads the catalogue, or as one of `LOCAL`. The caller
+        closes it."""
+        from db import sessions
+
+        return sessions.look(database, user, host=str(self.directory), connect_timeout=10)
 
     def restore(self, database: str) -> psycopg.Connection[tuple[Any, ...]]:
         """A new connection as the login that loads what was restored (`ops.backup.loading`). The caller closes it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 import psycopg
 from pydantic import SecretStr
@@ -12,11 +11,12 @@ from pydantic import SecretStr
 from db import migrate, provision
 from db.change import Change
 from db.difference import Difference
+from db.found import Cluster, read_cluster, read_revision
 from db.spec import MAINTENANCE_DATABASE, Bounds, ClusterSpec, Migrated, cluster_roles, product_roles
 from environment import budget
 from environment.manifest import Manifest
 from environment.names import REPLICATION, REWIND
-from environment.products import catalogue
+from environment.products import Product, catalogue
 from environment.report import Report
 from environment.settings import ProductSettings
 from environment.types import Kind, Undeclared
@@ -29,14 +29,12 @@ MANY = 25
 def provide(session: Session, report: Report) -> None:
     """Make the cluster hold what the model declares."""
     with session.superuser() as superuser:
-        changes = provision.plan(superuser.connect, spec(session, superuser))
         prune = session.manifest.databases.undeclared is Undeclared.REMOVE
-        done = provision.apply(superuser.connect, changes, prune=prune)
+        done, left = provision.converge(superuser.connect, superuser.look, spec(session, superuser), prune=prune)
     for sentence in _sentences(done):
         report(f"databases: {sentence}")
-    for change in changes:
-        if change not in done:
-            report(f"databases: left as it is: {change.difference}")
+    for change in left:
+        report(f"databases: left as it is: {change.difference}")
 
 
 def _sentences(done: list[Change]) -> Iterator[str]:
@@ -54,20 +52,22 @@ def _sentences(done: list[Change]) -> Iterator[str]:
 def differences(session: Session) -> list[Difference]:
     """What `up` would change, remove where `keel:databases.undeclared` says so, or only tell."""
     with session.superuser() as superuser:
-        changes = provision.plan(superuser.connect, spec(session, superuser))
+        changes = provision.plan(superuser.connect, superuser.look, spec(session, superuser))
     return sorted(change.difference for change in changes)
 
 
 def spec(session: Session, superuser: Superuser) -> ClusterSpec:
     """What the cluster should hold, with the derived passwords."""
     products = tuple(entry.product for entry in session.manifest.products.values())
+    with superuser.connect(MAINTENANCE_DATABASE) as connection:
+        cluster = read_cluster(connection)
     roles = [*cluster_roles(session.manifest.release.postgres)]
     roles += [role for product in products for role in product_roles(product, Migrated.NEVER)]
     return ClusterSpec(
         products=products,
         passwords={role.name: SecretStr(session.roots.password(role.name)) for role in roles if role.password},
         locale=session.manifest.postgres.locale,
-        migrated={product.name: _migrated(superuser, product) for product in products},
+        migrated={product.name: _migrated(superuser, product, cluster) for product in products},
         development=session.manifest.identity.kind is Kind.DEV,
         unlisted=tuple(product for name, product in catalogue().items() if name not in session.manifest.products),
         kept_roles=(REPLICATION,),
@@ -98,16 +98,17 @@ def _settings(limits: ProductSettings) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _migrated(superuser: Superuser, product: Any) -> Migrated:
+def _migrated(superuser: Superuser, product: Product, cluster: Cluster) -> Migrated:
+    """How far the product's database has come; BEHIND, which leaves its logins as they are, where that cannot be seen."""
+    if product.name not in cluster.databases:
+        return Migrated.NEVER
+    if not cluster.admits_look(product.name):
+        return Migrated.BEHIND
     try:
-        with superuser.connect(product.name) as connection:
-            row = connection.execute("select version_num from alembic.alembic_version").fetchone()
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        with superuser.look(product.name) as connection:
+            revision = read_revision(connection)
+    except psycopg.errors.InsufficientPrivilege:
+        return Migrated.BEHIND
+    if revision is None:
         return Migrated.NEVER
-    except psycopg.OperationalError as error:
-        if "does not exist" in str(error):
-            return Migrated.NEVER
-        raise
-    if row is None:
-        return Migrated.NEVER
-    return Migrated.HEAD if row[0] == migrate.head(product) else Migrated.BEHIND
+    return Migrated.HEAD if revision == migrate.head(product) else Migrated.BEHIND

@@ -21,9 +21,10 @@ from psycopg import IsolationLevel
 from psycopg.sql import SQL, Identifier
 
 from db import provision, undeclared
-from db.found import Cluster, read_cluster
+from db.found import Cluster, read_cluster, read_revision
 from db.spec import MAINTENANCE_DATABASE, Migrated, product_roles
 from environment.errors import UNCHANGED, KeelError
+from environment.names import BACKUP
 from environment.products import Product, catalogue
 from environment.report import Report
 from environment.types import Model
@@ -137,7 +138,7 @@ def dump(session: Session, superuser: Superuser, product: Product, target: Path,
         with _snapshot(superuser, product) as (connection, snapshot):
             found = _survey(connection)
             report(f"{product.name}: dump to {target}")
-            arguments = ["-U", "postgres", "-p", str(manifest.ports.postgres), "-Fc", f"--snapshot={snapshot}"]
+            arguments = ["-U", BACKUP, "-p", str(manifest.ports.postgres), "-Fc", f"--snapshot={snapshot}"]
             _on_the_primary(session, [f"{programs}/pg_dump", *arguments, product.name], into=partial)
         report(f"{product.name}: read the dump back, {partial.stat().st_size:,} bytes")
         contents = _on_the_primary(session, [f"{programs}/pg_restore", "--list"], given=partial)
@@ -188,7 +189,7 @@ def _drop(superuser: Superuser, product: Product, report: Report) -> list[str]:
     changes = [
         change
         for role in _roles(product, cluster)
-        for change in undeclared.drop_role(superuser.connect, cluster, role, known)
+        for change in undeclared.drop_role(superuser.look, cluster, role, known)
     ]
     done = provision.apply(superuser.connect, changes, prune=True)
     for change in done:
@@ -212,23 +213,20 @@ def _roles(product: Product, cluster: Cluster) -> list[str]:
 
 @contextmanager
 def _snapshot(superuser: Superuser, product: Product) -> Iterator[tuple[psycopg.Connection[Any], str]]:
-    """A session that sees one moment, and the name under which pg_dump sees the same one."""
-    with superuser.connect(product.name) as connection:
-        connection.isolation_level, connection.read_only = IsolationLevel.REPEATABLE_READ, True
+    """A session that reads every row of one moment, and the name under which pg_dump sees the same one."""
+    with superuser.look(product.name, BACKUP) as connection:
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ
         ((name,),) = connection.execute("select pg_export_snapshot()").fetchall()
         yield connection, name
 
 
 def _survey(connection: psycopg.Connection[Any]) -> Survey:
-    ((version, migrated),) = connection.execute(
-        "select current_setting('server_version'), to_regclass('alembic.alembic_version') is not null"
-    ).fetchall()
-    revisions = connection.execute("select version_num from alembic.alembic_version").fetchall() if migrated else []
+    ((version,),) = connection.execute("select current_setting('server_version')").fetchall()
     tables = {}
     for schema, name, size in connection.execute(_TABLES).fetchall():
         ((rows,),) = connection.execute(SQL("select count(*) from {}").format(Identifier(schema, name))).fetchall()
         tables[f"{schema}.{name}"] = TableSize(rows, size)
-    return Survey(version, revisions[0][0] if revisions else None, tables)
+    return Survey(version, read_revision(connection), tables)
 
 
 def _on_the_primary(

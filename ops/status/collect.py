@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from environment.manifest import HostEntry, Manifest
-from environment.names import MONITOR
-from environment.products import revisions
+from environment.names import LOOK, MONITOR, SUPERUSER
+from environment.products import ROOT, revisions
 from environment.types import Group
 from environment.urls import redis_login
 from ops.hosts.session import Session, Unreachable
@@ -25,7 +25,8 @@ from roles.etcd import etcdctl
 from roles.postgres.patroni import Member, members_of, question
 
 SERVER_SQL = Path(__file__).with_name("server.sql").read_text()
-REVISION_SQL = "select version_num from alembic.alembic_version"
+REVISION_SQL = (ROOT / "db" / "version_table.sql").read_text() + "\\gexec\n"
+LOOKING = "-c search_path=pg_catalog -c row_security=off -c default_transaction_read_only=on"
 PATIENCE = 10
 """Seconds one question may take on its host."""
 TIMEOUT = 15.0
@@ -111,8 +112,8 @@ def _ask(session: Session, host: HostEntry) -> tuple[HostFacts, Answers]:
 def _questions(manifest: Manifest, host: HostEntry) -> Iterator[tuple[str, str]]:
     """Name and shell command of everything that ``host`` is asked."""
 
-    def psql(database: str, sql: str) -> str:
-        return f"psql -U postgres -p {manifest.ports.postgres} -d {database} -XAtc {shlex.quote(sql)}"
+    def psql(user: str, database: str, options: str = "") -> str:
+        return f"PGOPTIONS='{options}' psql -U {user} -p {manifest.ports.postgres} -d {database} -XAt"
 
     yield "units", "systemctl list-units --failed --plain --no-legend --no-pager | cut -d' ' -f1"
     names = [
@@ -121,8 +122,9 @@ def _questions(manifest: Manifest, host: HostEntry) -> Iterator[tuple[str, str]]
     if names:
         yield "packages", f"dpkg-query -W -f '${{Package}} ${{Version}}\\n' {' '.join(names)}; true"
     if host.carries(Group.POSTGRES):
-        yield "server", psql("postgres", SERVER_SQL)
-        yield from ((f"revision-{name}", psql(name, REVISION_SQL)) for name in manifest.products)
+        yield "server", f"{psql(SUPERUSER, 'postgres')} -c {shlex.quote(SERVER_SQL)}"
+        read = f"printf %s {shlex.quote(REVISION_SQL)}"
+        yield from ((f"revision-{name}", f"{read} | {psql(LOOK, name, LOOKING)}") for name in manifest.products)
         yield from ((path, question(manifest, host.name, f"/{path}")) for path in ("cluster", "config"))
     if host.carries(Group.ETCD):
         yield "etcd", etcdctl.healthy(manifest, host)

@@ -22,8 +22,6 @@ from roles.postgres import patroni
 from roles.postgres.parameters import dynamic_configuration
 from roles.postgres.restarts import restart_all
 
-HBA_FILE = "psql -U postgres -d postgres -XAtc 'show hba_file'"
-"""Shell: where the server reads pg_hba.conf."""
 Commands = Generator[str | FunctionCommand, None, None]
 
 
@@ -79,12 +77,12 @@ class RecoverySettings(FactBase[list[str]]):
 
 
 class AccessLines(FactBase[list[str]]):
-    """The lines of pg_hba.conf, without comments; none before the server runs."""
+    """The lines of pg_hba.conf or pg_ident.conf, without comments; none before the server runs."""
 
     default = list
 
-    def command(self) -> str:
-        return f'cat "$({HBA_FILE})" 2>/dev/null || true'
+    def command(self, file: str) -> str:
+        return f'cat "$({_location(file)})" 2>/dev/null || true'
 
     def process(self, output: Iterable[str]) -> list[str]:
         return [line for line in output if line and not line.startswith("#")]
@@ -107,13 +105,20 @@ def forget_hand_made_settings(target: Target) -> None:
     perform("postgres: restart after a recovery", _restart_here, target if recovered else None)
 
 
-def forget_hand_made_access(wanted: list[str]) -> None:
-    """Make pg_hba.conf of this member what Patroni was given: it writes the file only when its own settings change."""
-    found = host.get_fact(AccessLines)
-    # Of a line only what it admits: its options may hold a password.
-    more = ", ".join(" ".join(line.split()[:4]) for line in found if line not in wanted)
-    lines = wanted if found and found != wanted else []
-    perform(f"postgres: pg_hba.conf ({more or ('changed' if lines else 'current')})", _write_access, lines)
+def forget_hand_made_access(wanted: Mapping[str, list[str]]) -> None:
+    """Make pg_hba.conf and pg_ident.conf of this member what Patroni was given: it writes them only when its own settings
+    change, and seconds later, when Keel already comes as a login that they admit."""
+    for file, declared in wanted.items():
+        found = host.get_fact(AccessLines, file=file)
+        # Of a line only what it admits: its options may hold a password.
+        more = ", ".join(" ".join(line.split()[:4]) for line in found if line not in declared)
+        lines = declared if found and found != declared else []
+        perform(f"postgres: {file}.conf ({more or ('changed' if lines else 'current')})", _write_access, file, lines)
+
+
+def _location(file: str) -> str:
+    """Shell: where the server reads pg_hba or pg_ident."""
+    return f"psql -U postgres -d postgres -XAtc 'show {file.removeprefix('pg_')}_file'"
 
 
 def forget_order() -> None:
@@ -180,9 +185,9 @@ def _restart_here(target: Target | None) -> Commands:
 
 
 @operation()
-def _write_access(lines: list[str]) -> Commands:
+def _write_access(file: str, lines: list[str]) -> Commands:
     if lines:
-        yield f'printf "%s\\n" {shlex.join(lines)} > "$({HBA_FILE})"'
+        yield f'printf "%s\\n" {shlex.join(lines)} > "$({_location(file)})"'
         yield "psql -U postgres -d postgres -Xqc 'select pg_reload_conf()'"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from environment.access import lines, on_the_socket
-from environment.names import POSTGRES_VOLUME, REPLICATION, RESTORE, REWIND, SESSIONS, SUPERUSER
+from environment.names import LOCAL, POSTGRES_VOLUME, REPLICATION, RESTORE, REWIND, SESSIONS, SUPERUSER
 from environment.pki import Authority
 from environment.types import Group, Provider
 from keel_host.config import Bound, Member, text
@@ -101,6 +101,7 @@ class Postgres(Role):
             fetch=paths.FETCH_WAL,
             sessions=SESSIONS,
             restore=RESTORE,
+            local=LOCAL,
             delay=target.manifest.postgres.apply_delay.get(target.host.name),
         )
         return (
@@ -177,7 +178,8 @@ class Postgres(Role):
         cluster.forget_order()
         cluster.forget_hand_made_settings(target)
         config = next(file.content for file in self.files(target) if file.path == CONFIG)
-        cluster.forget_hand_made_access(yaml.safe_load(config)["postgresql"]["pg_hba"])
+        postgresql = yaml.safe_load(config)["postgresql"]
+        cluster.forget_hand_made_access({file: postgresql[file] for file in ("pg_ident", "pg_hba")})
 
     def converge_cluster(self, target: Target) -> None:
         cluster.converge_configuration(target)

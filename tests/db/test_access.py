@@ -219,7 +219,7 @@ def test_what_cannot_be_reached_is_told_at_once(server: Server, product: Product
         }
     )
     with pytest.raises(ProvisionError) as caught:
-        provision.plan(server.superuser, impossible)
+        provision.plan(server.superuser, server.look, impossible)
     assert "extension nonesuch is not installed on the server" in str(caught.value)
     assert f"no password is given for role {product.app_role}" in str(caught.value)
     assert f"collate {LOCALE}, ctype {LOCALE}; declared: UTF8, c, sv_SE.UTF-8" in str(caught.value)
@@ -234,7 +234,7 @@ def test_an_extension_must_be_preloaded(
     without = dataclasses.replace(cluster, preloaded=frozenset())
     monkeypatch.setattr(provision, "read_cluster", lambda _: without)
     with pytest.raises(ProvisionError, match="pg_stat_statements is not in shared_preload_libraries"):
-        provision.plan(server.superuser, spec_of())
+        provision.plan(server.superuser, server.look, spec_of())
 
 
 def test_the_application_waits_for_head(server: Server, product: Product, empty: str) -> None:
@@ -242,7 +242,7 @@ def test_the_application_waits_for_head(server: Server, product: Product, empty:
     with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
         server.connect(product.name, product.app_role)
     server.execute(f"ALTER ROLE {product.app_role} LOGIN")
-    never = [change.what for change in provision.plan(server.superuser, spec_of())]
+    never = [change.what for change in provision.plan(server.superuser, server.look, spec_of())]
     assert f"alter role {product.app_role}: NOLOGIN" in never
     provisioned(server, spec_of())
 
@@ -250,7 +250,7 @@ def test_the_application_waits_for_head(server: Server, product: Product, empty:
     server.connect(product.name, product.app_role).close()
     assert provision.admit(server.superuser, product) == []
     for state in (Migrated.HEAD, Migrated.BEHIND):
-        changes = provision.plan(server.superuser, spec_of(migrated=state))
+        changes = provision.plan(server.superuser, server.look, spec_of(migrated=state))
         assert [change for change in changes if product.app_role in change.what] == []
 
 

@@ -45,7 +45,7 @@ def test_what_dev_declares_is_reached_and_a_difference_is_seen(server: Server, p
     """PLAT-20: the numbers of the budget; a second plan is empty, and a hand-made limit is put back."""
     spec = HEAD.model_copy(update={"bounds": DEV})
     provisioned(server, spec)
-    assert provision.plan(server.superuser, spec) == []
+    assert provision.plan(server.superuser, server.look, spec) == []
     limits = dict(server.execute("select rolname, rolconnlimit from pg_roles where rolname like 'jeex%'"))
     assert limits == {
         "jeex_user": 25, "jeex_idea_readonly": 25, "jeex_idea_migrator": 3, "jeex_idea_owner": -1, "jeex_idea_auth": -1
@@ -53,7 +53,7 @@ def test_what_dev_declares_is_reached_and_a_difference_is_seen(server: Server, p
     assert server.execute("select datconnlimit from pg_database where datname = 'jeex_idea'") == [(27,)]
     server.execute("ALTER ROLE jeex_user CONNECTION LIMIT 90")
     server.execute("ALTER DATABASE jeex_idea CONNECTION LIMIT 90")
-    assert [change.what for change in provision.plan(server.superuser, spec)] == [
+    assert [change.what for change in provision.plan(server.superuser, server.look, spec)] == [
         "alter role jeex_user: CONNECTION LIMIT 25",
         "limit database jeex_idea to 27 connections",
     ]

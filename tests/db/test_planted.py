@@ -72,9 +72,6 @@ def test_what_an_owner_cannot_write(server: Server, planted: Product) -> None:
                 connection.execute(planting.statement(entry, planted, planted.migrator_role, target))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="W0: provisioning looks into products' databases as a superuser, on their search path"
-)
 def test_nobody_with_power_runs_them(server: Server, planted: Product) -> None:
     """W0, PLAT-09: what `up` and drift do to roles and databases, as they were planted and after it is repaired."""
     with server.connect() as connection:

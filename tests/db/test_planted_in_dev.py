@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from db.spec import Migrated
 from environment.products import Product
 from tests.db.fixtures import only
@@ -15,9 +13,6 @@ HEAD = spec_of(migrated=Migrated.HEAD)
 DEV = HEAD.model_copy(update={"development": True})
 
 
-@pytest.mark.xfail(
-    strict=True, reason="W0: provisioning looks into products' databases as a superuser, on their search path"
-)
 def test_an_application_that_may_create(server: Server, product: Product, fresh: str) -> None:
     """W0, BAC-11: operators and functions of an application, in the schema of its owner, run with no one's power but its own."""
     provisioned(server, DEV)

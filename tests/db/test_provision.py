@@ -133,7 +133,7 @@ PRUNED = [
 
 def plan(server: Server) -> list[str]:
     """What the plan says of a cluster that should be at head."""
-    return [change.what for change in provision.plan(server.superuser, HEAD)]
+    return [change.what for change in provision.plan(server.superuser, server.look, HEAD)]
 
 
 @pytest.mark.usefixtures("at_head")
@@ -147,7 +147,7 @@ def test_a_second_plan_is_empty(server: Server) -> None:
 def test_a_change_by_hand_is_seen_and_repaired(server: Server, statement: str, database: str, expected: str) -> None:
     """PLAT-09, PLAT-10: the plan names it, applying it once is enough."""
     server.execute(statement, database)
-    changes = provision.plan(server.superuser, HEAD)
+    changes = provision.plan(server.superuser, server.look, HEAD)
     assert any(expected in change.what for change in changes), [change.what for change in changes]
     provision.apply(server.superuser, changes)
     assert plan(server) == []
@@ -160,7 +160,7 @@ def test_what_is_not_declared_is_reported_and_taken_on_request(
 ) -> None:
     """PLAT-10, X-46: removal converges, but never unasked."""
     server.execute(statement, database)
-    changes = provision.plan(server.superuser, HEAD)
+    changes = provision.plan(server.superuser, server.look, HEAD)
     assert [expected in change.what and change.removes for change in changes] == [True]
     assert provision.apply(server.superuser, changes) == []
     assert plan(server) == [changes[0].what]

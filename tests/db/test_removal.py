@@ -36,7 +36,7 @@ PARKED = HEAD.model_copy(update={"unlisted": (LATER,)})
 
 def plan(server: Server, spec: ClusterSpec = HEAD) -> list[Change]:
     """What differs."""
-    return provision.plan(server.superuser, spec)
+    return provision.plan(server.superuser, server.look, spec)
 
 
 def words(changes: list[Change]) -> list[str]:

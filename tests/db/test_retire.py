@@ -51,25 +51,24 @@ def session(server: Server) -> Session:
 @pytest.fixture
 def superuser(server: Server) -> Superuser:
     """The server's."""
-    faked: Any = SimpleNamespace(connect=server.superuser)
+    faked: Any = SimpleNamespace(connect=server.superuser, look=server.look)
     return cast(Superuser, faked)
 
 
 @pytest.fixture
 def parked(server: Server) -> Iterator[Product]:
-    """A parked product with rows that nobody but a superuser sees; gone after the test."""
-    provision.apply(server.superuser, provision.plan(server.superuser, with_later()))
+    """A parked product with rows behind row-level security; gone after the test."""
+    provision.apply(server.superuser, provision.plan(server.superuser, server.look, with_later()))
     server.execute(
         "CREATE TABLE secret AS SELECT generate_series(1, 1000) AS id; ALTER TABLE secret OWNER TO later_owner;"
         " ALTER TABLE secret ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"
-        " CREATE TABLE alembic.alembic_version AS SELECT '007' AS version_num;"
-        " ALTER TABLE alembic.alembic_version OWNER TO later_owner",
+        " SET ROLE later_owner; CREATE TABLE alembic.alembic_version AS SELECT '007' AS version_num",
         "later",
     )
-    provision.apply(server.superuser, provision.plan(server.superuser, PARKED))
+    provision.apply(server.superuser, provision.plan(server.superuser, server.look, PARKED))
     yield LATER
     server.execute("DROP DATABASE IF EXISTS later WITH (FORCE)")
-    provision.apply(server.superuser, provision.plan(server.superuser, HEAD), prune=True)
+    provision.apply(server.superuser, provision.plan(server.superuser, server.look, HEAD), prune=True)
 
 
 def of_later(server: Server) -> tuple[list[Any], list[Any]]:
@@ -118,7 +117,7 @@ def test_dump_and_drop(server: Server, session: Session, superuser: Superuser, p
     }
     assert retire.drop(session, superuser, parked, lambda _: None) == []
     assert of_later(server) == ([], [])
-    assert provision.plan(server.superuser, PARKED) == []
+    assert provision.plan(server.superuser, server.look, PARKED) == []
 
 
 def test_a_retired_product_comes_back(
@@ -128,14 +127,14 @@ def test_a_retired_product_comes_back(
     target = tmp_path / "last.dump"
     retire.dump(session, superuser, parked, target, lambda _: None)
     retire.drop(session, superuser, parked, lambda _: None)
-    provision.apply(server.superuser, provision.plan(server.superuser, with_later()))
+    provision.apply(server.superuser, provision.plan(server.superuser, server.look, with_later()))
     done = subprocess.run(
         session.ssh("db1", "pg_restore -U postgres --clean --if-exists --single-transaction -d later"),
         input=target.read_bytes(), capture_output=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     assert server.execute("SELECT count(*) FROM secret", "later") == [(1000,)]
-    assert provision.plan(server.superuser, with_later()) == []
+    assert provision.plan(server.superuser, server.look, with_later()) == []
 
 
 def test_a_database_that_is_gone_leaves_its_roles_to_the_next_run(

@@ -88,7 +88,7 @@ def test_workers_read_all_and_write_as_somebody(server: Server, product: Product
     if not product.worker_role:
         assert not any("worker" in role for role in product.login_roles)
         return
-    with server.connect(product.name) as connection:
+    with server.connect(product.name, product.worker_role) as connection:
         assert matrix.worker(connection, product) == []
 
 

@@ -53,15 +53,16 @@ class Tenants:
 
 
 @contextmanager
-def tenants(connection: Connection, product: Product) -> Iterator[Tenants]:
-    """Register both and make their rows as the application does; rolled back in the end."""
+def tenants(connection: Connection, product: Product, *, insert: str | None = None) -> Iterator[Tenants]:
+    """Register both and make their rows as the application does; rolled back in the end. ``insert`` makes the user of a role
+    that registers nobody, when the identity is chosen already."""
     made = Tenants(connection, product, rows(product), Tenant(""), Tenant(""))
     root, *others = made.rows
     try:
         for tenant in (made.ada, made.grace):
             tag = f"keel-{uuid4().hex}"
-            made.become("")
-            tenant.keys[root] = _one(connection, made.rows[root].insert, {"tag": tag})
+            made.become(str(uuid4()) if insert else "")
+            tenant.keys[root] = _one(connection, insert or made.rows[root].insert, {"tag": tag})
             tenant.identity = str(tenant.keys[root])
             made.become(tenant.identity)
             for table in others:

@@ -86,12 +86,13 @@ def test_a_server_as_declared_is_left_alone(on: Any) -> None:
     host = on(HandMadeSettings=[], RecoverySettings=[], AccessLines=lines, Present=False, Members=members(db1=False))
     cluster.forget_order()
     cluster.forget_hand_made_settings(at())
-    cluster.forget_hand_made_access(lines)
+    cluster.forget_hand_made_access({"pg_ident": lines, "pg_hba": lines})
     cluster.carry_out_restarts(at())
     assert host.done == {
         "postgres: no order to recover waits": [],
         "postgres: no ALTER SYSTEM (none)": [],
         "postgres: restart after a recovery": [],
+        "postgres: pg_ident.conf (current)": [],
         "postgres: pg_hba.conf (current)": [],
         "postgres: pending restarts (none)": [],
     }
@@ -123,7 +124,7 @@ def test_lines_that_were_added_by_hand_are_named_and_go(on: Any, tmp_path: Path)
     wanted = ["local all postgres peer map=keel", 'hostssl all "a b" 10.0.0.1/32 scram-sha-256']
     added = "host all all 0.0.0.0/0 ldap ldapbindpasswd=secret"
     host = on(AccessLines=[*wanted, added])
-    cluster.forget_hand_made_access(wanted)
+    cluster.forget_hand_made_access({"pg_hba": wanted})
     (name,) = host.done
     assert name == "postgres: pg_hba.conf (host all all 0.0.0.0/0)"
     stand_in(tmp_path, "psql", f"echo {tmp_path}/pg_hba.conf")
@@ -133,13 +134,14 @@ def test_lines_that_were_added_by_hand_are_named_and_go(on: Any, tmp_path: Path)
     assert calls(tmp_path).splitlines()[-1] == f"{PSQL} -Xqc select pg_reload_conf()"
 
 
+@pytest.mark.parametrize("file", ["pg_hba", "pg_ident"])
 @pytest.mark.parametrize(("found", "name"), [(["b", "a"], "changed"), (["a"], "changed"), ([], "current")])
-def test_a_changed_order_counts_and_no_server_is_none(on: Any, found: list[str], name: str) -> None:
+def test_a_changed_order_counts_and_no_server_is_none(on: Any, found: list[str], name: str, file: str) -> None:
     """The first line that fits decides. Before the server runs there is no file to write."""
     host = on(AccessLines=found)
-    cluster.forget_hand_made_access(["a", "b"])
-    assert list(host.done) == [f"postgres: pg_hba.conf ({name})"]
-    assert bool(host.done[f"postgres: pg_hba.conf ({name})"]) is bool(found)
+    cluster.forget_hand_made_access({file: ["a", "b"]})
+    assert list(host.done) == [f"postgres: {file}.conf ({name})"]
+    assert bool(host.done[f"postgres: {file}.conf ({name})"]) is bool(found)
 
 
 def test_who_waits_for_a_restart_is_named(on: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,22 +178,23 @@ def test_a_member_is_put_right_after_its_services_and_the_cluster_after_all(
     """Every part of the role is called, with the lines that Patroni was given."""
     lines = cluster_access()
     host = on(
-        Present=False, HandMadeSettings=[], RecoverySettings=[], AccessLines=lines,
+        Present=False, HandMadeSettings=[], RecoverySettings=[], AccessLines=lambda file: lines[file],
         Configuration=dynamic_configuration(manifest_of("dev")), Members="",
     )  # fmt: skip
     ROLES["postgres"].activate(at(), frozenset())
     ROLES["postgres"].converge_cluster(at())
     assert list(host.done) == [
         "postgres: no order to recover waits", "postgres: no ALTER SYSTEM (none)", "postgres: restart after a recovery",
-        "postgres: pg_hba.conf (current)", "postgres: cluster configuration (current)", "postgres: pending restarts (none)",
+        "postgres: pg_ident.conf (current)", "postgres: pg_hba.conf (current)",
+        "postgres: cluster configuration (current)", "postgres: pending restarts (none)",
     ]  # fmt: skip
 
 
-def cluster_access() -> list[str]:
+def cluster_access() -> dict[str, list[str]]:
     """dev's access lines, as the role renders them."""
-    from tests.roles.test_promises import ACCESS
+    from tests.roles.test_promises import ACCESS, LOGINS
 
-    return ACCESS["dev"]
+    return {"pg_hba": ACCESS["dev"], "pg_ident": LOGINS}
 
 
 def test_questions_never_fail_a_host_that_has_no_server_yet(tmp_path: Path) -> None:
@@ -199,9 +202,17 @@ def test_questions_never_fail_a_host_that_has_no_server_yet(tmp_path: Path) -> N
     for fact in (cluster.Configuration(), cluster.Members()):
         assert fact.command(question="curl it") == "curl it || true"
     stand_in(tmp_path, "psql", "exit 2")
-    for local in (cluster.HandMadeSettings(), cluster.RecoverySettings(), cluster.AccessLines()):
+    facts: tuple[tuple[Any, dict[str, str]], ...] = (
+        (cluster.HandMadeSettings(), {}),
+        (cluster.RecoverySettings(), {}),
+        (cluster.AccessLines(), {"file": "pg_hba"}),
+    )
+    for local, asked in facts:
         done = subprocess.run(
-            ["sh", "-c", local.command()], capture_output=True, text=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}
+            ["sh", "-c", local.command(**asked)],
+            capture_output=True,
+            text=True,
+            env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
         )
         assert (done.returncode, done.stdout) == (0, "")
         assert local.process(["# a comment", "", "a line"])[-1:] == ["a line"]
@@ -211,13 +222,16 @@ def test_questions_never_fail_a_host_that_has_no_server_yet(tmp_path: Path) -> N
     )
 
 
-def test_access_lines_are_read_from_the_file_that_the_server_names(tmp_path: Path) -> None:
-    (tmp_path / "pg_hba.conf").write_text("# by hand\nlocal all all peer\n")
-    stand_in(tmp_path, "psql", f"echo {tmp_path}/pg_hba.conf")
+@pytest.mark.parametrize("file", ["pg_hba", "pg_ident"])
+def test_access_lines_are_read_from_the_file_that_the_server_names(tmp_path: Path, file: str) -> None:
+    (tmp_path / "access").write_text("# by hand\nlocal all all peer\n")
+    stand_in(tmp_path, "psql", f"echo {tmp_path}/access")
     fact = cluster.AccessLines()
-    said = subprocess.check_output(["sh", "-c", fact.command()], text=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    said = subprocess.check_output(
+        ["sh", "-c", fact.command(file)], text=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    )
     assert fact.process(said.splitlines()) == ["local all all peer"]
-    assert calls(tmp_path) == f"{cluster.HBA_FILE}\n".replace("'", "")
+    assert calls(tmp_path) == f"{PSQL} -XAtc show {file.removeprefix('pg_')}_file\n"
 
 
 def answers(tmp_path: Path, **said: Any) -> dict[str, str]:

@@ -24,6 +24,7 @@ ACCESS = {
         "local all postgres peer map=keel",
         "local postgres keel_sessions peer map=keel",
         "local all keel_restore peer map=keel",
+        "local all keel_look,keel_monitor,keel_backup peer map=keel",
         "local replication keel_replication scram-sha-256",
         "local postgres keel_rewind scram-sha-256",
         "hostssl postgres keel_pgbouncer 10.88.0.21/32 scram-sha-256 clientcert=verify-full",
@@ -43,6 +44,7 @@ ACCESS = {
         "local all postgres peer map=keel",
         "local postgres keel_sessions peer map=keel",
         "local all keel_restore peer map=keel",
+        "local all keel_look,keel_monitor,keel_backup peer map=keel",
         "local replication keel_replication scram-sha-256",
         "local postgres keel_rewind scram-sha-256",
         "local all keel_backup scram-sha-256",
@@ -58,6 +60,11 @@ ACCESS = {
     ],
 }
 """PostgreSQL's whole access list, in order: the first line that fits decides."""
+LOGINS = [
+    "keel postgres postgres", "keel root postgres", "keel postgres keel_sessions", "keel root keel_restore",
+    *(f"keel {account} {login}" for login in ("keel_look", "keel_monitor", "keel_backup") for account in ("postgres", "root")),
+]  # fmt: skip
+"""As whom accounts of a database host may come over its socket."""
 
 
 def new_cluster(stack: str) -> dict[str, Any]:
@@ -72,12 +79,7 @@ def test_who_reaches_postgresql(stack: str) -> None:
     certificate, for maintenance. Nobody else, and no superuser."""
     read = yaml.safe_load(files("postgres", stack)["/etc/patroni/config.yml"].content)["postgresql"]
     assert read["pg_hba"] == ACCESS[stack]
-    assert read["pg_ident"] == [
-        "keel postgres postgres",
-        "keel root postgres",
-        "keel postgres keel_sessions",
-        "keel root keel_restore",
-    ]
+    assert read["pg_ident"] == LOGINS
 
 
 def test_a_member_that_was_lost_in_a_crash_can_come_back() -> None:

@@ -23,6 +23,7 @@ from environment.products import catalogue
 from environment.types import Group
 from ops.hosts.docker import docker
 from ops.hosts.session import Session
+from tests.system.by_hand import by_hand
 from tests.system.environments import Ephemeral
 
 WHO = "select current_user, current_database(), pg_is_in_recovery()"
@@ -168,7 +169,7 @@ def test_two_controllers_do_not_meet(dev: Ephemeral, environment: Session) -> No
 def test_databases_are_as_in_this_checkout(dev: Ephemeral, environment: Session) -> None:
     """PLAT-29: the comparison is empty, and sees a table that nobody declared."""
     assert dev.keel("db", "check").returncode == 0
-    with environment.superuser() as superuser, superuser.connect("jeex_idea") as connection:
+    with by_hand(environment, "jeex_idea") as connection:
         connection.execute("create table by_hand ()")
         connection.commit()
         try:
@@ -183,7 +184,7 @@ def test_demo_rows_twice_are_the_same_rows(dev: Ephemeral, environment: Session)
     """PLAT-30: seeds are idempotent."""
 
     def rows() -> object:
-        with environment.superuser() as superuser, superuser.connect("jeex_idea") as connection:
+        with by_hand(environment, "jeex_idea") as connection:
             return connection.execute("select id, email, updated_at from users order by id").fetchall()
 
     dev.keel("db", "seed", "jeex_idea", "--set", "demo")

@@ -8,6 +8,7 @@ import pytest
 
 from ops.hosts.docker import docker
 from ops.hosts.session import Session
+from tests.system.by_hand import by_hand
 from tests.system.environments import Ephemeral
 
 HAND_MADE = {
@@ -37,7 +38,7 @@ def changed(dev: Ephemeral) -> Iterator[str]:
     with dev.session() as session:
         for host, command, _ in HAND_MADE.values():
             session.run(host, command)
-        with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
+        with by_hand(session, "jeex_idea") as connection:
             connection.execute("alter table projects disable row level security")
     docker("stop", "-t", "5", dev.container("ops1"))
     shown = dev.pulumi("preview", "--refresh", "--expect-no-changes", "--diff", check=False)

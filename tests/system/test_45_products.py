@@ -15,6 +15,7 @@ from psycopg.sql import SQL, Identifier
 
 from environment.products import catalogue
 from ops.hosts.session import Session
+from tests.system.by_hand import by_hand
 from tests.system.environments import Ephemeral
 
 FIRST, SECOND = "jeex_idea", "ai_assistant"
@@ -65,7 +66,7 @@ def test_a_product_joins_by_its_line_alone(single: Ephemeral, entries: dict[str,
 
 def test_what_was_made_by_hand_is_told_with_what_undoes_it(single: Ephemeral, session: Session) -> None:
     """PLAT-10, PLAT-41: and in an environment without guarded data the next up with refresh takes it away."""
-    with session.superuser() as superuser, superuser.connect(FIRST) as connection:
+    with by_hand(session, FIRST) as connection:
         connection.execute("create role bob login")
         connection.execute("grant select on users to bob")
     session.run("all1", "echo 'host all bob 0.0.0.0/0 trust' >> \"$(psql -U postgres -XAtc 'show hba_file')\"")

@@ -10,6 +10,7 @@ from alembic import command
 from db import migrate
 from environment.products import catalogue
 from ops.products.migrations import migrator
+from tests.system.by_hand import by_hand
 from tests.system.environments import Ephemeral
 
 RULEIQ = catalogue()["ruleiq"]
@@ -29,7 +30,7 @@ def truncated(ci: Ephemeral) -> Ephemeral:
 
 def execute(ci: Ephemeral, statement: str) -> None:
     """As superuser in ruleIQ's database, committed."""
-    with ci.session() as session, session.superuser() as superuser, superuser.connect("ruleiq") as connection:
+    with ci.session() as session, by_hand(session, "ruleiq") as connection:
         connection.execute(statement.encode())
 
 

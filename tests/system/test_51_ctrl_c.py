@@ -11,6 +11,7 @@ import pytest
 from environment.waiting import until
 from migrations.session import LOCK
 from ops.hosts.session import Session
+from tests.system.by_hand import by_hand
 from tests.system.environments import Ephemeral
 from tests.system.terminal import Terminal, making_up
 
@@ -43,7 +44,7 @@ def a_unit_that_does_not_serve(session: Session) -> Iterator[None]:
 @contextmanager
 def statement(session: Session, text: str) -> Iterator[None]:
     """A session that holds a lock of jeex_idea's database."""
-    with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
+    with by_hand(session, "jeex_idea") as connection:
         connection.execute(text.encode())
         yield
 

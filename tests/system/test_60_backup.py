@@ -13,6 +13,7 @@ from ops.backup import restore_points
 from ops.backup.restore import archive_all
 from ops.hosts.session import Session
 from roles import paths
+from tests.system.by_hand import by_hand
 from tests.system.environments import Ephemeral
 from tests.system.fingerprint import fingerprint
 from tests.system.markers import MARKERS, forget_markers, mark, marked, taken_from_restored
@@ -105,7 +106,7 @@ def test_one_product_goes_back_alone(ci: Ephemeral) -> None:
         with session.superuser() as superuser, superuser.connect("postgres") as connection:
             connection.autocommit = True
             connection.execute(f"alter database {kept} allow_connections true".encode())
-            with superuser.connect(kept) as before:
+            with by_hand(session, kept) as before:
                 assert [str(row[0]).split("@")[0] for row in before.execute(MARKERS)] == ["marker-after", "marker-kept"]
             connection.execute(f"alter database {kept} allow_connections false".encode())
         forget_markers(session)
@@ -134,7 +135,7 @@ def test_a_dump_brings_back_a_database_and_a_table(ci: Ephemeral) -> None:
     found = "psql -U postgres -XAtd componentforge_test -c \"select count(*) from users where email = 'dumped@test.example'\""
     with ci.session() as session:
         host = session.leader().name
-        with session.superuser() as superuser, superuser.connect("componentforge") as connection:
+        with by_hand(session, "componentforge") as connection:
             connection.execute("select auth.register_user('dumped@test.example', 'dumped', '$2b$12$none')")
             connection.commit()
             ci.keel("backup", "run", "--type", "dumps")

@@ -20,6 +20,7 @@ from ops.cluster.patroni import members
 from ops.hosts.commands import CommandFailed
 from ops.hosts.session import Session
 from roles import paths
+from tests.system.by_hand import by_hand
 from tests.system.environments import Ephemeral
 from tests.system.markers import forget_markers, mark
 
@@ -115,7 +116,7 @@ def test_a_changed_row_is_found(ci: Ephemeral) -> None:
         mark(session, "drill")
         ci.keel("backup", "run", "--type", "known")
         _, before = newest_known(session)
-        with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
+        with by_hand(session, "jeex_idea") as connection:
             connection.execute("update users set name = 'another' where email like 'marker-drill@%'")
             connection.commit()
         ci.keel("backup", "run", "--type", "known")

@@ -12,6 +12,7 @@ import pytest
 from ops.cluster.patroni import members
 from ops.hosts.session import Session
 from roles import paths
+from tests.system.by_hand import by_hand
 from tests.system.environments import Ephemeral, discard, prepare
 from tests.system.fingerprint import fingerprint
 from tests.system.markers import forget_markers, mark, marked
@@ -42,7 +43,7 @@ def target(ci: Ephemeral) -> Iterator[Ephemeral]:
 
 def users(session: Session) -> list[tuple[str, str]]:
     """Emails and names in JEEX Idea."""
-    with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
+    with by_hand(session, "jeex_idea") as connection:
         return [
             (str(email), str(name)) for email, name in connection.execute("select email, name from users order by id")
         ]
@@ -50,7 +51,7 @@ def users(session: Session) -> list[tuple[str, str]]:
 
 def statement(session: Session, text: str) -> None:
     """Carry it out in BA Copilot's database, as a superuser."""
-    with session.superuser() as superuser, superuser.connect("bacopilot") as connection:
+    with by_hand(session, "bacopilot") as connection:
         connection.execute(text.encode())
         connection.commit()
 

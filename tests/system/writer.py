@@ -15,6 +15,7 @@ from environment.manifest import Manifest
 from environment.urls import product_urls
 from ops.hosts.session import Session
 from tests.system.background import Background
+from tests.system.by_hand import by_hand
 
 EVER = datetime.min.replace(tzinfo=UTC)
 EVERY = "select email from users where email like 'writer-%'"
@@ -85,13 +86,13 @@ class Writer(Background):
 
 def written(session: Session) -> set[str]:
     """The e-mails of all writers' rows that are there."""
-    with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
+    with by_hand(session, "jeex_idea") as connection:
         return {str(row[0]) for row in connection.execute(EVERY)}
 
 
 def forget_writes(session: Session) -> None:
     """Remove all writers' rows."""
-    with session.superuser() as superuser, superuser.connect("jeex_idea") as connection:
+    with by_hand(session, "jeex_idea") as connection:
         connection.execute("delete from users where email like 'writer-%'")
         connection.commit()
 

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg.sql import Composable
 
-from environment.names import RESTORE
+from environment.names import LOOK, RESTORE
 from environment.types import Group
 from ops.hosts.session import Session, Superuser
 from tests.unit import cli_fakes
@@ -49,7 +49,7 @@ def _outcome(answer: Any, asked: str) -> Any:
 
 @dataclass(frozen=True)
 class Database(Superuser):
-    """Connections as postgres: a statement that contains a key of `rows` answers its value, the rows or an error, or
+    """Connections as postgres, and as logins that look: a statement that contains a key of `rows` answers its value, the rows or an error, or
     one of an iterator after the other."""
 
     directory: Path = Path("/nowhere")
@@ -63,6 +63,10 @@ class Database(Superuser):
     def restore(self, database: str) -> psycopg.Connection[tuple[Any, ...]]:
         """The same answers, and the statements are of the login that loads."""
         return cast("psycopg.Connection[tuple[Any, ...]]", _Connection(self, f"{database} as {RESTORE}"))
+
+    def look(self, database: str, user: str = LOOK) -> psycopg.Connection[tuple[Any, ...]]:
+        """The same answers, and the statements are of another login."""
+        return cast("psycopg.Connection[tuple[Any, ...]]", _Connection(self, f"{database} as {user}"))
 
 
 @dataclass

@@ -11,15 +11,18 @@ import inspect
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from environment.manifest import Endpoints, HostEntry, Manifest
+from environment.names import MONITOR
 from environment.products import Product
 from environment.types import Group
-from ops.hosts.session import Session, adopt
+from ops.hosts.session import Session, Superuser, adopt
 from ops.steps.checks import EACH, ONLY_WITH, title
 from tests.verify.databases import Databases
 from tests.verify.look import Look
@@ -106,9 +109,31 @@ def tunnels(session: Session) -> Tunnels:
 
 
 @pytest.fixture(scope="session")
-def superuser(session: Session) -> Iterator[Databases]:
-    """Connections as postgres to the primary."""
-    with session.superuser() as opened, closing(Databases(opened)) as databases:
+def socket(session: Session) -> Iterator[Superuser]:
+    """The primary's socket."""
+    with session.superuser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def superuser(socket: Superuser) -> Iterator[psycopg.Connection[Any]]:
+    """The database `postgres` as postgres: what no product can write to."""
+    with closing(socket.connect("postgres")) as connection:
+        connection.autocommit = True
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def looker(socket: Superuser) -> Iterator[Databases]:
+    """The products' databases as the login that can only look (decision 15)."""
+    with closing(Databases(socket.look)) as databases:
+        yield databases
+
+
+@pytest.fixture(scope="session")
+def monitor(socket: Superuser) -> Iterator[Databases]:
+    """The same as the login that sees statistics."""
+    with closing(Databases(partial(socket.look, user=MONITOR))) as databases:
         yield databases
 
 

@@ -1,4 +1,4 @@
-"""The databases of the primary as postgres, with one connection each: to make one costs more than most questions."""
+"""The databases of the primary as one login, with one connection each: to make one costs more than most questions."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 import psycopg
 
-from ops.hosts.session import Superuser
+from db.found import Connect
 
 
 class Databases:
     """Connections that stay open."""
 
-    def __init__(self, superuser: Superuser) -> None:
-        self._superuser = superuser
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
         self._open: dict[str, psycopg.Connection[Any]] = {}
 
     @contextmanager
@@ -23,7 +23,7 @@ class Databases:
         """A connection for one test; what it does is rolled back, settings of the session and the role included."""
         connection = self._open.get(database)
         if connection is None or connection.closed:
-            connection = self._open[database] = self._superuser.connect(database)
+            connection = self._open[database] = self._connect(database)
         try:
             yield connection
         finally:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
+from typing import Any
+
+import psycopg
 
 from environment.manifest import HostEntry, Manifest
 from environment.repositories import Place, Repository, written
@@ -11,7 +14,6 @@ from keel_host import metrics, pgbackrest
 from keel_host.accounts import SCRATCH
 from roles import paths
 from tests.verify import expect
-from tests.verify.databases import Databases
 from tests.verify.look import Look
 
 
@@ -21,15 +23,14 @@ def info(look: Look, manifest: Manifest, host: HostEntry, repository: Repository
     return pgbackrest.read(said)
 
 
-def test_archiving(superuser: Databases) -> None:
+def test_archiving(superuser: psycopg.Connection[Any]) -> None:
     """PLAT-04, ADA-24, ADA-25: WAL is archived, within a minute, and the last attempt did not fail."""
-    with superuser.connect("postgres") as connection:
-        row = connection.execute(
-            """select current_setting('archive_mode'), current_setting('archive_command'),
-                      extract(epoch from current_setting('archive_timeout')::interval)::int,
-                      archived_count, coalesce(last_failed_time > last_archived_time, false), last_failed_wal
-               from pg_stat_archiver"""
-        ).fetchone()
+    row = superuser.execute(
+        """select current_setting('archive_mode'), current_setting('archive_command'),
+                  extract(epoch from current_setting('archive_timeout')::interval)::int,
+                  archived_count, coalesce(last_failed_time > last_archived_time, false), last_failed_wal
+           from pg_stat_archiver"""
+    ).fetchone()
     assert row is not None
     mode, command, timeout, count, failing, wal = row
     assert (mode, command.split()[0]) == ("on", "pgbackrest"), f"archive_mode {mode}, archive_command {command!r}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shlex
 from functools import cache
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,7 +14,6 @@ from environment import access
 from environment.manifest import HostEntry, Manifest, ProductEntry
 from environment.types import Group, Kind, Reset
 from tests.verify import expect
-from tests.verify.databases import Databases
 from tests.verify.look import Look
 from tests.verify.pooler import Pooler
 
@@ -98,7 +98,7 @@ def test_prepared_statements_are_tracked(edge: HostEntry, config: dict[str, str]
     expect.same(config, {"max_prepared_statements": str(manifest.pgbouncer.max_prepared_statements)}, edge.name)
 
 
-def test_budget(look: Look, manifest: Manifest, superuser: Databases) -> None:
+def test_budget(look: Look, manifest: Manifest, superuser: psycopg.Connection[Any]) -> None:
     """PLAT-20: the servers' connections of all edges and the direct reserve fit into what the primary takes."""
     pools = {
         f"{edge.name}: {row['name']}": int(row["max_connections"])
@@ -106,11 +106,8 @@ def test_budget(look: Look, manifest: Manifest, superuser: Databases) -> None:
         for row in console(look, edge, "show databases")
         if row["name"] != "pgbouncer"
     }
-    with superuser.connect("postgres") as connection:
-        query = (
-            "select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
-        )
-        row = connection.execute(query).fetchone()
+    query = "select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
+    row = superuser.execute(query).fetchone()
     assert row
     expect.nothing(f"{name} is unlimited" for name, limit in pools.items() if limit == 0)
     total = sum(pools.values()) + max(10, manifest.postgres.direct_reserve)
@@ -147,7 +144,7 @@ def test_tls_both_ways(
     config: dict[str, str],
     pooler: Pooler,
     manifest: Manifest,
-    superuser: Databases,
+    superuser: psycopg.Connection[Any],
     product: ProductEntry,
 ) -> None:
     """PLAT-22: TLS to the server, its name verified, and from clients; outside dev from all of them."""
@@ -160,8 +157,7 @@ def test_tls_both_ways(
         assert client.pgconn.ssl_in_use, f"{edge.name}: the client's connection is not encrypted"
         found = client.execute("select pg_backend_pid()").fetchone()
         assert found
-        with superuser.connect("postgres") as connection:
-            row = connection.execute("select ssl from pg_stat_ssl where pid = %s", found).fetchone()
+        row = superuser.execute("select ssl from pg_stat_ssl where pid = %s", found).fetchone()
     assert row == (True,), f"{edge.name}: the connection to the server is not encrypted"
 
 

@@ -47,10 +47,10 @@ def two(access: Tenants) -> Iterator[Tenants]:
         yield access
 
 
-def test_enabled_and_forced(tenanted: ProductEntry, superuser: Databases) -> None:
+def test_enabled_and_forced(tenanted: ProductEntry, looker: Databases) -> None:
     """PLAT-15: row-level security is enabled and forced on every table of users' rows, with policies for every command."""
     product = tenanted.product
-    with superuser.connect(product.name) as connection:
+    with looker.connect(product.name) as connection:
         expect.nothing(matrix.shell(connection, product))
         expect.nothing(matrix.unknown_tables(connection, product, rows(product)))
 
@@ -92,11 +92,11 @@ def test_log_in_before_the_identity_is_known(two: Tenants) -> None:
     assert two.connection.execute("select * from auth.user_by_email('unknown@keel.invalid')").fetchall() == []
 
 
-def test_workers(tenanted: ProductEntry, superuser: Databases) -> None:
+def test_workers(tenanted: ProductEntry, pooler: Pooler) -> None:
     """RIQ-03: background workers read the rows of all users and change none without an identity."""
     product = tenanted.product
     if product.worker_role:
-        with superuser.connect(product.name) as connection:
+        with pooler.connect(product.worker_role, product.name) as connection:
             expect.nothing(matrix.worker(connection, product))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 from db import migrate, scram
 from environment.budget import connections
 from environment.manifest import Manifest, ProductEntry
-from environment.names import ADMIN, BACKUP, MONITOR, PGBOUNCER, REPLICATION, REWIND, SESSIONS
+from environment.names import ADMIN, BACKUP, LOOK, MONITOR, PGBOUNCER, REPLICATION, REWIND, SESSIONS
 from environment.products import Product, catalogue
 from ops.hosts.session import Session
 from tests.verify import expect
@@ -24,19 +24,18 @@ OFF = {"rolsuper": False, "rolcreatedb": False, "rolcreaterole": False, "rolrepl
 
 
 @pytest.fixture(scope="module")
-def roles(superuser: Databases) -> dict[str, Row]:
+def roles(superuser: psycopg.Connection[Any]) -> dict[str, Row]:
     """Every role but PostgreSQL's own, as pg_authid has it."""
-    with superuser.connect("postgres") as connection, connection.cursor(row_factory=dict_row) as cursor:
+    with superuser.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute("select * from pg_authid where rolname !~ '^pg_'").fetchall()
     return {row["rolname"]: row for row in rows}
 
 
 @pytest.fixture
-def database(superuser: Databases, product: ProductEntry) -> Iterator[psycopg.Connection[Any]]:
-    """The product's database as superuser, in a transaction that is rolled back."""
-    with superuser.connect(product.product.name) as connection:
+def database(looker: Databases, product: ProductEntry) -> Iterator[psycopg.Connection[Any]]:
+    """The product's database as the login that looks."""
+    with looker.connect(product.product.name) as connection:
         yield connection
-        connection.rollback()
 
 
 def names(connection: psycopg.Connection[Any], query: str, *values: object) -> list[str]:
@@ -54,7 +53,7 @@ def test_application(product: ProductEntry, roles: dict[str, Row], database: psy
 
 def test_operational_roles(roles: dict[str, Row], manifest: Manifest) -> None:
     """PLAT-09: migrator, read-only, administration, monitoring, backup and replication have a login each, and no more power."""
-    wanted: dict[str, Row] = dict.fromkeys((ADMIN, MONITOR, PGBOUNCER, SESSIONS), OFF)
+    wanted: dict[str, Row] = dict.fromkeys((ADMIN, MONITOR, PGBOUNCER, SESSIONS, LOOK), OFF)
     wanted[ADMIN] = {**OFF, "rolcreatedb": True}
     wanted[BACKUP] = {**OFF, "rolbypassrls": True}
     wanted[REPLICATION] = {**OFF, "rolreplication": True}
@@ -66,14 +65,13 @@ def test_operational_roles(roles: dict[str, Row], manifest: Manifest) -> None:
         expect.same(roles[name], {**attributes, "rolcanlogin": True}, name)
 
 
-def test_monitoring_reads_statistics(superuser: Databases) -> None:
+def test_monitoring_reads_statistics(superuser: psycopg.Connection[Any]) -> None:
     """PLAT-09: the monitoring role is a member of pg_monitor, the backup role too, which also reads all data."""
-    with superuser.connect("postgres") as connection:
-        row = connection.execute(
-            "select pg_has_role(%s, 'pg_monitor', 'USAGE'), pg_has_role(%s, 'pg_monitor', 'USAGE'), "
-            "pg_has_role(%s, 'pg_read_all_data', 'USAGE')",
-            (MONITOR, BACKUP, BACKUP),
-        ).fetchone()
+    row = superuser.execute(
+        "select pg_has_role(%s, 'pg_monitor', 'USAGE'), pg_has_role(%s, 'pg_monitor', 'USAGE'), "
+        "pg_has_role(%s, 'pg_read_all_data', 'USAGE')",
+        (MONITOR, BACKUP, BACKUP),
+    ).fetchone()
     assert row == (True, True, True), f"{MONITOR} and {BACKUP} in pg_monitor, {BACKUP} in pg_read_all_data: {row}"
 
 
@@ -97,7 +95,7 @@ def test_application_becomes_nobody(product: ProductEntry, database: psycopg.Con
 
 def test_logins(roles: dict[str, Row], manifest: Manifest) -> None:
     """PLAT-09: only roles that the model declares can log in, and none of a parked product."""
-    declared = {"postgres", REPLICATION, REWIND, ADMIN, MONITOR, BACKUP, PGBOUNCER, SESSIONS}
+    declared = {"postgres", REPLICATION, REWIND, ADMIN, MONITOR, BACKUP, PGBOUNCER, SESSIONS, LOOK}
     declared |= {role for entry in manifest.products.values() for role in entry.product.login_roles}
     expect.exactly({name for name, row in roles.items() if row["rolcanlogin"]}, declared, "login")
 
@@ -105,12 +103,13 @@ def test_logins(roles: dict[str, Row], manifest: Manifest) -> None:
 def test_passwords(roles: dict[str, Row], session: Session) -> None:
     """PLAT-11: every login's password is the one derived from the environment's secret, kept as a SCRAM verifier; one that comes
     by a host's socket alone has none."""
-    assert roles[SESSIONS]["rolpassword"] is None, f"{SESSIONS} has a password"
+    by_socket = (SESSIONS, LOOK)
+    expect.nothing(f"{name} has a password" for name in by_socket if roles[name]["rolpassword"])
     expect.nothing(
         f"the password of {name} is not the derived one"
         for name, row in roles.items()
         if row["rolcanlogin"]
-        and name != SESSIONS
+        and name not in by_socket
         and not scram.matches(session.roots.password(name), row["rolpassword"])
     )
 
@@ -130,10 +129,10 @@ def test_connect(product: ProductEntry, database: psycopg.Connection[Any]) -> No
     expect.nothing(f"PUBLIC has a privilege on {name}" for name in names(database, public))
 
 
-def test_jeex_user(jeex_idea: Product, superuser: Databases, roles: dict[str, Row]) -> None:
+def test_jeex_user(jeex_idea: Product, looker: Databases, roles: dict[str, Row]) -> None:
     """JEEX-06: jeex_user has limited privileges on jeex_idea only; administration is another role."""
     assert jeex_idea.app_role == "jeex_user"
-    with superuser.connect("jeex_idea") as connection:
+    with looker.connect("jeex_idea") as connection:
         reachable = names(connection, CONNECTS, "jeex_user")
         creates = connection.execute(
             "select has_schema_privilege('jeex_user', 'public', 'CREATE'), has_database_privilege('jeex_user', 'jeex_idea', 'CREATE')"
@@ -165,18 +164,20 @@ def test_tables(product: ProductEntry, database: psycopg.Connection[Any]) -> Non
     )
 
 
-def test_future_tables(product: ProductEntry, database: psycopg.Connection[Any]) -> None:
+def test_future_tables(product: ProductEntry, direct: Callable[[Product], str]) -> None:
     """PLAT-10: a table and a sequence that a later migration makes are the application's to use without a grant."""
     role = product.product.app_role
-    database.execute(f"set local role {product.product.owner_role}")
-    database.execute("create table public.keel_verify (id integer); create sequence public.keel_verify_id")
-    database.execute("reset role")
-    rights = database.execute(
-        "select array(select p from unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p"
-        " where not has_table_privilege(%(role)s, 'public.keel_verify', p)),"
-        " has_sequence_privilege(%(role)s, 'public.keel_verify_id', 'USAGE')",
-        {"role": role},
-    ).fetchone()
+    with psycopg.connect(direct(product.product)) as migrator:
+        migrator.execute(f"set local role {product.product.owner_role}")
+        migrator.execute("create table public.keel_verify (id integer)")
+        migrator.execute("create sequence public.keel_verify_id")
+        rights = migrator.execute(
+            "select array(select p from unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p"
+            " where not has_table_privilege(%(role)s, 'public.keel_verify', p)),"
+            " has_sequence_privilege(%(role)s, 'public.keel_verify_id', 'USAGE')",
+            {"role": role},
+        ).fetchone()
+        migrator.rollback()
     assert rights == ([], True), (
         f"{role} on a new table lacks {rights and rights[0]}, on a new sequence has USAGE: {rights}"
     )
@@ -209,12 +210,11 @@ def test_timeouts(product: ProductEntry, pooler: Pooler) -> None:
     assert row == (product.product.statement_timeout,), f"{product.product.app_role}: statement_timeout is {row}"
 
 
-def test_migrations_take_their_time(product: ProductEntry, superuser: Databases) -> None:
+def test_migrations_take_their_time(product: ProductEntry, superuser: psycopg.Connection[Any]) -> None:
     """ADA-02: the limit is the application's alone: migrator, administration and backup have none (X-12)."""
-    with superuser.connect("postgres") as connection:
-        rows = connection.execute(
-            "select rolname::text, setting from pg_roles, unnest(rolconfig) setting where setting ~ '^statement_timeout='"
-        ).fetchall()
+    rows = superuser.execute(
+        "select rolname::text, setting from pg_roles, unnest(rolconfig) setting where setting ~ '^statement_timeout='"
+    ).fetchall()
     limited = {role: setting for role, setting in rows if not setting.endswith("=0")}
     expect.nothing(
         f"{role} has {limited[role]}" for role in (product.product.migrator_role, ADMIN, BACKUP) if role in limited

@@ -166,7 +166,7 @@ def test_the_application_creates_tables_in_dev_only(server: Server, product: Pro
     head = spec_of(migrated=Migrated.HEAD)
     dev = head.model_copy(update={"development": True})
     for spec, allowed in ((dev, True), (head, False)):
-        provision.apply(server.superuser, provision.plan(server.superuser, spec), prune=True)
+        provision.apply(server.superuser, provision.plan(server.superuser, server.look, spec), prune=True)
         with server.connect(product.name, product.app_role) as connection:
             try:
                 connection.execute(b"CREATE TABLE scratch ()")

@@ -439,14 +439,14 @@ def test_an_interrupted_clone_leaves_no_copies(
     assert locked == [("held", "db2"), (WANTED.label, "ruleiq"), ("bring", "ruleiq", ()), ("forget", ("ruleiq",))]
 
 
-@pytest.mark.parametrize(("rows", "at"), [([("007",)], "007"), ([], None)])
+@pytest.mark.parametrize(("rows", "at"), [([("select '007'",)], "007"), ([], None)])
 def test_revisions_are_told_with_the_newest(
     there: Hosts, monkeypatch: pytest.MonkeyPatch, rows: list[Any], at: str | None
 ) -> None:
-    there.server.rows["alembic_version"] = rows
+    there.server.rows.update({"alembic_version": rows, "select '007'": [("007",)]})
     monkeypatch.setattr(migrate, "head", lambda product: f"head of {product.name}")
     assert clone.heads(there, ["ruleiq"]) == {"ruleiq": (at, "head of ruleiq")}
-    assert there.server.executed[0][0] == "ruleiq"
+    assert {database for database, *_ in there.server.executed} == {"ruleiq as keel_look"}
 
 
 def test_nobody_who_leads_is_an_error(tmp_path: Path) -> None:

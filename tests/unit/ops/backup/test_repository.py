@@ -187,7 +187,7 @@ def test_a_restore_points_name_is_a_word_to_the_shell(tmp_path: Path) -> None:
     name, session = "it's $(reboot) `now`", hosts(tmp_path, server=Database(rows={"restore_point": [("0/2500",)]}))
     session.says["ops1", paths.POINTS] = ""
     assert restore_points.create(session, "ruleiq", name) == "0/2500"
-    assert session.server.executed == [("ruleiq", "select pg_create_restore_point(%s)::text", [name])]
+    assert session.server.executed == [("postgres", "select pg_create_restore_point(%s)::text", [name])]
     ((host, command, _),) = session.ran
     words = shlex.split(command.replace(";", " ; "))
     assert (host, words[0], words[2:]) == (

@@ -111,15 +111,15 @@ def test_what_is_left_is_told(done: list[str], monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_is_counted_and_what_is_dumped_is_one_moment_and_nothing_is_written() -> None:
-    """Both in one snapshot of a transaction that cannot write."""
+    """Both in one snapshot, by the login that reads every row and is no superuser (W0)."""
     connection = SimpleNamespace(execute=lambda _: SimpleNamespace(fetchall=lambda: [("00000003-1",)]))
 
     class Opened:
         @contextmanager
-        def connect(self, database: str) -> Iterator[SimpleNamespace]:
-            assert database == "jeex_idea"
+        def look(self, database: str, user: str) -> Iterator[SimpleNamespace]:
+            assert (database, user) == ("jeex_idea", "keel_backup")
             yield connection
 
     with retire._snapshot(Opened(), catalogue()["jeex_idea"]) as (_, name):  # type: ignore[arg-type]
         assert name == "00000003-1"
-    assert (connection.isolation_level, connection.read_only) == (IsolationLevel.REPEATABLE_READ, True)
+    assert connection.isolation_level is IsolationLevel.REPEATABLE_READ

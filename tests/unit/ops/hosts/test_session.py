@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -111,13 +112,21 @@ def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None
 def test_a_superuser_comes_through_the_leaders_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """PLAT-21: the connection has an end of its own when nothing answers."""
     stand_in(tmp_path, monkeypatch, SOCKET_SSH.format(fails=False))
-    asked: dict[str, object] = {}
-    monkeypatch.setattr("psycopg.connect", lambda **how: asked.update(how))
+    asked: list[dict[str, object]] = []
+
+    def connect(**how: object) -> MagicMock:
+        asked.append(how)
+        return MagicMock()
+
+    monkeypatch.setattr("psycopg.connect", connect)
     monkeypatch.setattr(Session, "leader", lambda self: self.manifest.host("db2"))
     with session(tmp_path).superuser() as superuser:
         superuser.connect("ruleiq")
         assert (superuser.directory / ".s.PGSQL.5432").is_socket()
-    assert asked == {"host": str(superuser.directory), "user": "postgres", "dbname": "ruleiq", "connect_timeout": 10}
+        superuser.look("ruleiq")
+    for how, user in zip(asked, ("postgres", "keel_look"), strict=True):
+        wanted = {"host": str(superuser.directory), "user": user, "dbname": "ruleiq", "connect_timeout": 10}
+        assert {**how, **wanted} == how
 
 
 def test_a_forward_that_ends_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

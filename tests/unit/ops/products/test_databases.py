@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -19,5 +20,6 @@ def test_the_application_creates_objects_in_dev_only(
 ) -> None:
     """BAC-11, X-46: BA Copilot may CREATE in `public` in dev; ci, staging and production do not give that."""
     monkeypatch.setattr(databases, "_migrated", lambda *_: Migrated.NEVER)
-    superuser: Any = None
+    monkeypatch.setattr(databases, "read_cluster", lambda _: None)
+    superuser: Any = MagicMock()
     assert databases.spec(session(tmp_path, stack=kind.value), superuser).development is (kind is Kind.DEV)

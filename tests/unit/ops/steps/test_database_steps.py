@@ -34,7 +34,7 @@ def change(number: int, database: str = "ruleiq") -> Any:
 def planned(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What differs; of it the first is not done."""
     found: list[Any] = [change(3), change(1), change(2)]
-    monkeypatch.setattr(provision, "plan", lambda connect, wanted: found)
+    monkeypatch.setattr(provision, "plan", lambda connect, look, wanted: found)
     monkeypatch.setattr(databases, "spec", lambda *_: "spec")
     return found
 
@@ -46,11 +46,11 @@ def test_what_is_undeclared_goes_where_the_stack_says_so(
     """PLAT-10: and otherwise it is told."""
     told: list[str] = []
 
-    def apply(_connect: object, changes: list[Any], *, prune: bool) -> list[Any]:
+    def converge(*_: object, prune: bool) -> tuple[list[Any], list[Any]]:
         told.append(f"prune: {prune}")
-        return changes[1:]
+        return planned[1:], planned[:1]
 
-    monkeypatch.setattr(provision, "apply", apply)
+    monkeypatch.setattr(provision, "converge", converge)
     session = hosts(tmp_path, {"databases.undeclared": undeclared})
     assert step_databases.apply(session, {}, told.append) == {}
     assert told == [
@@ -73,6 +73,7 @@ def test_many_changes_are_told_by_their_number(number: int, lines: int) -> None:
 def test_developers_rights_are_devs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """PLAT-07, X-46: and each role that logs in gets the password that is derived for it."""
     monkeypatch.setattr(databases, "_migrated", lambda *_: Migrated.HEAD)
+    monkeypatch.setattr(databases, "read_cluster", lambda _: None)
     session = hosts(tmp_path, None, kind)
     wanted = databases.spec(session, session.server)
     assert wanted.development is (kind == "dev")
@@ -88,6 +89,7 @@ def test_developers_rights_are_devs_alone(tmp_path: Path, monkeypatch: pytest.Mo
 def test_products_that_the_stack_does_not_list_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """PLAT-05: they are parked, and not taken for something that somebody made by hand."""
     monkeypatch.setattr(databases, "_migrated", lambda *_: Migrated.HEAD)
+    monkeypatch.setattr(databases, "read_cluster", lambda _: None)
     session = hosts(tmp_path)
     few = {name: entry for name, entry in session.manifest.products.items() if name == "ruleiq"}
     session = hosts(tmp_path)
@@ -97,28 +99,40 @@ def test_products_that_the_stack_does_not_list_are_known(tmp_path: Path, monkeyp
     assert {product.name for product in unlisted} == set(catalogue()) - {"ruleiq"}
 
 
+def cluster(*databases_: str, admitted: bool = True) -> Any:
+    """The databases that are there, and whether Keel may look into them."""
+    return SimpleNamespace(databases=dict.fromkeys(databases_), admits_look=lambda _: admitted)
+
+
+QUESTION = [("select version_num from alembic.alembic_version",)]
+
+
 @pytest.mark.parametrize(
-    ("found", "state"),
+    ("rows", "there", "state"),
     [
-        ([("007",)], Migrated.BEHIND),
-        ([("008",)], Migrated.HEAD),
-        ([], Migrated.NEVER),
-        (psycopg.errors.UndefinedTable(), Migrated.NEVER),
-        (psycopg.errors.InvalidSchemaName(), Migrated.NEVER),
-        (psycopg.OperationalError('database "ruleiq" does not exist'), Migrated.NEVER),
+        ({"pg_class": QUESTION, "version_num from": [("007",)]}, cluster("ruleiq"), Migrated.BEHIND),
+        ({"pg_class": QUESTION, "version_num from": [("008",)]}, cluster("ruleiq"), Migrated.HEAD),
+        ({"pg_class": QUESTION, "version_num from": []}, cluster("ruleiq"), Migrated.NEVER),
+        ({"pg_class": []}, cluster("ruleiq"), Migrated.NEVER),
+        ({"pg_class": psycopg.errors.InsufficientPrivilege()}, cluster("ruleiq"), Migrated.BEHIND),
+        ({}, cluster("ruleiq", admitted=False), Migrated.BEHIND),
+        ({}, cluster(), Migrated.NEVER),
     ],
 )
-def test_a_database_is_behind_until_it_is_at_head(monkeypatch: pytest.MonkeyPatch, found: Any, state: Migrated) -> None:
-    """PLAT-28: what says that nobody is admitted yet."""
+def test_a_database_is_behind_until_it_is_at_head(
+    monkeypatch: pytest.MonkeyPatch, rows: dict[str, Any], there: Any, state: Migrated
+) -> None:
+    """PLAT-28: what says that nobody is admitted yet. What Keel may not see yet stays as it is."""
     monkeypatch.setattr(migrate, "head", lambda _: "008")
-    server = Database(rows={"alembic_version": found})
-    assert databases._migrated(server, catalogue()["ruleiq"]) is state
+    server = Database(rows=rows)
+    assert databases._migrated(server, catalogue()["ruleiq"], there) is state
+    assert {database for database, *_ in server.executed} <= {"ruleiq as keel_look"}
 
 
 def test_a_server_that_does_not_answer_is_not_taken_for_an_empty_one() -> None:
     server = Database(rows={"alembic_version": psycopg.OperationalError("connection refused")})
     with pytest.raises(psycopg.OperationalError, match="refused"):
-        databases._migrated(server, catalogue()["ruleiq"])
+        databases._migrated(server, catalogue()["ruleiq"], cluster("ruleiq"))
 
 
 def test_drift_is_told_by_product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
