@@ -138,7 +138,7 @@ cd /tmp; bin=/usr/lib/postgresql/{major}/bin; other=/var/lib/pgbackrest/other
 rm -rf $other; install -d $other/repository $other/spool
 $bin/initdb -D $other/data -U postgres >/dev/null
 sed -e "s#^repo1-path=.*#repo1-path=$other/repository#" -e "s#^pg1-path=.*#pg1-path=$other/data#" \
-    -e "s#^pg1-socket-path=.*#pg1-socket-path=$other#" -e "s#^spool-path=.*#spool-path=$other/spool\\nlock-path=$other#" \
+    -e "s#^pg1-socket-path=.*#pg1-socket-path=$other#" -e "s#^spool-path=.*#spool-path=$other/spool#" -e "s#^lock-path=.*#lock-path=$other#" \
     /etc/pgbackrest/pgbackrest.conf > $other/conf
 archive="pgbackrest --config=$other/conf --stanza={stanza} --no-archive-async archive-push %p"
 $bin/pg_ctl -D $other/data -s -w -l $other/log -o "-c listen_addresses='' -c unix_socket_directories=$other -c archive_mode=on -c 'archive_command=$archive'" start
