@@ -22,7 +22,7 @@ from roles.kit.declare import Directory, File, Role, Target
 from roles.kit.observe import Present
 from roles.kit.results import perform
 from roles.pgbackrest.options import folder
-from roles.pgbackrest.role import SERVER
+from roles.pgbackrest.role import SERVER, peers
 
 CRON = "/etc/cron.d/keel"
 LOGROTATE = "/etc/logrotate.d/keel"
@@ -194,8 +194,9 @@ def _create_stanza(target: Target, states: list[pgbackrest.Stanza | None]) -> Ge
         yield paths.pgbackrest(target.manifest, "stanza-create")
         # Switches the WAL, which also wakes an archiver that waits after its failures, and sees it arrive.
         yield paths.pgbackrest(target.manifest, "check")
-        # What it has made is now closed to those whom the server serves (keel-pgbackrest.service). One host alone has none.
-        yield f"systemctl try-restart {SERVER}"
+        if peers(target):
+            # What it has made is now closed to those whom the server serves (keel-pgbackrest.service).
+            yield f"systemctl try-restart {SERVER}"
 
 
 @operation()

@@ -44,7 +44,7 @@ class Pgbackrest(Role):
         own = (
             Directory(paths.PGBACKREST),
             *(Directory(path, "postgres", "postgres", "750") for path in (LOGS, SPOOL, LOCKS)),
-            *((Directory(f"{paths.UNITS}/{SERVER}.d"),) if _peers(target) else ()),
+            *((Directory(f"{paths.UNITS}/{SERVER}.d"),) if peers(target) else ()),
         )
         if not keeps(target):
             return own
@@ -83,7 +83,7 @@ class Pgbackrest(Role):
         }
         config = self._private(CONFIG, "pgbackrest.conf.j2", target, **values)
         fetch = File(paths.FETCH_WAL, self.render("fetch-wal", target, settings=settings, first=FIRST), mode="755")
-        unit = (File(UNIT, self.render(SERVER, target)), self._walls(target)) if _peers(target) else ()
+        unit = (File(UNIT, self.render(SERVER, target)), self._walls(target)) if peers(target) else ()
         if not keeps(target):
             return (config, fetch, *unit)
         readable = [reached(target, repository) for repository in repositories(settings)]
@@ -95,7 +95,7 @@ class Pgbackrest(Role):
         restart, reload = (UNIT, sandbox.path(SERVER), CONFIG), (SERVING, TLS, paths.CA, DOOR)
         server = Unit(SERVER, restart, reload, ready=ping, title="pgBackRest's server")
         copying = Unit(COPY_TIMER, restart=tuple(COPY_UNITS), title=COPYING)
-        return (*((server,) if _peers(target) else ()), *((copying,) if _copies(target) else ()))
+        return (*((server,) if peers(target) else ()), *((copying,) if _copies(target) else ()))
 
     def activate(self, target: Target, changed: frozenset[str]) -> None:
         if keeps(target) and not _copies(target):
@@ -134,7 +134,7 @@ class Pgbackrest(Role):
         )
 
 
-def _peers(target: Target) -> list[HostEntry]:
+def peers(target: Target) -> list[HostEntry]:
     """The other side: database hosts for the backup host, it for them; none where one host is both."""
     manifest = target.manifest
     others = manifest.carrying(Group.POSTGRES) if keeps(target) else (manifest.repository_host,)
@@ -148,7 +148,7 @@ def _first(target: Target) -> str:
 
 def _admitted(target: Target) -> list[str]:
     """The subjects whose certificates the server lets in: of pgBackRest on the other side, not of any service there."""
-    names = [peer.name for peer in _peers(target)]
+    names = [peer.name for peer in peers(target)]
     return [f"{name}.pgbackrest" for name in names] + (names if target.trust is not Trust.OWN else [])
 
 

@@ -24,7 +24,8 @@ RELOAD = "psql -U postgres -XAtqc 'select pg_reload_conf()'"
 LOGS = "$(psql -U postgres -XAtc 'show log_directory')"
 UNWALLED = Breach(
     Group.EDGE,
-    "printf '[Service]\\nUser=root\\nGroup=root\\nTemporaryFileSystem=\\nBindReadOnlyPaths=\\n' "
+    # Root without this capability cannot read the service's own key.
+    "printf '[Service]\\nUser=root\\nGroup=root\\nCapabilityBoundingSet=CAP_DAC_OVERRIDE\\nTemporaryFileSystem=\\nBindReadOnlyPaths=\\n' "
     "> /etc/systemd/system/haproxy.service.d/zz.conf; systemctl daemon-reload; systemctl restart haproxy",
     "rm /etc/systemd/system/haproxy.service.d/zz.conf; systemctl daemon-reload; systemctl restart haproxy",
 )
