@@ -114,12 +114,6 @@ BREAKERS = {
         "cd /etc/keel/tls/pgbouncer && chmod 750 . && chmod 600 key.pem",
         "test_doors.test_a_key_is_its_accounts_own", "PLAT-49", also=("test_hosts.test_owners_and_modes",),
     ),
-    "key pair of another service": Breaker(  # read by the test, never by Redis: it is not restarted
-        Where.CACHE,
-        "cd /etc/keel/tls && cp -p redis/cert.pem redis/key.pem /run/ && for f in cert key; do cat etcd/$f.pem > redis/$f.pem; done",
-        "cd /etc/keel/tls && for f in cert key; do cat /run/$f.pem > redis/$f.pem && rm /run/$f.pem; done",
-        "test_doors.test_a_key_pair_opens_its_own_door", "X-23",
-    ),
     "member of the store": Breaker(
         Where.EDGE,
         _ETCD + "etcd member add keel-broken --learner --peer-urls=https://192.0.2.1:2380 > /dev/null",
@@ -213,6 +207,12 @@ BREAKERS = {
         "cat /etc/redis/redis.conf.kept > /etc/redis/redis.conf && rm /etc/redis/redis.conf.kept && "
         "systemctl restart redis-server.service",
         "test_redis.test_settings", "BAC-25",
+    ),
+    "key pair of another service": Breaker(  # read by the test, never by Redis: it is not restarted any more
+        Where.CACHE,
+        "cd /etc/keel/tls && cp -p redis/cert.pem redis/key.pem /run/ && for f in cert key; do cat etcd/$f.pem > redis/$f.pem; done",
+        "cd /etc/keel/tls && for f in cert key; do cat /run/$f.pem > redis/$f.pem && rm /run/$f.pem; done",
+        "test_doors.test_a_key_pair_opens_its_own_door", "X-23",
     ),
     "power of the application": Breaker(
         Where.PRIMARY, _sql("alter role jeex_user createdb"), _sql("alter role jeex_user nocreatedb"),

@@ -100,8 +100,11 @@ def test_a_product_without_its_line_is_parked(single: Ephemeral, entries: dict[s
     assert f"database {SECOND} is parked" in told["what"] and f"./keel db retire {SECOND}" in told["what"]
     with session.direct() as (address, port):
         for role in catalogue()[SECOND].login_roles:
-            with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
+            with pytest.raises(psycopg.OperationalError, match=r"pg_hba\.conf rejects connection"):
                 psycopg.connect(session.url(role, SECOND, address, port))
+    with session.superuser() as superuser, superuser.connect("postgres") as connection:
+        able = "select rolname from pg_roles where rolname = any(%s) and rolcanlogin"
+        assert connection.execute(able, [list(catalogue()[SECOND].login_roles)]).fetchall() == []
     pooled = session.manifest.endpoints
     assert pooled.pgbouncer
     with pytest.raises(psycopg.OperationalError, match="no authentication method"):

@@ -167,7 +167,8 @@ def test_a_replica_is_made_from_the_repository(trio: Ephemeral) -> None:
         replica = next(member.name for member in members(session) if not member.leads)
         since = session.run(replica, "date +%s").strip()
         session.run(
-            replica, f"cp -p {settings} {settings}.kept && sed -i 's/\\(from_repository_above.: \\)[0-9]*/\\10/' {settings}"
+            replica,
+            f"cp -p {settings} {settings}.kept && sed -i 's/\\(from_repository_above.: \\)[0-9]*/\\10/' {settings}",
         )
         try:
             ask(session, replica, "/reinitialize", {"force": True})
