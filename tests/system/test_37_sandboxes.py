@@ -116,7 +116,7 @@ def test_a_unit_stays_within_its_walls(environment: Session, name: str) -> None:
     assert set(without.values()) == {"done"}, f"{name}: what fails here proves nothing: {without}"
     for unit in units:
         foreign = [key for folder, key in keys.items() if f"={folder}\n" not in files[sandbox.path(unit)]]
-        assert foreign or len(keys) == 1
+        assert foreign or len(units) == 1
         within = attempted(environment, name, script(foreign, [OUTSIDE, *([OWN[unit]] if unit in OWN else ())]), unit)
         assert within.keys() <= without.keys() and len(within) >= 7
         got = {attempt: said for attempt, said in within.items() if said not in FORBIDDEN}
