@@ -74,6 +74,8 @@ def carry_out(host: BackupHost, report: Report, began: float) -> None:
         return
     archived = newest_wal(held)
     if not fits(moment, backup, archived):
+        # The end of a backup is told in whole seconds: a commit within that second would leave no time to recover to.
+        time.sleep(max(0.0, backup.timestamp.stop + 1 - time.time()))
         moment = name_moment(host)
     report.known = moment.name
     newest = await_archived(host, moment.wal)

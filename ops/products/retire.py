@@ -28,6 +28,7 @@ from environment.names import BACKUP
 from environment.products import Product, catalogue
 from environment.report import Report
 from environment.types import Model
+from keel_host.fingerprint import READ
 from ops.hosts import lock
 
 if TYPE_CHECKING:
@@ -224,8 +225,8 @@ def _survey(connection: psycopg.Connection[Any]) -> Survey:
     ((version,),) = connection.execute("select current_setting('server_version')").fetchall()
     tables = {}
     for schema, name, size in connection.execute(_TABLES).fetchall():
-        ((rows,),) = connection.execute(SQL("select count(*) from {}").format(Identifier(schema, name))).fetchall()
-        tables[f"{schema}.{name}"] = TableSize(rows, size)
+        with connection.cursor() as cursor, cursor.copy(SQL(READ).format(Identifier(schema, name))) as rows:
+            tables[f"{schema}.{name}"] = TableSize(sum(1 for _ in rows), size)
     return Survey(version, read_revision(connection), tables)
 
 
