@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
 import pytest
 
-from db.load_rows import populate
-from db.populate import Size
 from db.queries import Query, act_for, plan_nodes, queries, run, samples
 from environment.products import Product, catalogue
 from tools.scratch_server import Server
@@ -22,14 +20,6 @@ MANY = 10
 def product(request: pytest.FixtureRequest) -> Product:
     """Those whose documents ask for plans of named queries."""
     return catalogue()[request.param]
-
-
-@pytest.fixture(scope="module")
-def application(server: Server, product: Product, at_head: str) -> Iterator[psycopg.Connection[Any]]:
-    """The application's session, among the rows of many."""
-    populate(product, at_head, Size.MEDIUM, seed=1, progress=lambda *_: None, replace=True)
-    with server.connect(product.name, product.app_role) as connection:
-        yield connection
 
 
 def test_the_planner_chooses_the_named_indexes(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 
-from db.load_rows import populate
-from db.populate import Size
 from db.queries import IDENTITY, act_for, plan_nodes
 from environment.products import Product, catalogue
 from tests.rls.rows import rows
@@ -25,14 +22,6 @@ TENANTS = 5
 def product(request: pytest.FixtureRequest) -> Product:
     """Every product whose rows belong to users."""
     return catalogue()[request.param]
-
-
-@pytest.fixture(scope="module")
-def application(server: Server, product: Product, at_head: str) -> Iterator[psycopg.Connection[Any]]:
-    """The application's session, among a tenth of the rows of the product's document."""
-    populate(product, at_head, Size.MEDIUM, seed=1, progress=lambda *_: None, replace=True)
-    with server.connect(product.name, product.app_role) as connection:
-        yield connection
 
 
 def test_a_tenants_statement_visits_a_tenants_rows(
