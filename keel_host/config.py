@@ -59,8 +59,6 @@ class Member:
     """The login that may end sessions."""
     bounds: dict[str, Bound] = field(default_factory=dict)
     """Login → how long its transactions may take. Absent where an earlier release wrote the file."""
-    cores_taken: Path = Path()
-    """What sessions had computed at the last look."""
     processors: float = 0
     """How many this host may use; 0: all that it has."""
 

@@ -31,9 +31,6 @@ DROPIN = paths.dropin(UNIT)
 SESSIONS_TIMER = "keel-end-sessions.timer"
 SESSIONS_UNITS = {f"{paths.UNITS}/{unit}": unit for unit in ("keel-end-sessions.service", SESSIONS_TIMER)}
 """Path → unit."""
-CORES = "keel-cores"
-CORES_TAKEN = f"/run/{CORES}/taken.json"
-"""What sessions had computed at the last look of `share-cores`."""
 BESIDE_SORTING = 256
 """MiB that a process may allocate in addition to what it sorts with: catalogues, plans, rows on their way."""
 BEFORE = f"{paths.LIBRARY}/before-patroni"
@@ -142,7 +139,7 @@ class Postgres(Role):
 
     def _ending_sessions(self, target: Target) -> tuple[File, ...]:
         """What ends sessions that hold a transaction too long, and how often it looks."""
-        values = {"programs": (paths.END_SESSIONS, paths.SHARE_CORES), "settings": Member.FILE, "folder": CORES}
+        values = {"programs": (paths.END_SESSIONS, paths.SHARE_CORES), "settings": Member.FILE}
         return tuple(File(path, self.render(unit, target, **values)) for path, unit in SESSIONS_UNITS.items())
 
     def _before_patroni(self, target: Target, data: str) -> str:
@@ -214,7 +211,6 @@ def settings(target: Target) -> Member:
         replica_from_repository_above=manifest.postgres.replica_from_repository_above,
         sockets=Path(paths.SOCKETS),
         ends_sessions=SESSIONS,
-        cores_taken=Path(CORES_TAKEN),
         processors=target.host.cpus if manifest.identity.provider is Provider.DOCKER else 0,
         bounds={
             login: Bound(entry.limits.idle_transaction, entry.limits.transaction)

@@ -27,7 +27,7 @@ from tests.system.environments import Ephemeral, discard, prepare
 
 SECONDS = 15
 WINDOWS = 3
-"""Of so many seconds each: a flood waits for others from the second look of `share-cores` on, some twenty seconds later."""
+"""Of so many seconds each: a flood leaves a processor to others from the next look of `share-cores` on, some ten seconds later."""
 PAUSE = 0.005
 """Between two transactions of the other product."""
 FLOODS = {

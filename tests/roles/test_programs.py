@@ -101,7 +101,7 @@ def test_settings_hold_what_a_hosts_own_programs_need() -> None:
     )
     assert member.keys() == {
         "stanza", "binaries", "fetch_wal", "locale", "recovery_order", "restoring", "replica_from_repository_above",
-        "sockets", "ends_sessions", "bounds", "cores_taken", "processors",
+        "sockets", "ends_sessions", "bounds", "processors",
     }  # fmt: skip
     assert "passfile=" in backup["server"] and "password" not in json.dumps(backup | {"products": None})
 

@@ -12,7 +12,7 @@ import pytest
 
 from keel_host.config import Member
 from keel_host.programs import share_cores
-from keel_host.programs.share_cores import LOW, look, taken, used
+from keel_host.programs.share_cores import LOW, look, place, taken, used
 
 TICKS = os.sysconf("SC_CLK_TCK")
 NOWHERE = Path()
@@ -20,11 +20,12 @@ BUSY = [sys.executable, "-c", "while True: pass"]
 IDLE = [sys.executable, "-c", "input()"]
 
 
-def test_a_database_has_what_its_sessions_computed_since_the_last_look() -> None:
-    """One that is new computed all of it since; one that took another's number computed nothing less than that."""
+def test_a_database_has_what_its_sessions_computed_meanwhile() -> None:
+    """One that was not seen before computed nothing that is known, and one that took another's number nothing less than that."""
     sessions = {"1": "a", "2": "a", "3": "b", "4": "b"}
     now = {"1": 12 * TICKS, "2": 5 * TICKS, "3": 7 * TICKS, "4": 1 * TICKS}
-    assert used(sessions, now, {"1": 2 * TICKS, "3": 7 * TICKS, "4": 9 * TICKS}, 20) == {"a": 0.75, "b": 0.0}
+    before = {"1": 2 * TICKS, "3": 7 * TICKS, "4": 9 * TICKS}
+    assert used(sessions, now, before, 20) == {"a": 0.5, "b": 0.0}
 
 
 def test_what_has_ended_computed_nothing() -> None:
@@ -42,25 +43,51 @@ def processes() -> Iterator[list[subprocess.Popen[bytes]]]:
         process.wait()
 
 
-def test_who_takes_more_than_a_quarter_waits(
-    processes: list[subprocess.Popen[bytes]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+def test_who_takes_more_than_a_quarter_leaves_a_processor(
+    processes: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The first look only remembers; less than that is no one else's loss."""
+    """Less than that is no one else's loss, and who takes less again may run anywhere again."""
+    every = os.sched_getaffinity(0)
     busy, idle = (process.pid for process in processes)
     monkeypatch.setattr(share_cores, "lines", lambda *_: [f"{busy}|flood", f"{idle}|other"])
-    ticks = iter(((0, 0), (40, 0), (170, 0)))
+    monkeypatch.setattr(share_cores, "WATCHED", 0)
+    host = Member("", NOWHERE, NOWHERE, "", NOWHERE, "", 0, processors=len(every))
 
-    def at(_pid: str) -> int:
-        return computed[_pid == str(idle)] * TICKS
+    def look_at(*share: float) -> list[set[int]]:
+        monkeypatch.setattr(share_cores, "used", lambda *_: dict(zip(("flood", "other"), share, strict=True)))
+        look(host)
+        return [os.sched_getaffinity(pid) for pid in (busy, idle)]
 
-    monkeypatch.setattr(share_cores, "taken", at)
-    host = Member("", NOWHERE, NOWHERE, "", NOWHERE, "", 0, cores_taken=tmp_path / "taken", processors=2)
-    for now in (1000.0, 1100.0, 1200.0):
-        computed = next(ticks)
-        look(host, now)
-        priorities = [os.getpriority(os.PRIO_PROCESS, pid) for pid in (busy, idle)]
-        assert priorities == [LOW if now == 1200 else 0, 0]
-    assert capsys.readouterr().out == "flood took 65% of the processors: its sessions wait for others\n"
+    assert look_at(0.26, 0.25) == [set(sorted(every)[:-1]), every]
+    assert capsys.readouterr().out == "flood takes 26% of the processors: its sessions leave one to others\n"
+    assert look_at(0.25, 0.0) == [every, every]
+    assert capsys.readouterr().out == ""
+
+
+def test_what_is_watched_is_what_they_compute_meanwhile(
+    processes: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    busy, idle = (process.pid for process in processes)
+    monkeypatch.setattr(share_cores, "lines", lambda *_: [f"{busy}|flood", f"{idle}|other"])
+    monkeypatch.setattr(share_cores, "QUARTER", 0.01)  # tests beside this one compute too
+    look(Member("", NOWHERE, NOWHERE, "", NOWHERE, "", 0, processors=2))
+    assert capsys.readouterr().out.startswith("flood takes ")
+
+
+@pytest.mark.parametrize(("usable", "left"), [(2, 1), (3, 2), (99, None)])
+def test_of_what_a_container_may_use_one_is_left(
+    processes: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch, usable: int, left: int | None
+) -> None:
+    """A container sees all processors of its machine, and may use a part of their time."""
+    given: list[set[int]] = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1, 2, 3})
+    monkeypatch.setattr(os, "sched_setaffinity", lambda _pid, where: given.append(where))
+    place(processes[0].pid, usable, greedy=True)
+    assert given == [set(range(left or 3))]
+
+
+def test_a_single_processor_cannot_be_left(processes: list[subprocess.Popen[bytes]]) -> None:
+    busy = processes[0].pid
+    place(busy, 1, greedy=True)
+    assert os.getpriority(os.PRIO_PROCESS, busy) == LOW
+    assert os.sched_getaffinity(busy) == os.sched_getaffinity(0)
