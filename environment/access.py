@@ -42,6 +42,9 @@ class Door:
     """It listens on 127.0.0.1 too, for programs next to it."""
     between: bool = False
     """It is there only where another host comes."""
+    guessed: bool = False
+    """It asks for a password and answers a wrong one at once, so the firewall slows the addresses that guess (W8). PostgreSQL
+    delays its answer itself."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,8 @@ DOORS = (
     Door("etcd_peer", "etcd for members", frozenset({Group.ETCD})),
     Door("primary", "HAProxy to the primary", frozenset({Group.EDGE}), loopback=True),
     Door("replica", "HAProxy to the replicas", frozenset({Group.EDGE}), loopback=True),
-    Door("pgbouncer", "PgBouncer", frozenset({Group.EDGE})),
-    Door("redis", "Redis", frozenset({Group.REDIS}), loopback=True),
+    Door("pgbouncer", "PgBouncer", frozenset({Group.EDGE}), guessed=True),
+    Door("redis", "Redis", frozenset({Group.REDIS}), loopback=True, guessed=True),
     Door("pgbackrest", "pgBackRest", frozenset({Group.POSTGRES, Group.BACKUP}), between=True),
 )
 

@@ -136,12 +136,10 @@ class BackupHost:
 
 @dataclass(frozen=True)
 class LoginHost:
-    """The settings of the program that counts failed log-ins, on edges and on the Redis host."""
+    """The settings of the program that watches log-ins, on edges and on the Redis host."""
 
     FILE: ClassVar[Path] = FOLDER / "logins.json"
 
-    cursor: Path
-    """Up to where the journal was read."""
     units: tuple[str, ...]
     """The proxies of this host."""
     pgbouncer: int
@@ -153,6 +151,8 @@ class LoginHost:
     redis_password: Path
     authority: str
     """The certificate that Redis is checked against."""
+    slowed: str
+    """The firewall's set of the addresses and ports whose new connections come in slowly."""
 
 
 Kind = TypeVar("Kind", bound=Settings)

@@ -34,7 +34,7 @@ REPLICA = f"{LIBRARY}/replica-from-repository"
 SHARE_CORES = f"{LIBRARY}/share-cores"
 """Makes the sessions of a product that computes on most processors wait for others."""
 WATCH_LOGINS = f"{LIBRARY}/watch-logins"
-"""Counts failed log-ins once."""
+"""Counts failed log-ins, and has those slowed who guess."""
 END_SESSIONS = f"{LIBRARY}/end-sessions"
 """Ends sessions that hold a transaction too long."""
 

@@ -28,11 +28,16 @@ DANGEROUS = (
 """What would change something has arguments that no server accepts, or leaves a primary as it is."""
 
 
-def _client(attacker: Attacker, account: str | None) -> redis.Redis:
+def client_of(
+    attacker: Attacker, account: str | None, password: str = "", at: tuple[str, int] | None = None
+) -> redis.Redis:
+    """A client of Redis with an account's right password, unless another is given; without an account where that is None.
+    ``at``: address and port, if not the server's own by way of SSH."""
     host = attacker.carrying(Group.REDIS)[0]
+    address, port = at or (LOOPBACK, attacker.way(host, attacker.manifest.ports.redis))
     return redis.Redis(
-        host=LOOPBACK, port=attacker.way(host, attacker.manifest.ports.redis), username=account,
-        password=attacker.session.roots.password(redis_login(account)) if account else None,
+        host=address, port=port, username=account,
+        password=password or (attacker.session.roots.password(redis_login(account)) if account else None),
         ssl=True, ssl_ca_certs=str(attacker.session.ca), ssl_check_hostname=True, socket_timeout=5, retry=Retry(NoBackoff(), 0),
     )  # fmt: skip
 
@@ -53,7 +58,7 @@ def another_products_keys(attacker: Attacker) -> Iterator[Tried]:
     """A product's account reads, writes and hears nothing of another product, and who has no account nothing at all."""
     names = list(attacker.manifest.products)
     for name in names:
-        client = _client(attacker, name)
+        client = client_of(attacker, name)
         why = _refusal(client, "GET", f"{name}:keel-attack")
         yield from must_work(f"{name} reads its own keys", not why, why)
         for other in (each for each in names if each != name):
@@ -65,7 +70,7 @@ def another_products_keys(attacker: Attacker) -> Iterator[Tried]:
                 why = _refusal(client, *command)
                 yield Tried(f"{name}: {' '.join(command)}", not why, why)
         client.close()
-    stranger = _client(attacker, None)
+    stranger = client_of(attacker, None)
     for word in ("PING", "DBSIZE", "RANDOMKEY"):
         why = _refusal(stranger, word)
         yield Tried(f"without an account: {word}", not why, why)
@@ -76,7 +81,7 @@ def another_products_keys(attacker: Attacker) -> Iterator[Tried]:
 def commands_redis(attacker: Attacker) -> Iterator[Tried]:
     """A product's account commands the server nothing: no list of keys, no settings, no scripts, no other clients."""
     for name in attacker.manifest.products:
-        client = _client(attacker, name)
+        client = client_of(attacker, name)
         for command in DANGEROUS:
             why = _refusal(client, *command)
             yield Tried(f"{name}: {' '.join(command[:2])}", not why, why)

@@ -9,6 +9,7 @@ from pyinfra.api import FactBase, operation
 
 from environment.access import ANYWHERE, admitted, doors, port
 from environment.types import Provider
+from keel_host.programs.watch_logins import WITHIN
 from roles import paths
 from roles.kit.declare import File, Role, Target, Unit
 from roles.kit.results import perform
@@ -16,8 +17,11 @@ from roles.kit.results import perform
 RULES = f"{paths.KEEL}/firewall.nft"
 PROGRAM = f"{paths.LIBRARY}/firewall"
 UNIT = "keel-firewall.service"
-LISTED = "nft -p list table inet keel"
-"""Shell that prints the table in force in the words in which the template writes it, so that both can be compared."""
+LISTED = "nft -p -t list table inet keel"
+"""Shell that prints the table in force in the words in which the template writes it, so that both can be compared. Who is slowed
+at the moment is no part of it."""
+SLOWED = "slowed"
+"""The set of (address, port) that come in slowly: keel_host/programs/watch_logins.py names them."""
 PATIENCE = 20
 """Seconds after which a table is taken back that did not let the controller in."""
 
@@ -56,6 +60,8 @@ class Firewall(Role):
             everything=everything == "all",
             accepts=list(_accepts(target, everything == "all")),
             closed=[(port(manifest, target.host, door), door.title) for door in closed],
+            slowed=SLOWED if any(door.guessed for door in closed) else "",
+            forgotten=WITHIN,
         )
 
 

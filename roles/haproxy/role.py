@@ -16,6 +16,8 @@ DROPIN = paths.dropin(UNIT)
 
 
 ALONE = (
+    # For the same path systemd carries out one of the two, and would choose this one.
+    "ProtectSystem=no",
     "TemporaryFileSystem=/:ro",
     f"BindReadOnlyPaths=/usr/sbin/haproxy /usr/bin/kill /usr/lib /lib -/lib64 /etc/haproxy /etc/ssl/openssl.cnf {paths.KEEL}",
     "BindReadOnlyPaths=/run/systemd/notify",

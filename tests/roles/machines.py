@@ -20,6 +20,7 @@ from roles.firewall import role as firewall
 from roles.kit import engine, operations
 from roles.kit.declare import Role, Target, Unit
 from roles.kit.observe import HostState, PathState, Present, UnitState
+from roles.logins import role as logins
 from roles.order import ROLES, of_stage
 from roles.pgbackrest import role as pgbackrest
 from roles.postgres import cluster
@@ -138,9 +139,9 @@ class Environment:
             return done
 
         monkeypatch.setattr(engine, "observe", lambda roles, at: machine.look(u for r in roles for u in r.units(at)))
-        for module in (engine, cluster, firewall, pgbackrest, programs):
+        for module in (engine, cluster, firewall, logins, pgbackrest, programs):
             monkeypatch.setattr(module, "perform", perform)
-        for module in (cluster, firewall, pgbackrest, programs):
+        for module in (cluster, firewall, logins, pgbackrest, programs):
             monkeypatch.setattr(module, "host", Untouched(machine))
         engine.converge([role], at, lambda _: None)
 

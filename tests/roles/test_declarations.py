@@ -56,10 +56,11 @@ def test_no_password_is_readable_for_everybody(stack: str, role: Role, host: str
 
 @everywhere
 def test_triggers_are_what_the_role_writes(stack: str, role: Role, host: str) -> None:
-    """A path that nobody writes would never restart anything. The authorities' files are written by the role pki."""
+    """A path that nobody writes would never restart anything. The authorities' files are written by the role pki, programs by theirs."""
     at = target(role, host, manifest_of(stack))
     written = {file.path for file in role.files(at)} | {pair.directory for pair in role.certificates(at)}
-    written |= {file.path for file in ROLES["pki"].files(target(ROLES["pki"], host, manifest_of(stack)))}
+    for other in ("pki", "programs"):
+        written |= {file.path for file in ROLES[other].files(target(ROLES[other], host, manifest_of(stack)))}
     for unit in role.units(at):
         assert {*unit.restart, *unit.reload} <= written
         assert not set(unit.restart) & set(unit.reload)

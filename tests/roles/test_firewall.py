@@ -82,6 +82,19 @@ def test_a_machine_can_drop_everything_else_too(controllers: tuple[str, ...], ad
     assert not [rule for rule in rules if " drop " in rule]
 
 
+@pytest.mark.parametrize(("host", "there"), [("edge1", True), ("db1", False), ("ops1", False)])
+def test_who_guesses_comes_in_slowly_where_passwords_are_asked(host: str, there: bool) -> None:
+    """W8: before anything else lets a new connection in. What comes from the host itself is the operator's and the verification's."""
+    role = ROLES["firewall"]
+    assert isinstance(role, Firewall)
+    text = role.table(target(role, host, manifest_of("dev")))
+    limit = "\t\tlimit rate over 1/second burst 1 packets\n\t\ttimeout 20s\n\t}\n\n\tchain input {\n"
+    assert (f"\tset slowed {{\n\t\ttypeof ip saddr . tcp dport\n{limit}" in text) is there
+    rules = [line.strip() for line in text.partition("chain input")[2].splitlines()]
+    slowing = [number for number, rule in enumerate(rules) if rule.startswith("ip saddr . tcp dport @slowed drop")]
+    assert slowing == ([rules.index('iif "lo" accept') + 1] if there else [])
+
+
 PATHS = {"/run/keel-firewall-trial": "trial", RULES: "firewall.nft"}
 
 

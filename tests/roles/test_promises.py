@@ -124,12 +124,23 @@ def test_what_is_spoken_on_the_network_is_closed_to_listeners() -> None:
 
 
 def test_who_reaches_redis_and_what_he_may_do() -> None:
-    """PLAT-25, W10: the default account does nothing, Keel's asks how full it is and who was refused; each product's has its own keys and channels
+    """PLAT-25, W10: the default account does nothing, Keel's asks how full it is and who was refused, whose connection it ends; each product's has its own keys and channels
     and no command that administers, endangers, runs a program or lists others' names."""
     default, monitor, *accounts = files("redis")["/etc/redis/users.acl"].content.splitlines()
     assert default.split() == ["user", "default", "off", "resetpass", "-@all"]
     assert monitor.split()[:3] == ["user", "keel_monitor", "on"]
-    assert monitor.split()[4:] == ["resetkeys", "resetchannels", "-@all", "+auth", "+ping", "+info", "+acl|log"]
+    assert monitor.split()[4:] == [
+        "resetkeys",
+        "resetchannels",
+        "-@all",
+        "+auth",
+        "+ping",
+        "+info",
+        "+acl|log",
+        "+client|kill",
+        "+multi",
+        "+exec",
+    ]
     assert [account.split()[1] for account in accounts] == list(manifest_of("dev").products)
     for account in accounts:
         user, name, on, digest, *limits = account.split()
@@ -260,7 +271,6 @@ CLOSED = {
 FOLDERS = {
     "/root/.ssh": ("root", "root", "700"),
     "/var/lib/etcd": ("etcd", "etcd", "700"),
-    "/var/lib/keel-logins": ("root", "root", "700"),
     "/var/lib/redis": ("redis", "redis", "750"),
     "/var/lib/postgresql": ("postgres", "postgres", "755"),
     "/var/lib/postgresql/18": ("postgres", "postgres", "755"),

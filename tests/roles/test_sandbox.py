@@ -58,6 +58,7 @@ def test_a_service_sees_the_key_pairs_of_its_role_alone(stack: str, role: str, h
         ("etcd", "etcd.service", "db1", {"-/var/lib/etcd"}),
         ("haproxy", "haproxy.service", "edge1", set()),
         ("pgbouncer", "pgbouncer.service", "edge1", set()),
+        ("logins", "keel-watch-logins.service", "edge1", set()),
         ("redis", "redis-server.service", "edge1", {"-/var/lib/redis"}),
         ("pgbackrest", "keel-pgbackrest.service", "db1", {"-/var/log/pgbackrest", "-/var/spool/pgbackrest"}),
         (
@@ -83,6 +84,9 @@ def test_haproxy_is_nobody_in_a_file_system_of_its_own() -> None:
     assert {"User=haproxy", "Group=haproxy"} <= set(unit)
     lines = walls("haproxy", "haproxy.service")
     assert "TemporaryFileSystem=/:ro" in lines
+    assert lines.index("ProtectSystem=no") > lines.index("ProtectSystem=strict"), (
+        "of both, systemd does the latter alone"
+    )
     seen = {each for value in after(lines, "BindReadOnlyPaths") for each in value.split()}
     assert not [each for each in seen if each.startswith(("/var", "/root", "/home", "/usr/bin/sh"))]
     assert not {"/", "/etc", "/usr", "/usr/bin", "/run"} & seen
@@ -99,7 +103,13 @@ def test_the_watchdog_is_the_only_device_that_patroni_may_open(stack: str, devic
 
 def test_no_wall_is_taken_down_but_for_a_reason_given_here() -> None:
     """Whoever needs one less adds it, with the reason, in the role and here."""
-    known = {("patroni.service", "MemoryDenyWriteExecute=no"), ("patroni.service", "PrivateDevices=no")}
+    known = {
+        ("patroni.service", "MemoryDenyWriteExecute=no"),
+        ("patroni.service", "PrivateDevices=no"),
+        ("haproxy.service", "ProtectSystem=no"),  # its root is an empty one, and read-only
+        ("keel-watch-logins.service", "CapabilityBoundingSet=CAP_NET_ADMIN"),
+        ("keel-watch-logins.service", "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK"),
+    }
     names = {wall.partition("=")[0] for wall in sandbox.WALLS} - {"SystemCallFilter"}
     found: set[tuple[str, str]] = set()
     for stack, role, host, unit in SERVICES:

@@ -114,7 +114,7 @@ BREACHES = {
         "chmod o+r /etc/keel/tls/etcd/key.pem; chmod o+x /etc/keel/tls/etcd",
         "chmod o-r /etc/keel/tls/etcd/key.pem; chmod o-x /etc/keel/tls/etcd",
     ),
-    **dict.fromkeys(("is_root", "sees_foreign_keys"), UNWALLED),
+    **dict.fromkeys(("is_root", "sees_foreign_keys", "sees_the_hosts_files"), UNWALLED),
     "reads_the_server_log": Breach(
         Group.POSTGRES,
         f"stat -c %a {LOGS} > /run/mode; chmod 755 {LOGS}; touch {LOGS}/z.log; echo x > {LOGS}/z.log; chmod 644 {LOGS}/z.log",
@@ -139,6 +139,7 @@ BREACHES = {
     "holds_a_transaction": Breach(
         Group.POSTGRES, "systemctl stop keel-end-sessions.timer", "systemctl start keel-end-sessions.timer"
     ),
+    "guesses_passwords": Breach(Group.EDGE, "systemctl stop keel-watch-logins", "systemctl start keel-watch-logins"),
     **dict.fromkeys(
         ("another_products_keys", "commands_redis"),
         Breach(

@@ -19,7 +19,14 @@ from tests.system.environments import Ephemeral
 LONG_RUNNING = {
     "db1": ["etcd.service", "patroni.service", "keel-pgbackrest.service", "cron.service"],
     "db2": ["etcd.service", "patroni.service", "keel-pgbackrest.service"],
-    "edge1": ["etcd.service", "haproxy.service", "pgbouncer.service", "redis-server.service", "ssh.service"],
+    "edge1": [
+        "etcd.service",
+        "haproxy.service",
+        "pgbouncer.service",
+        "redis-server.service",
+        "ssh.service",
+        "keel-watch-logins.service",
+    ],
     "ops1": ["keel-pgbackrest.service", "cron.service"],
 }
 

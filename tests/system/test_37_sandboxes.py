@@ -61,6 +61,8 @@ OWN = {
 }
 """Unit → a file that its account owns: the walls alone keep it from writing there."""
 OUTSIDE = "/etc/keel-probe"
+HOSTS_FILES = {"haproxy.service": ("/etc/passwd", "/etc/ssh/sshd_config", "/etc/hostname")}
+"""Unit in a file system of its own → files of the host that are not in it."""
 FORBIDDEN = {"EPERM", "EACCES", "EROFS", "EAFNOSUPPORT", "ENOENT"}
 
 
@@ -104,19 +106,21 @@ systemctl daemon-reload
 
 @pytest.mark.parametrize("name", ["db1", "edge1", "ops1"])
 def test_a_unit_stays_within_its_walls(environment: Session, name: str) -> None:
-    """W2: from within no foreign key, no write outside, no raw socket, no mount, no namespace and no other owner."""
+    """W2: from within no foreign key, no write outside, no raw socket, no mount, no namespace and no other owner; HAProxy
+    finds no file of the host."""
     written, units = declared(environment, environment.manifest.host(name))
     keys = {each.directory: f"{each.directory}/key.pem" for each in written if isinstance(each, Certificate)}
     files = {each.path: each.content for each in written if isinstance(each, File)}
     assert units
-    without = attempted(
-        environment, name, script(keys.values(), [OUTSIDE, *(OWN[unit] for unit in units if unit in OWN)])
-    )
+    own = [OWN[unit] for unit in units if unit in OWN]
+    hosts = [path for unit in units for path in HOSTS_FILES.get(unit, ())]
+    without = attempted(environment, name, script([*keys.values(), *hosts], [OUTSIDE, *own]))
     environment.run(name, f"rm {OUTSIDE}; umount /tmp")
     assert set(without.values()) == {"done"}, f"{name}: what fails here proves nothing: {without}"
     for unit in units:
         foreign = [key for folder, key in keys.items() if f"={folder}\n" not in files[sandbox.path(unit)]]
         assert foreign or len(units) == 1
+        foreign += HOSTS_FILES.get(unit, ())
         within = attempted(environment, name, script(foreign, [OUTSIDE, *([OWN[unit]] if unit in OWN else ())]), unit)
         assert within.keys() <= without.keys() and len(within) >= 7
         got = {attempt: said for attempt, said in within.items() if said not in FORBIDDEN}
