@@ -16,6 +16,9 @@ POSTGRES = "postgres"
 """Owns the cluster, the repository and its key."""
 SCRATCH = "keel-scratch"
 """Owns the scratch servers that run, and nothing else: it can read no key and no other file of Keel's (W0)."""
+RECEIVER = "keel-receiver"
+"""As it, pgBackRest's server on the backup host receives WAL from database hosts and reads the repository for them. It owns a
+segment for seconds (W5): keel_host/programs/seal_archive.py."""
 
 
 def command(account: str, *words: str) -> tuple[str, ...]:

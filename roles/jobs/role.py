@@ -22,7 +22,7 @@ from roles.kit.declare import Directory, File, Role, Target
 from roles.kit.observe import Present
 from roles.kit.results import perform
 from roles.pgbackrest.options import folder
-from roles.pgbackrest.role import SERVER, peers
+from roles.pgbackrest.role import receives
 
 CRON = "/etc/cron.d/keel"
 LOGROTATE = "/etc/logrotate.d/keel"
@@ -192,11 +192,10 @@ def _watched(known: bool) -> Generator[str, None, None]:
 def _create_stanza(target: Target, states: list[pgbackrest.Stanza | None]) -> Generator[str, None, None]:
     if not all(held and held.histories for held in states):
         yield paths.pgbackrest(target.manifest, "stanza-create")
+        if receives(target):
+            yield paths.SEAL_ARCHIVE  # so that the server's account may add WAL to it
         # Switches the WAL, which also wakes an archiver that waits after its failures, and sees it arrive.
         yield paths.pgbackrest(target.manifest, "check")
-        if peers(target):
-            # What it has made is now closed to those whom the server serves (keel-pgbackrest.service).
-            yield f"systemctl try-restart {SERVER}"
 
 
 @operation()

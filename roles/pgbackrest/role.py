@@ -11,6 +11,7 @@ from environment.manifest import HostEntry
 from environment.pki import Authority
 from environment.repositories import repositories, written
 from environment.types import Group
+from keel_host.accounts import POSTGRES, RECEIVER
 from keel_host.config import BackupHost
 from keel_host.pgbackrest import FIRST
 from roles import paths
@@ -33,6 +34,9 @@ COPY_SERVICE, COPY_TIMER = "keel-copy-archive.service", "keel-copy-archive.timer
 COPY_UNITS = {f"{paths.UNITS}/{unit}": unit for unit in (COPY_SERVICE, COPY_TIMER)}
 """Path → unit."""
 COPYING = "the copy to the second repository"
+SEAL_TIMER = "keel-seal-archive.timer"
+SEAL_UNITS = {f"{paths.UNITS}/{unit}": unit for unit in ("keel-seal-archive.service", SEAL_TIMER)}
+"""Path → unit."""
 
 
 class Pgbackrest(Role):
@@ -56,7 +60,7 @@ class Pgbackrest(Role):
 
     def certificates(self, target: Target) -> tuple[Certificate, ...]:
         return (
-            target.serving("pgbackrest", "postgres", target.host.name, str(target.host.address)),
+            target.serving("pgbackrest", _server(target), target.host.name, str(target.host.address)),
             target.entering("pgbackrest", Authority.PGBACKREST, "postgres"),
         )
 
@@ -81,9 +85,10 @@ class Pgbackrest(Role):
             "members": members,
             "admitted": _admitted(target),
         }
-        config = self._private(CONFIG, "pgbackrest.conf.j2", target, **values)
+        # The server's account reads it by its group.
+        config = self._private(CONFIG, "pgbackrest.conf.j2", target, "640", **values)
         fetch = File(paths.FETCH_WAL, self.render("fetch-wal", target, settings=settings, first=FIRST), mode="755")
-        unit = (File(UNIT, self.render(SERVER, target)), self._walls(target)) if peers(target) else ()
+        unit = (*self._serving(target), self._walls(target)) if peers(target) else ()
         if not keeps(target):
             return (config, fetch, *unit)
         readable = [reached(target, repository) for repository in repositories(settings)]
@@ -95,7 +100,12 @@ class Pgbackrest(Role):
         restart, reload = (UNIT, sandbox.path(SERVER), CONFIG), (SERVING, TLS, paths.CA, DOOR)
         server = Unit(SERVER, restart, reload, ready=ping, title="pgBackRest's server")
         copying = Unit(COPY_TIMER, restart=tuple(COPY_UNITS), title=COPYING)
-        return (*((server,) if peers(target) else ()), *((copying,) if _copies(target) else ()))
+        sealing = Unit(SEAL_TIMER, restart=tuple(SEAL_UNITS), title="what makes received WAL unchangeable")
+        return (
+            *((server,) if peers(target) else ()),
+            *((sealing,) if receives(target) else ()),
+            *((copying,) if _copies(target) else ()),
+        )
 
     def activate(self, target: Target, changed: frozenset[str]) -> None:
         if keeps(target) and not _copies(target):
@@ -107,17 +117,30 @@ class Pgbackrest(Role):
 
     def _walls(self, target: Target) -> File:
         """Around the server. On a database host it reads the data. On the backup host database hosts come this way: they add to
-        the archive and read the rest, for backups, and what makes the stanza one, are not theirs to change. pgBackRest itself
-        would let them: it admits a host to a stanza, not to a command."""
-        archive = f"{_first(target)}/archive"
-        stanza = f"{archive}/{target.manifest.stanza}/archive.info"
-        kept, fixed = ((archive,), (f"ReadOnlyPaths=-{stanza} -{stanza}.copy",)) if keeps(target) else ((), ())
-        writes, hides = (LOGS, SPOOL, *kept), (paths.PATRONI, paths.PGBOUNCER)
-        return sandbox.sandbox(SERVER, self.certificates(target), writes=writes, hides=hides, more=fixed)
+        the archive and read the rest. pgBackRest itself would let them do more: it admits a host to a stanza, not to a command.
+        What lies in the archive is no longer the server's account's (keel_host/programs/seal_archive.py)."""
+        serving, entering = self.certificates(target)
+        hides = (paths.PATRONI, paths.PGBOUNCER)
+        if keeps(target):
+            dark = (*hides, paths.SCRATCH_CONFIG, paths.SECOND_CONFIG, paths.DUMPS, paths.KNOWN, paths.DRILLS)
+            return sandbox.sandbox(SERVER, (serving,), writes=(f"{_first(target)}/archive",), hides=dark)
+        return sandbox.sandbox(SERVER, (serving, entering), writes=(LOGS, SPOOL), hides=hides)
 
-    def _private(self, path: str, template: str, target: Target, **values: object) -> File:
+    def _serving(self, target: Target) -> tuple[File, ...]:
+        """The server, and what takes the WAL that it received out of its hands."""
+        values = {
+            "account": _server(target),
+            "keeps": keeps(target),
+            "seal": paths.SEAL_ARCHIVE,
+            "settings": BackupHost.FILE,
+            "volume": paths.REPOSITORY,
+        }
+        units = {UNIT: SERVER, **(SEAL_UNITS if receives(target) else {})}
+        return tuple(File(path, self.render(unit, target, **values)) for path, unit in units.items())
+
+    def _private(self, path: str, template: str, target: Target, mode: str = "600", **values: object) -> File:
         """A file with keys in it."""
-        return File(path, self.render(template, target, **values), "postgres", "postgres", "600")
+        return File(path, self.render(template, target, **values), "postgres", "postgres", mode)
 
     def _copying(self, target: Target) -> tuple[File, ...]:
         """What copies the archive into the second repository, and when."""
@@ -139,6 +162,16 @@ def peers(target: Target) -> list[HostEntry]:
     manifest = target.manifest
     others = manifest.carrying(Group.POSTGRES) if keeps(target) else (manifest.repository_host,)
     return [host for host in others if host.name != target.host.name]
+
+
+def receives(target: Target) -> bool:
+    """True on the backup host that database hosts push WAL to."""
+    return keeps(target) and bool(peers(target))
+
+
+def _server(target: Target) -> str:
+    """The account of the server: where it receives WAL one of its own, which owns no backup."""
+    return RECEIVER if receives(target) else POSTGRES
 
 
 def _first(target: Target) -> str:

@@ -10,7 +10,7 @@ from pyinfra.api import FactBase, operation
 
 from environment.load import ROOT
 from environment.types import Group
-from keel_host.accounts import SCRATCH
+from keel_host.accounts import RECEIVER, SCRATCH
 from roles import paths
 from roles.kit.declare import Directory, File, Role, Target
 from roles.kit.results import perform
@@ -20,7 +20,16 @@ LAUNCHED = {
     Group.POSTGRES: ("bootstrap", "end-sessions", "recorded-patroni", "replica-from-repository", "share-cores"),
     Group.EDGE: ("watch-logins",),
     Group.REDIS: ("watch-logins",),
-    Group.BACKUP: ("copy-archive", "drill", "dump-databases", "job", "known-moment", "scratch-server", "watch-archive"),
+    Group.BACKUP: (
+        "copy-archive",
+        "drill",
+        "dump-databases",
+        "job",
+        "known-moment",
+        "scratch-server",
+        "seal-archive",
+        "watch-archive",
+    ),
 }
 """Group → programs that its hosts run."""
 
@@ -44,7 +53,8 @@ class Programs(Role):
 
     def activate(self, target: Target, changed: frozenset[str]) -> None:
         if target.host.carries(Group.BACKUP):
-            perform(f"programs: account {SCRATCH}", _account, host.get_fact(Account, account=SCRATCH))
+            for account in (SCRATCH, RECEIVER):
+                perform(f"programs: account {account}", _account, account, host.get_fact(Account, account=account))
 
 
 class Account(FactBase[bool]):
@@ -58,10 +68,10 @@ class Account(FactBase[bool]):
 
 
 @operation()
-def _account(known: bool) -> Generator[str, None, None]:
-    """What scratch servers run as: it owns nothing else, is in no other group, and has no shell."""
+def _account(account: str, known: bool) -> Generator[str, None, None]:
+    """What scratch servers, or pgBackRest's, run as: it is in no other group and has no shell."""
     if not known:
-        yield f"useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin {SCRATCH}"
+        yield f"useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin {account}"
 
 
 def _modules() -> list[Path]:

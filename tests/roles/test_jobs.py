@@ -18,8 +18,8 @@ from tests.roles.targets import files, manifest_of, target
 
 BOTH = Repository(second=SecondRepository(endpoint="s3.example.com", bucket="backups"))
 STANZA = "runuser -u postgres -- pgbackrest --stanza=dev"
-CLOSE = "systemctl try-restart keel-pgbackrest.service"
-"""The server that database hosts reach: it then holds the new stanza for read-only."""
+SEAL = "/usr/local/lib/keel/seal-archive"
+"""From then on the account that receives WAL may add it to the new stanza."""
 JOB, WATCH = "/usr/local/lib/keel/job", "/usr/local/lib/keel/watch-archive"
 OK, SILENT = {"code": 0, "message": "ok"}, {"code": 99, "message": "connection refused"}
 MADE = {
@@ -52,7 +52,7 @@ def test_a_new_cluster_gets_a_stanza_a_backup_and_a_first_look(monkeypatch: pyte
     """PLAT-31: before `up` has ended."""
     host = converge_cluster(monkeypatch, None, present=())
     assert host.done == {
-        "jobs: stanza dev": [f"{STANZA} stanza-create", f"{STANZA} check", CLOSE],
+        "jobs: stanza dev": [f"{STANZA} stanza-create", SEAL, f"{STANZA} check"],
         "jobs: a first full backup in repository 1 (backup volume)": [f"{JOB} full"],
         "jobs: the archive is watched": [WATCH],
     }
@@ -72,7 +72,7 @@ def test_a_second_run_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_new_repository_beside_an_old_one_gets_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """PLAT-31: the stanza is made in all of them, the backup where there is none."""
     host = converge_cluster(monkeypatch, WHOLE, EMPTY, repository=BOTH)
-    assert host.done["jobs: stanza dev"] == [f"{STANZA} stanza-create", f"{STANZA} check", CLOSE]
+    assert host.done["jobs: stanza dev"] == [f"{STANZA} stanza-create", SEAL, f"{STANZA} check"]
     assert host.done["jobs: a first full backup in repository 1 (backup volume)"] == []
     assert host.done["jobs: a first full backup in repository 2 (S3)"] == [f"{JOB} full-second"]
 

@@ -14,7 +14,7 @@ import pytest
 
 from environment.load import ROOT
 from environment.types import Group
-from keel_host.accounts import SCRATCH
+from keel_host.accounts import RECEIVER, SCRATCH
 from keel_host.config import BackupHost, LoginHost, Member
 from roles import paths
 from roles.order import ROLES, of_stage
@@ -141,7 +141,7 @@ OWNERS = {"programs": "ops1", "jobs": "ops1", "postgres": "db1"}
 
 
 @pytest.mark.parametrize(("host", "known", "made"), [("ops1", False, 1), ("ops1", True, 0), ("db1", False, None)])
-def test_a_backup_host_has_the_account_of_scratch_servers(
+def test_a_backup_host_has_accounts_that_own_nothing_else(
     monkeypatch: pytest.MonkeyPatch, host: str, known: bool, made: int | None
 ) -> None:
     """W0: with a group of its own and no way to log in; made once."""
@@ -151,6 +151,9 @@ def test_a_backup_host_has_the_account_of_scratch_servers(
     ROLES["programs"].activate(target(ROLES["programs"], host, manifest_of("dev")), frozenset())
     commands = there.done.get(f"programs: account {SCRATCH}")
     assert (None if commands is None else len(commands)) == made
+    assert there.done.keys() == (
+        {f"programs: account {each}" for each in (SCRATCH, RECEIVER)} if host == "ops1" else set()
+    )
     for command in commands or ():
         assert command.startswith("useradd --system --user-group") and "/usr/sbin/nologin" in command
 

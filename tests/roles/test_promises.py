@@ -245,7 +245,7 @@ def test_members_of_a_cluster_restart_one_at_a_time(stack: str) -> None:
 SECRET = {
     "/etc/patroni/config.yml": ("postgres", "postgres", "600"),
     "/etc/patroni/api.netrc": ("root", "root", "600"),
-    "/etc/pgbackrest/pgbackrest.conf": ("postgres", "postgres", "600"),
+    "/etc/pgbackrest/pgbackrest.conf": ("postgres", "postgres", "640"),
     "/etc/pgbackrest/scratch.conf": ("postgres", "postgres", "600"),
     "/etc/pgbackrest/second.conf": ("postgres", "postgres", "600"),
     "/etc/keel/backup.pgpass": ("postgres", "postgres", "600"),
@@ -323,7 +323,12 @@ def test_private_keys_belong_to_their_service() -> None:
         pair.directory: (pair.owner, pair.group)
         for role, host in placements(manifest)
         for pair in role.certificates(target(role, host, manifest))
+        if host != "ops1"
     }
+    (receiving,) = (
+        p for p in ROLES["pgbackrest"].certificates(target(ROLES["pgbackrest"], "ops1", manifest)) if p.leaf.serves
+    )
+    assert (receiving.owner, receiving.group) == ("keel-receiver", "keel-receiver")
     assert owners == {
         "/etc/keel/tls/etcd": ("etcd", "etcd"),
         "/etc/keel/tls/lookup": ("postgres", "postgres"),

@@ -65,11 +65,11 @@ def test_the_second_repository_is_written_by_backups_and_not_by_the_archiver() -
 
 
 def test_its_keys_are_on_the_backup_host_alone() -> None:
-    """JEEX-30: and in files that the server's user alone reads."""
+    """JEEX-30: and in files that the server's user alone reads, and by its group who receives WAL."""
     for host in ("db1", "db2", "ops1"):
         for path, file in files("pgbackrest", "dev", host, repository=BOTH).items():
             if any(key in file.content for key in KEYS.values()):
-                assert (host, file.owner, file.mode) == ("ops1", "postgres", "600"), path
+                assert (host, file.owner, file.mode) == ("ops1", "postgres", "640" if path == CONFIG else "600"), path
 
 
 def test_each_repository_has_a_key_of_its_own() -> None:

@@ -47,6 +47,11 @@ def test_a_service_sees_the_key_pairs_of_its_role_alone(stack: str, role: str, h
     """W2: the folder of all key pairs is empty but for them. PostgreSQL also archives, with pgBackRest's."""
     lines = walls(role, unit.name, stack, host)
     own = {pair.directory for pair in ROLES[role].certificates(target(ROLES[role], host, manifest_of(stack)))}
+    if (
+        unit.name == "keel-pgbackrest.service"
+        and "User=keel-receiver" in files(role, stack, host)[f"/etc/systemd/system/{unit.name}"].content
+    ):
+        own -= {"/etc/keel/tls/pgbackrest-to-pgbackrest"}  # with which `postgres` enters database hosts
     seen = {each for each in after(lines, "BindReadOnlyPaths") if each.startswith("/etc/keel/tls")}
     assert "TemporaryFileSystem=/etc/keel/tls:ro" in lines
     assert seen == own | ({"/etc/keel/tls/pgbackrest-to-pgbackrest"} if role == "postgres" else set())
@@ -61,10 +66,7 @@ def test_a_service_sees_the_key_pairs_of_its_role_alone(stack: str, role: str, h
         ("logins", "keel-watch-logins.service", "edge1", set()),
         ("redis", "redis-server.service", "edge1", {"-/var/lib/redis"}),
         ("pgbackrest", "keel-pgbackrest.service", "db1", {"-/var/log/pgbackrest", "-/var/spool/pgbackrest"}),
-        (
-            "pgbackrest", "keel-pgbackrest.service", "ops1",
-            {"-/var/log/pgbackrest", "-/var/spool/pgbackrest", "-/var/lib/pgbackrest/generation-1/archive"},
-        ),
+        ("pgbackrest", "keel-pgbackrest.service", "ops1", {"-/var/lib/pgbackrest/generation-1/archive"}),
     ],
 )  # fmt: skip
 def test_where_a_service_writes(role: str, unit: str, host: str, written: set[str]) -> None:
@@ -72,10 +74,15 @@ def test_where_a_service_writes(role: str, unit: str, host: str, written: set[st
     assert after(walls(role, unit, host=host), "ReadWritePaths") == written
 
 
-def test_what_makes_a_stanza_one_is_not_for_database_hosts_to_change() -> None:
-    """W5: they write to the archive, and pgBackRest's server would let them remove this too."""
-    (kept,) = after(walls("pgbackrest", "keel-pgbackrest.service", host="ops1"), "ReadOnlyPaths")
-    assert kept.split() == [f"-/var/lib/pgbackrest/generation-1/archive/dev/archive.info{end}" for end in ("", ".copy")]
+def test_who_receives_wal_owns_no_backup() -> None:
+    """W5: on the backup host the server is an account of its own, which sees neither dumps nor the second repository's keys, and
+    has nothing in the archive when it begins. On a database host it reads the data, as who owns them."""
+    unit = "/etc/systemd/system/keel-pgbackrest.service"
+    receiving, sending = (files("pgbackrest", host=host)[unit].content.splitlines() for host in ("ops1", "db1"))
+    assert after(receiving, "User") == {"keel-receiver"} and after(sending, "User") == {"postgres"}
+    assert after(receiving, "ExecStartPre") == {"+-/usr/local/lib/keel/seal-archive"}
+    hidden = after(walls("pgbackrest", "keel-pgbackrest.service", host="ops1"), "InaccessiblePaths")
+    assert {"-/var/lib/pgbackrest/dumps", "-/etc/pgbackrest/second.conf", "-/etc/pgbackrest/scratch.conf"} <= hidden
 
 
 def test_haproxy_is_nobody_in_a_file_system_of_its_own() -> None:
