@@ -9,7 +9,7 @@ from pyinfra.api import operation
 
 from environment.manifest import HostEntry
 from environment.pki import Authority
-from environment.repositories import repositories, written
+from environment.repositories import Place, repositories, written
 from environment.types import Group
 from keel_host.accounts import POSTGRES, RECEIVER
 from keel_host.config import BackupHost
@@ -34,8 +34,8 @@ COPY_SERVICE, COPY_TIMER = "keel-copy-archive.service", "keel-copy-archive.timer
 COPY_UNITS = {f"{paths.UNITS}/{unit}": unit for unit in (COPY_SERVICE, COPY_TIMER)}
 """Path → unit."""
 COPYING = "the copy to the second repository"
-SEAL_TIMER = "keel-seal-archive.timer"
-SEAL_UNITS = {f"{paths.UNITS}/{unit}": unit for unit in ("keel-seal-archive.service", SEAL_TIMER)}
+SEAL_SERVICE, SEAL_TIMER = "keel-seal-archive.service", "keel-seal-archive.timer"
+SEAL_UNITS = {f"{paths.UNITS}/{unit}": unit for unit in (SEAL_SERVICE, SEAL_TIMER)}
 """Path → unit."""
 
 
@@ -118,12 +118,17 @@ class Pgbackrest(Role):
     def _walls(self, target: Target) -> File:
         """Around the server. On a database host it reads the data. On the backup host database hosts come this way: they add to
         the archive and read the rest. pgBackRest itself would let them do more: it admits a host to a stanza, not to a command.
-        What lies in the archive is no longer the server's account's (keel_host/programs/seal_archive.py)."""
+        What is in the archive is no longer the server's account's (keel_host/programs/seal_archive.py)."""
         serving, entering = self.certificates(target)
         hides = (paths.PATRONI, paths.PGBOUNCER)
         if keeps(target):
-            dark = (*hides, paths.SCRATCH_CONFIG, paths.SECOND_CONFIG, paths.DUMPS, paths.KNOWN, paths.DRILLS)
-            return sandbox.sandbox(SERVER, (serving,), writes=(f"{_first(target)}/archive",), hides=dark)
+            dark = (*hides, paths.SCRATCH_CONFIG, paths.SECOND_CONFIG, str(BackupHost.FILE))
+            on_volume = (each for each in repositories(target.manifest.repository) if each.place is Place.VOLUME)
+            # A client may name any folder as the repository: of what lies on the host's volumes there is nothing else.
+            alone = ("TemporaryFileSystem=/var:ro", *(f"BindReadOnlyPaths=-{folder(each)}" for each in on_volume))
+            archive = f"{_first(target)}/archive"
+            more = (*alone, f"BindPaths={archive}")
+            return sandbox.sandbox(SERVER, (serving,), writes=(archive,), hides=dark, more=more)
         return sandbox.sandbox(SERVER, (serving, entering), writes=(LOGS, SPOOL), hides=hides)
 
     def _serving(self, target: Target) -> tuple[File, ...]:

@@ -75,14 +75,18 @@ def test_where_a_service_writes(role: str, unit: str, host: str, written: set[st
 
 
 def test_who_receives_wal_owns_no_backup() -> None:
-    """W5: on the backup host the server is an account of its own, which sees neither dumps nor the second repository's keys, and
+    """W5: on the backup host the server is an account of its own, which sees of the volume the repository alone, and
     has nothing in the archive when it begins. On a database host it reads the data, as who owns them."""
     unit = "/etc/systemd/system/keel-pgbackrest.service"
     receiving, sending = (files("pgbackrest", host=host)[unit].content.splitlines() for host in ("ops1", "db1"))
     assert after(receiving, "User") == {"keel-receiver"} and after(sending, "User") == {"postgres"}
     assert after(receiving, "ExecStartPre") == {"+-/usr/local/lib/keel/seal-archive"}
-    hidden = after(walls("pgbackrest", "keel-pgbackrest.service", host="ops1"), "InaccessiblePaths")
-    assert {"-/var/lib/pgbackrest/dumps", "-/etc/pgbackrest/second.conf", "-/etc/pgbackrest/scratch.conf"} <= hidden
+    lines = walls("pgbackrest", "keel-pgbackrest.service", host="ops1")
+    hidden = after(lines, "InaccessiblePaths")
+    assert {"-/etc/keel/backup.json", "-/etc/pgbackrest/second.conf", "-/etc/pgbackrest/scratch.conf"} <= hidden
+    assert "TemporaryFileSystem=/var:ro" in lines
+    seen = {each for name in ("BindPaths", "BindReadOnlyPaths") for each in after(lines, name) if "/var" in each}
+    assert seen == {"-/var/lib/pgbackrest/generation-1", "/var/lib/pgbackrest/generation-1/archive"}
 
 
 def test_haproxy_is_nobody_in_a_file_system_of_its_own() -> None:

@@ -102,16 +102,36 @@ def redis_answers(folder: Path, *answers: str) -> None:
 
 def test_a_guesser_at_redis_loses_the_connection(host: LoginHost, tmp_path: Path) -> None:
     """W8: otherwise Redis hears the next guess at once. The password is in no list of processes."""
-    redis_answers(tmp_path, '"OK"', '"OK"', '"QUEUED"', '"QUEUED"', json.dumps([TOLD, "OK"]), "1")
-    assert next(watch_logins.redis(host)) == {(FAILED, 6379, "10.88.0.99"): 20}
+    redis_answers(
+        tmp_path,
+        '"OK"',
+        "[]",
+        json.dumps(TOLD),
+        '"OK"',
+        '"QUEUED"',
+        '"QUEUED"',
+        json.dumps([TOLD, "OK"]),
+        "1",
+        "(error) end",
+    )
+    watching = watch_logins.redis(host)
+    assert next(watching) == {(FAILED, 6379, "10.88.0.99"): 20}
+    with pytest.raises(Failed):
+        next(watching)
     assert (tmp_path / "given").read_text().splitlines() == [
-        "AUTH watch secret", "MULTI", "ACL LOG", "ACL LOG RESET", "EXEC", "CLIENT KILL ID 5",
+        "AUTH watch secret", "ACL LOG 1", "ACL LOG 1", "MULTI", "ACL LOG", "ACL LOG RESET", "EXEC", "CLIENT KILL ID 5", "ACL LOG 1",
     ]  # fmt: skip
     assert "secret" not in calls(tmp_path)
 
 
 @pytest.mark.parametrize(
-    "answers", [["(error) WRONGPASS"], ['"OK"', "(error) NOPERM", '"OK"', '"OK"', "null"], ['"OK"']]
+    "answers",
+    [
+        ["(error) WRONGPASS"],
+        ['"OK"', "(error) NOPERM"],
+        ['"OK"', "[1]", '"OK"', "(error) NOPERM", '"OK"', "null"],
+        ['"OK"'],
+    ],
 )
 def test_what_redis_does_not_answer_is_no_silence(host: LoginHost, tmp_path: Path, answers: list[str]) -> None:
     redis_answers(tmp_path, *answers)
