@@ -72,6 +72,12 @@ def _through_the_edge(manifest: Manifest) -> Iterator[Login]:
         yield Login(("postgres", *manifest.products), (ADMIN, MONITOR))
 
 
+def _members(_manifest: Manifest) -> Iterator[Login]:
+    """Servers of each other. Each shows a certificate too: where a member's host is an edge, HAProxy's clients have its address."""
+    yield Login(("replication",), (REPLICATION,), certificate=True)
+    yield Login(("postgres",), (REWIND,), certificate=True)
+
+
 def _applications(manifest: Manifest) -> Iterator[Login]:
     for name, entry in manifest.products.items():
         yield Login((name, f"{name}_ro"), entry.product.pooled_roles, clear=not encrypted(manifest, entry.product))
@@ -116,9 +122,7 @@ ENTRIES = (
     Entry(Other.ITSELF, "pgbouncer", logins=_applications, own=True),
     Entry(Group.EDGE, "postgres", logins=_through_the_edge, own=True),
     Entry(Group.EDGE, "patroni"),
-    Entry(
-        Group.POSTGRES, "postgres", logins=(Login(("replication",), (REPLICATION,)), Login(("postgres",), (REWIND,)))
-    ),
+    Entry(Group.POSTGRES, "postgres", logins=_members),
     Entry(Group.BACKUP, "postgres", logins=(Login(("all",), (BACKUP,)),)),
     Entry(Group.POSTGRES, "patroni"),
     Entry(Group.POSTGRES, "etcd_client"),

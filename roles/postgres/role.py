@@ -9,7 +9,7 @@ import yaml
 
 from environment.access import lines, on_the_socket
 from environment.names import LOCAL, POSTGRES_VOLUME, REPLICATION, RESTORE, REWIND, SESSIONS, SUPERUSER
-from environment.pki import Authority
+from environment.pki import Authority, Leaf
 from environment.types import Group, Provider
 from keel_host.config import Bound, Member, text
 from roles import paths
@@ -67,6 +67,11 @@ class Postgres(Role):
             target.serving("postgres", "postgres", *names),
             target.entering("patroni", Authority.PATRONI, "postgres"),
             target.entering("patroni", Authority.ETCD, "postgres"),
+            # Servers ask each other for the login's name in it, so that each opens nothing else.
+            *(
+                Certificate(f"{paths.TLS}/{name}", Leaf(name, (name,), enters=True), "postgres", "postgres")
+                for name in (REPLICATION, REWIND)
+            ),
         )
 
     def files(self, target: Target) -> tuple[File, ...]:
@@ -91,6 +96,7 @@ class Postgres(Role):
             passwords=passwords,
             replication=REPLICATION,
             rewind=REWIND,
+            pairs=paths.TLS,
             bootstrap=paths.BOOTSTRAP,
             replica=paths.REPLICA,
             data=data,

@@ -94,7 +94,7 @@ def copies(session: Session, found: Figures) -> None:
             lambda: session.run(
                 replica,
                 f"{as_postgres} env PGPASSFILE={paths.PATRONI_PASSFILE} pg_basebackup -D {ASIDE}/data -X stream -c fast "
-                f"-d 'host={manifest.host(leader).address} user={REPLICATION} sslmode=verify-full sslrootcert={paths.CA}'",
+                f"-d 'host={manifest.host(leader).address} user={REPLICATION} sslmode=verify-full sslrootcert={paths.CA} sslcert={paths.TLS}/{REPLICATION}/cert.pem sslkey={paths.TLS}/{REPLICATION}/key.pem'",
                 timeout=3600,
             ),
         )

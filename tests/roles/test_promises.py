@@ -35,8 +35,8 @@ ACCESS = {
         "host ruleiq ruleiq_api,ruleiq_worker,ruleiq_readonly,ruleiq_migrator 10.88.0.21/32 scram-sha-256",
         "hostssl postgres,ai_assistant,bacopilot,componentforge,jeex_idea,ruleiq keel_admin,keel_monitor 10.88.0.21/32 "
         "scram-sha-256",
-        "hostssl replication keel_replication 10.88.0.12/32 scram-sha-256",
-        "hostssl postgres keel_rewind 10.88.0.12/32 scram-sha-256",
+        "hostssl replication keel_replication 10.88.0.12/32 scram-sha-256 clientcert=verify-full",
+        "hostssl postgres keel_rewind 10.88.0.12/32 scram-sha-256 clientcert=verify-full",
         "hostssl all keel_backup 10.88.0.31/32 scram-sha-256",
         "host all,replication all all reject",
     ],
@@ -332,6 +332,8 @@ def test_private_keys_belong_to_their_service() -> None:
     assert owners == {
         "/etc/keel/tls/etcd": ("etcd", "etcd"),
         "/etc/keel/tls/lookup": ("postgres", "postgres"),
+        "/etc/keel/tls/keel_replication": ("postgres", "postgres"),
+        "/etc/keel/tls/keel_rewind": ("postgres", "postgres"),
         "/etc/keel/tls/etcd-peers": ("etcd", "etcd"),
         "/etc/keel/tls/haproxy-to-patroni": ("haproxy", "haproxy"),
         "/etc/keel/tls/patroni-to-etcd": ("postgres", "postgres"),

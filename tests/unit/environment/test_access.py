@@ -104,6 +104,23 @@ def test_one_host_that_is_everything_lets_no_service_login_in() -> None:
     assert "pgbackrest" not in {door.service for door in access.doors(manifest, host)}
 
 
+def test_an_edge_on_a_members_host_lets_no_server_in() -> None:
+    """W4: its clients have the member's address, and no key pair with the login's name."""
+    manifest = manifest_of("dev")
+    both = tuple(
+        host.model_copy(update={"groups": (*host.groups, Group.EDGE)}) if host.name == "db2" else host
+        for host in manifest.hosts
+    )
+    grown = manifest.model_copy(update={"hosts": both})
+    admits = [
+        line.login
+        for line in access.lines(grown, grown.host("db1"), "postgres")
+        if line.source == IPv4Network(grown.host("db2").address)
+    ]
+    servers = [login for login in admits if {"keel_replication", "keel_rewind"} & {*login.roles}]
+    assert len(servers) == 2 and all(login.certificate for login in servers)
+
+
 def test_maintenance_through_the_edges_can_be_turned_off() -> None:
     """JEEX-33."""
     manifest = manifest_of("production")
