@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from environment.manifest import HostEntry
 from environment.types import Group
+from keel_host.accounts import RECEIVER
 from ops.attack.attacker import Answer, Attacker
 from ops.attack.attempts import Tried, attempt
 from roles import paths
@@ -91,6 +92,21 @@ def reads_foreign_keys(attacker: Attacker) -> Iterator[Tried]:
             )
             said = attacker.shell(host.name, script, account).text.split()
             yield Tried(f"{account} on {host.name}", bool(said), " ".join(said))
+
+
+@attempt("W5")
+def destroys_backups(attacker: Attacker) -> Iterator[Tried]:
+    """Who receives WAL from database hosts can change, remove or replace no backup and no WAL that is a minute old."""
+    for host in attacker.carrying(Group.BACKUP):
+        known = attacker.shell(host.name, f"id {RECEIVER} && systemctl is-active keel-pgbackrest.service")
+        if known.status:  # no database host but itself
+            continue
+        become = f"setpriv --reuid={RECEIVER} --regid=postgres --clear-groups"
+        kinds = r"\( -type f -writable -o -user " + RECEIVER + r" -o -type d -writable ! -perm -1000 \)"
+        found = attacker.shell(
+            host.name, f"{become} find {paths.REPOSITORY}/generation-* -mmin +1 {kinds} 2>/dev/null | head -5"
+        )
+        yield Tried(f"{RECEIVER} on {host.name}", bool(found.text.strip()), " ".join(found.text.split()))
 
 
 @attempt("W7")

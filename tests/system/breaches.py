@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from environment.names import LOOKUP
 from environment.types import Group
+from keel_host.accounts import RECEIVER
+from roles import paths
 from roles.firewall.role import RULES
 
 
@@ -60,6 +62,7 @@ def _setting(name: str, value: str) -> Breach:
     )
 
 
+ARCHIVES = f"{paths.REPOSITORY}/generation-*/archive/*"
 POOLER = "/etc/pgbouncer/pg_hba.conf"
 LOOKS_EVERYONE_UP = Breach(
     Group.POSTGRES,
@@ -113,6 +116,11 @@ BREACHES = {
         Group.ETCD,
         "chmod o+r /etc/keel/tls/etcd/key.pem; chmod o+x /etc/keel/tls/etcd",
         "chmod o-r /etc/keel/tls/etcd/key.pem; chmod o-x /etc/keel/tls/etcd",
+    ),
+    "destroys_backups": Breach(
+        Group.BACKUP,
+        f"systemctl stop keel-seal-archive.timer; chown -R {RECEIVER} {ARCHIVES}",
+        f"rm -f /run/keel-seal/done; {paths.SEAL_ARCHIVE} && systemctl start keel-seal-archive.timer",
     ),
     **dict.fromkeys(("is_root", "sees_foreign_keys", "sees_the_hosts_files"), UNWALLED),
     "reads_the_server_log": Breach(
