@@ -41,7 +41,7 @@ def main(_arguments: list[str]) -> int:
         sys.exit(str(error))
     owner, began = (pwd.getpwnam(POSTGRES).pw_uid, grp.getgrnam(POSTGRES).gr_gid), time.time()
     since = DONE.stat().st_mtime - ON_ITS_WAY if DONE.exists() else 0.0
-    if host.archive.is_dir():
+    with contextlib.suppress(FileNotFoundError):
         seal(str(host.archive), owner, since)
     DONE.parent.mkdir(exist_ok=True)
     DONE.touch()
@@ -52,7 +52,7 @@ def main(_arguments: list[str]) -> int:
 def seal(root: str, owner: tuple[int, int], since: float) -> None:
     """Folders and finished files below ``root`` become the ``owner``'s (user, group). Files in folders that did not change
     after ``since`` are as they were left. No link is followed: the other account may make some. Raises OSError."""
-    for _, _, names, folder in os.fwalk(root, follow_symlinks=False):
+    for _, _, names, folder in os.fwalk(root, onerror=_refuse, follow_symlinks=False):
         found = os.fstat(folder)
         known = found.st_uid == owner[0] and found.st_mtime < since
         give(folder, found, owner, FOLDER_MODE)
@@ -60,6 +60,12 @@ def seal(root: str, owner: tuple[int, int], since: float) -> None:
             if not name.endswith(UNFINISHED):
                 with contextlib.suppress(FileNotFoundError):  # expired, or renamed at this moment
                     seal_file(name, folder, owner)
+
+
+def _refuse(error: OSError) -> None:
+    """A folder that cannot be read hides what is in it; one that was expired at this moment hides nothing."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def seal_file(name: str, folder: int, owner: tuple[int, int]) -> None:

@@ -24,12 +24,13 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from keel_host.config import LoginHost, read
+from keel_host.journal import Journal
 from keel_host.processes import Failed, output
 
 SUMS = 10
 """Seconds between two sums in the journal."""
 ASKS = 0.02
-"""Seconds between two looks at what Redis refused, which it says only when asked: a guess takes some 5 ms."""
+"""Seconds between two looks. Redis says only when asked whom it refused, and a guess takes some 5 ms."""
 AGAIN = 5
 """Seconds after which a source is asked again that did not answer."""
 ALLOWED = 5
@@ -126,15 +127,13 @@ def slow_down(host: LoginHost, guessers: Sequence[tuple[str, int]]) -> None:
 
 
 def journal(host: LoginHost) -> Iterator[Count]:
-    """What the proxies write, line by line from now on. Raises Failed."""
-    units = [part for unit in host.units for part in ("-u", unit)]
-    command = ("journalctl", "-q", "-o", "cat", "-n", "0", "-f", *units)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace") as process:
-        assert process.stdout  # noqa: S101
-        for line in process.stdout:
-            if found := counted(line.rstrip("\n"), host.pgbouncer):
+    """What the proxies write, line by line from now on. Raises Failed, OSError."""
+    lines = Journal(host.units)
+    while True:
+        for line in lines.new():
+            if found := counted(line, host.pgbouncer):
                 yield found
-    raise Failed(f"journalctl ended with status {process.returncode}")
+        time.sleep(ASKS)
 
 
 def counted(line: str, pgbouncer: int) -> Count:

@@ -28,7 +28,8 @@ NAMES_TO_THE_FIREWALL = (
 )
 """What nft needs. It has no other power of root's. It is root because no other account reads the journal and the password."""
 CODE = tuple(
-    f"{paths.LIBRARY}/keel_host/{name}.py" for name in ("programs/watch_logins", "config", "processes", "typed")
+    f"{paths.LIBRARY}/keel_host/{name}.py"
+    for name in ("programs/watch_logins", "config", "journal", "processes", "typed")
 )
 """What the program that runs has read."""
 TIMER, STATE = f"{paths.UNITS}/keel-watch-logins.timer", "/var/lib/keel-logins"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -139,14 +139,27 @@ def test_what_redis_does_not_answer_is_no_silence(host: LoginHost, tmp_path: Pat
         next(watch_logins.redis(host))
 
 
-def test_the_journal_is_followed_from_now_on(host: LoginHost, tmp_path: Path) -> None:
-    """An old journal is no news; the end of journalctl is."""
-    stand_in(tmp_path, "journalctl", f"cat <<'END'\n{chr(10).join(LINES)}\nEND")
+class Written:
+    """In the journal's place: what was written between two looks, and at last its end."""
+
+    def __init__(self, units: tuple[str, ...]) -> None:
+        self.looks = [list(LINES), [], list(LINES)[1:2]]
+        assert units == ("haproxy.service", "pgbouncer.service")
+
+    def new(self) -> Iterator[str]:
+        if not self.looks:
+            raise Failed("journal: next: gone")
+        yield from self.looks.pop(0)
+
+
+def test_the_journal_is_followed(host: LoginHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Line by line, until it cannot be read."""
+    monkeypatch.setattr(watch_logins, "Journal", Written)
     following = watch_logins.journal(host)
     assert sum((next(following) for _ in range(4)), Count()) == Count(filter(None, LINES.values()))
-    with pytest.raises(Failed, match="journalctl ended"):
+    assert next(following) == {GUESS: 1}
+    with pytest.raises(Failed, match="gone"):
         next(following)
-    assert "-n 0 -f -u haproxy.service -u pgbouncer.service" in calls(tmp_path)
 
 
 def test_a_source_that_ends_hides_nothing_of_the_next(
