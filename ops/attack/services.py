@@ -28,7 +28,7 @@ SERVICES = (
     Service(Group.EDGE, "pgbouncer", "pgbouncer.service", ("pgbouncer", "lookup")),
     Service(Group.REDIS, "redis", "redis-server.service", ("redis",)),
     Service(Group.ETCD, "etcd", "etcd.service", ("etcd",)),
-    Service(Group.POSTGRES, "patroni", "patroni.service", ("patroni", "postgres", "pgbackrest")),
+    Service(Group.POSTGRES, "patroni", "patroni.service", ("patroni", "postgres", "pgbackrest", "keel_re")),
 )
 
 
