@@ -7,6 +7,7 @@ import psycopg
 from db import indexes, migrate, release, repeatable
 from db.url import conninfo
 from environment.products import Product
+from environment.visible import visible
 from keel_host import catalogue
 
 
@@ -52,4 +53,5 @@ def everything(product: Product, url: str, held: str | None = None) -> list[Find
             differences = catalogue.differences(catalogue.recorded(product.catalogue_file), catalogue.read(connection))
             found += [Finding("catalogue", sentence) for sentence in differences]
         found += [Finding("release", sentence) for sentence in release.truncated(product, connection)]
-    return found
+    # A line break in a name must not look like the next finding.
+    return [one._replace(sentence=visible(one.sentence, kept="")) for one in found]

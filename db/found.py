@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
@@ -51,6 +50,8 @@ class FoundDatabase:
     collate: str
     ctype: str
     connections: int
+    open: bool
+    """It takes connections: its owner may close it, or limit them, for everybody but a superuser even to none."""
 
 
 class Holding(NamedTuple):
@@ -79,10 +80,12 @@ class Cluster:
     grants: frozenset[Grant]
     holdings: frozenset[Holding]
 
-    def admits_look(self, database: str) -> bool:
-        """Whether the login that looks into databases exists and may connect to this one."""
-        role = self.roles.get(LOOK)
-        return role is not None and role.login and Grant("DATABASE", database, LOOK, "CONNECT") in self.grants
+    def admits_look(self, database: str, connections: int) -> bool:
+        """Whether the login that looks into databases exists and may connect to this one, whose limit should be `connections`."""
+        role, found = self.roles.get(LOOK), self.databases[database]
+        limited = found.connections >= 0 and not 0 <= connections <= found.connections
+        admitted = role is not None and role.login and Grant("DATABASE", database, LOOK, "CONNECT") in self.grants
+        return admitted and found.open and not limited
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ class Contents:
     grants: frozenset[Grant] = frozenset({Grant("SCHEMA", "public", PUBLIC, "USAGE")})
     needing: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Extension → objects that are not its own and would go with it."""
-    names_moments: frozenset[str] = frozenset()
+    backup_calls: frozenset[str] = frozenset()
     """The server's own functions that the backup role was given."""
     open_statistics: bool = False
     """PUBLIC may read pg_stat_statements, as it comes."""
@@ -133,7 +136,7 @@ left join pg_database d on d.oid = setdatabase left join pg_roles r on r.oid = s
 """
 _DATABASES = b"""
 select datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datlocprovider, datcollate, datctype,
-       datconnlimit
+       datconnlimit, datallowconn
 from pg_database
 """
 _DATABASE_GRANTS = b"""
@@ -170,7 +173,7 @@ select exists (
     where d.refclassid = 'pg_extension'::regclass and d.deptype = 'e' and coalesce(c.oid, p.oid) is not null
       and coalesce(p.proname, '') <> 'pg_stat_statements_reset' and a.grantee = 0)
 """
-_NAMES_MOMENTS = b"""
+_BACKUP_CALLS = b"""
 select p.oid::regprocedure::text from pg_proc p, aclexplode(proacl) a join pg_roles r on r.oid = a.grantee
 where p.pronamespace = 'pg_catalog'::regnamespace and r.rolname = %s
 """
@@ -205,7 +208,6 @@ select exists (select from pg_class c join pg_namespace n on n.oid = relnamespac
                where nspname = 'alembic' and relname = 'alembic_version' and relkind = 'r'
                  and not has_table_privilege(%s, c.oid, 'SELECT'))
 """
-_VERSION_TABLE = Path(__file__).with_name("version_table.sql").read_bytes()
 
 
 def _rows(connection: "psycopg.Connection[Any]", query: bytes) -> list[tuple[Any, ...]]:
@@ -234,9 +236,9 @@ def read_cluster(connection: "psycopg.Connection[Any]") -> Cluster:
     )
 
 
-def read_names_moments(connection: "psycopg.Connection[Any]") -> frozenset[str]:
+def read_backup_calls(connection: "psycopg.Connection[Any]") -> frozenset[str]:
     """The server's own functions that the backup role was given in the connected database."""
-    return frozenset(name for (name,) in connection.execute(_NAMES_MOMENTS, [BACKUP]).fetchall())
+    return frozenset(name for (name,) in connection.execute(_BACKUP_CALLS, [BACKUP]).fetchall())
 
 
 def read_contents(connection: "psycopg.Connection[Any]") -> Contents:
@@ -246,15 +248,8 @@ def read_contents(connection: "psycopg.Connection[Any]") -> Contents:
         schemas=dict(_rows(connection, _SCHEMAS)),
         relations={(schema, name): owner for schema, name, owner in _rows(connection, _RELATIONS)},
         grants=frozenset(Grant(*row) for row in _rows(connection, _SCHEMA_GRANTS)),
-        names_moments=read_names_moments(connection),
+        backup_calls=read_backup_calls(connection),
         open_statistics=_rows(connection, _OPEN_STATISTICS) == [(True,)],
         hides_revision=connection.execute(_HIDES_REVISION, [LOOK]).fetchall() == [(True,)],
         needing={extension: tuple(objects) for extension, objects in _rows(connection, _NEEDING)},
     )
-
-
-def read_revision(connection: "psycopg.Connection[Any]") -> str | None:
-    """The revision that the connected database is at; None before the first. Raises psycopg.Error."""
-    question = connection.execute(_VERSION_TABLE).fetchone()
-    row = connection.execute(question[0]).fetchone() if question else None
-    return row[0] if row else None

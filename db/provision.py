@@ -11,10 +11,11 @@ from psycopg import sql
 
 from db import lookup, role_changes, undeclared
 from db.change import Change, ProvisionError, privileges
-from db.found import FRESH_DATABASE, Cluster, Connect, Contents, read_cluster, read_contents, read_names_moments
+from db.found import FRESH_DATABASE, Cluster, Connect, Contents, read_backup_calls, read_cluster, read_contents
 from db.spec import (
+    BACKUP_CALLS,
+    BY_HAND,
     MAINTENANCE_DATABASE,
-    NAMES_MOMENTS,
     UNLIMITED,
     ClusterSpec,
     Grant,
@@ -28,7 +29,7 @@ from db.spec import (
     schemas,
 )
 from environment.errors import UNCHANGED
-from environment.names import BACKUP, LOOK
+from environment.names import BACKUP, LOOK, SUPERUSER
 from environment.products import Product
 
 STATISTICS = "pg_stat_statements"
@@ -84,7 +85,7 @@ def _plan(connect: Connect, look: Connect, spec: ClusterSpec) -> tuple[list[Chan
     with connect(MAINTENANCE_DATABASE) as connection:
         cluster = read_cluster(connection)
         lookup_changes = lookup.plan(connection, spec.products)
-        names_moments = read_names_moments(connection)
+        backup_calls = read_backup_calls(connection)
     roles = declared_roles(spec, cluster.version)
     _check(cluster, spec, roles)
     changes = [*_roles(roles, cluster, spec), *undeclared.databases(cluster, spec)]
@@ -95,13 +96,13 @@ def _plan(connect: Connect, look: Connect, spec: ClusterSpec) -> tuple[list[Chan
     )
     changes += privileges(_of_database(cluster, "template1"), set(), MAINTENANCE_DATABASE, "")
     changes += lookup_changes
-    changes += _names_moments(NAMES_MOMENTS, names_moments, MAINTENANCE_DATABASE)
+    changes += _backup_calls(BACKUP_CALLS, backup_calls, MAINTENANCE_DATABASE)
     blind = False
     for product in spec.products:
         name = product.name
         changes += privileges(_of_database(cluster, name), database_grants(product), MAINTENANCE_DATABASE, "")
         contents = Contents()
-        if name in cluster.databases and not cluster.admits_look(name):
+        if name in cluster.databases and not cluster.admits_look(name, spec.bounds_of(name).database):
             blind = True
             continue
         if name in cluster.databases:
@@ -209,6 +210,8 @@ def _roles(roles: list[Role], cluster: Cluster, spec: ClusterSpec) -> Iterator[C
         yield from role_changes.settings(
             "ROLE", role.name, dict(role.settings), cluster.settings.get(("", role.name), {})
         )
+    found_settings = cluster.settings.get(("", SUPERUSER), {})
+    yield from role_changes.settings("ROLE", SUPERUSER, dict(BY_HAND), found_settings)
     yield from role_changes.memberships(roles, cluster)
 
 
@@ -226,6 +229,9 @@ def _database(product: Product, cluster: Cluster, spec: ClusterSpec) -> Iterator
     elif found.owner != product.owner_role:
         statement = sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, owner)
         yield Change(f"give database {product.name} to {product.owner_role}", statement)
+    if found and not found.open:
+        statement = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(name)
+        yield Change(f"let database {product.name} take connections", statement)
     connections = spec.bounds_of(product.name).database
     if connections != (found.connections if found else UNLIMITED):
         statement = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(name, sql.SQL(str(connections)))
@@ -244,7 +250,7 @@ def _contents(product: Product, found: Contents, *, development: bool) -> Iterat
         what = f"close {STATISTICS} of {product.name} to everybody but pg_monitor"
         statement = sql.SQL(CLOSE_STATISTICS).format(owner=sql.Identifier(product.owner_role))
         yield Change(what, statement, product.name)
-    yield from _names_moments(frozenset(), found.names_moments, product.name)
+    yield from _backup_calls(frozenset(), found.backup_calls, product.name)
     if found.hides_revision:
         statement = sql.SQL("GRANT SELECT ON TABLE alembic.alembic_version TO {}").format(sql.Identifier(LOOK))
         yield Change(f"let {LOOK} read the version table of {product.name}", statement, product.name)
@@ -257,18 +263,32 @@ def _contents(product: Product, found: Contents, *, development: bool) -> Iterat
         elif found.schemas[schema] != owner:
             statement = sql.SQL("ALTER SCHEMA {} OWNER TO {}").format(*names)
             yield Change(f"give schema {schema} in {product.name} to {owner}", statement, product.name)
-    for (schema, name), owner in sorted(found.relations.items()):
-        if owner != product.owner_role:
-            statement = sql.SQL("ALTER TABLE {} OWNER TO {}").format(
-                sql.Identifier(schema, name), sql.Identifier(product.owner_role)
-            )
-            what = f"give {schema}.{name} in {product.name} from {owner} to {product.owner_role}"
-            yield Change(what, statement, product.name)
+    yield from _relations(product, found)
     declared = product_grants(product, development=development)
     yield from privileges(found.grants, declared, product.name, product.owner_role)
 
 
-def _names_moments(declared: frozenset[str], found: frozenset[str], database: str) -> Iterator[Change]:
+def _relations(product: Product, found: Contents) -> Iterator[Change]:
+    """Give tables, views and sequences to the product's owner, with whose rights views, rules and index expressions then run.
+
+    So what a program made, where it may create (BAC-11), stays the program's, or it would get those rights.
+    """
+    programs = {*product.client_roles, product.readonly_role}
+    for (schema, name), owner in sorted(found.relations.items()):
+        if owner == product.owner_role:
+            continue
+        statement = sql.SQL("ALTER TABLE {} OWNER TO {}").format(
+            sql.Identifier(schema, name), sql.Identifier(product.owner_role)
+        )
+        if owner in programs and name not in product.tables:
+            what = f"{schema}.{name} in {product.name} is {owner}'s: it stays, because what it defines would run as its new owner"
+            yield Change(what, statement, product.name, told=True)
+        else:
+            what = f"give {schema}.{name} in {product.name} from {owner} to {product.owner_role}"
+            yield Change(what, statement, product.name)
+
+
+def _backup_calls(declared: frozenset[str], found: frozenset[str], database: str) -> Iterator[Change]:
     """Which of the server's own functions the backup role may call in a database."""
     for verb, function in [
         *(("GRANT EXECUTE ON FUNCTION pg_catalog.{} TO {}", each) for each in sorted(declared - found)),

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from db import scram
 from db.change import Change
 from db.found import Cluster, FoundRole, Membership
-from db.spec import Role
+from db.spec import WITHDRAWN, Role
 
 
 def attributes(role: Role, found: FoundRole | None) -> Iterator[Change]:
@@ -81,7 +81,7 @@ def memberships(roles: list[Role], cluster: Cluster) -> Iterator[Change]:
     for membership in sorted(cluster.memberships - declared, key=str):
         pair = membership.member, membership.role
         if known & set(pair):
-            yield _leave(membership, removes=pair not in pairs)
+            yield _leave(membership, removes=pair not in pairs | WITHDRAWN)
     for membership in sorted(declared - cluster.memberships, key=str):
         yield _join(membership, cluster.version)
 

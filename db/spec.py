@@ -111,17 +111,25 @@ class Grant(NamedTuple):
     """TABLES or SEQUENCES: a default privilege in that schema (PLAT-10)."""
 
 
+BY_HAND = (("search_path", "pg_catalog"),)
+"""Settings of who comes by hand with more rights than a product's. What psql itself asks is not all qualified, and an owner may
+set the search path for that database; a role's own setting wins over that (W0)."""
+WITHDRAWN = frozenset({(BACKUP, "pg_monitor")})
+"""Memberships, member first, that earlier releases gave: they end wherever they are found. What an owner has planted runs as
+who dumps, and must not read other products' queries (W0)."""
+
+
 def cluster_roles(version: int) -> Iterator[Role]:
     """Roles that exist once, for a server of this major version."""
     maintain = {"pg_maintain"} if version >= 17 else set()
     # They get in when products have filled the server (budget.RESERVED).
     reserved = {"pg_use_reserved_connections"} if version >= 16 else set()
     admin = frozenset({"pg_monitor", "pg_signal_backend", "pg_checkpoint"} | maintain | reserved)
-    yield Role(ADMIN, login=True, password=True, createdb=True, inherits=admin)
+    yield Role(ADMIN, login=True, password=True, createdb=True, inherits=admin, settings=BY_HAND)
     yield Role(MONITOR, login=True, password=True, inherits=frozenset({"pg_monitor"} | reserved))
     yield Role(
         BACKUP, login=True, password=True, bypassrls=True,
-        inherits=frozenset({"pg_monitor", "pg_read_all_data"} | reserved),
+        inherits=frozenset({"pg_read_all_data"} | reserved),
         settings=(("lo_compat_privileges", "on"),),  # or one large object of an application's would end every dump
     )  # fmt: skip
     yield Role(PGBOUNCER, login=True, password=True, inherits=frozenset(reserved))
@@ -190,8 +198,11 @@ def product_grants(product: Product, *, development: bool = False) -> set[Grant]
     return usage | future
 
 
-NAMES_MOMENTS = frozenset({"pg_create_restore_point(text)", "pg_switch_wal()"})
-"""Functions that the backup role may call in the database `postgres`, and in no product's: it records known moments."""
+BACKUP_CALLS = frozenset({
+    "pg_create_restore_point(text)", "pg_switch_wal()", "pg_ls_archive_statusdir()", "pg_ls_waldir()",
+})  # fmt: skip
+"""Functions that the backup role may call in the database `postgres`, and in no product's: it records known moments, and sees
+what waits for the archive."""
 
 
 def schemas(product: Product) -> dict[str, str]:

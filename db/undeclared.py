@@ -106,8 +106,8 @@ def settings(cluster: Cluster, declared: list[Role], spec: ClusterSpec) -> Itera
 
     Settings of declared roles and of products' databases are compared by `db.role_changes`.
     """
-    ours = {role.name for role in declared}
-    others = {SUPERUSER, *spec.kept_roles, *spec.maintenance_logins}
+    ours = {SUPERUSER, *(role.name for role in declared)}
+    others = {*spec.kept_roles, *spec.maintenance_logins}
     products = {product.name for product in spec.products}
     for (database, role), found in sorted(cluster.settings.items()):
         compared = (not database and role in ours) or (not role and database in products)

@@ -7,7 +7,7 @@ HAProxy takes, and the addresses on which services listen. A host, a service or 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import IPv4Network
 
@@ -202,10 +202,11 @@ def sources(manifest: Manifest, host: HostEntry, service: str) -> tuple[IPv4Netw
     return (IPv4Network(host.address), *(source for _, source in _comes(manifest, host, service)))
 
 
-def lines(manifest: Manifest, host: HostEntry, service: str) -> tuple[Line, ...]:
-    """The logins that a service of a host admits over the network."""
+def lines(manifest: Manifest, host: HostEntry, service: str, *, former: bool = False) -> tuple[Line, ...]:
+    """The logins that a service of a host admits over the network. ``former``: without the certificates that some need, in an
+    environment whose hosts have none yet."""
     return tuple(
-        Line(source, login)
+        Line(source, replace(login, certificate=False) if former else login)
         for entry in _of(service, host)
         for source in _sources(manifest, host, entry)
         for login in entry.logs_in(manifest)

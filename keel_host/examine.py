@@ -12,6 +12,7 @@ import psycopg
 from keel_host import catalogue
 from keel_host.config import BackupHost, Product
 from keel_host.drill_report import Check
+from keel_host.revision import read_revision
 from keel_host.scratch_access import READER, reader, superuser
 
 
@@ -26,7 +27,7 @@ def examine(host: BackupHost, sockets: Path) -> Iterator[Check]:
             yield Check(title, [], "its database is younger than the target")
             continue
         with reader(sockets, name) as connection:
-            at = revision(connection)
+            at = read_revision(connection)
             if at == product.head:
                 yield Check(title, *schema(connection, product, host.schema / f"{name}.txt"))
                 if product.tenants:
@@ -55,16 +56,6 @@ def prepare_amcheck(sockets: Path, database: str) -> None:
         connection.execute("create extension if not exists amcheck schema pg_catalog")
         for (statement,) in connection.execute(CHECKS.format(READER)).fetchall():
             connection.execute(statement)
-
-
-def revision(connection: psycopg.Connection[Any]) -> str | None:
-    """Where the database is in its history; the record describes the newest revision and no other. Read by COPY, which
-    evaluates nothing and takes no view for the table (keel_host/fingerprint.py)."""
-    if connection.execute("select to_regclass('alembic.alembic_version')").fetchone() == (None,):
-        return None
-    with connection.cursor() as cursor, cursor.copy("copy alembic.alembic_version (version_num) to stdout") as rows:
-        found = b"".join(rows).decode().split()
-    return found[0] if found else None
 
 
 def schema(connection: psycopg.Connection[Any], product: Product, record: Path) -> tuple[list[str], str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Generator
 from typing import Any
 
 import psycopg
@@ -22,7 +23,7 @@ where c.relkind = 'r' and c.relpersistence = 'p'
 order by 1
 """
 """Tables and partitions; what is not logged comes empty out of a recovery."""
-READ = "copy {} to stdout"
+_READ = "copy {} to stdout"
 """COPY of a table asks nothing but the output functions of its types, which only a superuser can make. A query would run what
 the table's owner planted: a cast of the row, and already when it is planned an index expression (W0). The rows are those that
 lie in the table itself, in their order, which a recovery keeps; generated columns follow from the others and are left out."""
@@ -46,8 +47,15 @@ def fingerprint(connection: psycopg.Connection[Any]) -> dict[str, Table]:
 def digest(connection: psycopg.Connection[Any], table: str) -> Table:
     """Of one table, whose name the server has quoted."""
     number, content = 0, hashlib.blake2b(digest_size=16)
-    with connection.cursor() as cursor, cursor.copy(sql.SQL(READ).format(sql.SQL(table))) as rows:
-        for row in rows:
-            number += 1
-            content.update(row)
+    for row in rows(connection, sql.SQL(table)):
+        number += 1
+        content.update(row)
     return [number, content.hexdigest()]
+
+
+def rows(
+    connection: psycopg.Connection[Any], table: sql.Composable
+) -> Generator[bytes | bytearray | memoryview, None, None]:
+    """Each row of a table as text; nothing of its owner's runs. Who does not read to the end closes it."""
+    with connection.cursor() as cursor, cursor.copy(sql.SQL(_READ).format(table)) as copy:
+        yield from copy

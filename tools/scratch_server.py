@@ -15,7 +15,7 @@ from sqlalchemy import URL
 
 from db import provision, sessions
 from db.spec import ClusterSpec, Migrated
-from environment.names import BACKUP, LOOK
+from environment.names import BACKUP, LOOK, RESTORE
 from environment.products import Product, catalogue
 from environment.waiting import until
 from tools import scratch_images
@@ -34,7 +34,7 @@ set -e
 PATH="$(echo /usr/lib/postgresql/*/bin):$PATH"
 read -r password; echo "$password" > /pg/password
 initdb -D /pg/data -U postgres -A scram-sha-256 --pwfile=/pg/password --locale=C.UTF-8 -E UTF8 >/dev/null
-printf '%s\n' 'local all {BACKUP} trust' 'local all all scram-sha-256' 'host all {LOOK} all trust' 'host all all all scram-sha-256' \
+printf '%s\n' 'local all {BACKUP},{RESTORE} trust' 'local all all scram-sha-256' 'host all {LOOK} all trust' 'host all all all scram-sha-256' \
     > /pg/data/pg_hba.conf
 postgres -D /pg/data -c fsync=off -c full_page_writes=off -c jit=off -c listen_addresses='*' -c unix_socket_directories=/pg \
     -c shared_preload_libraries=pg_stat_statements -c log_statement=all </dev/null &
@@ -66,8 +66,17 @@ class Server:
     def connect(self, database: str = "postgres", role: str = "postgres") -> "psycopg.Connection[Any]":
         """A session of a role with its test password."""
         password = SUPERUSER_PASSWORD if role == "postgres" else password_of(role)
+        options = (
+            '-c search_path="$user",public' if role == "postgres" else ""
+        )  # like anybody, whatever is set for the role
         return psycopg.connect(
-            host="127.0.0.1", port=self.port, dbname=database, user=role, password=password, connect_timeout=5
+            host="127.0.0.1",
+            port=self.port,
+            dbname=database,
+            user=role,
+            password=password,
+            connect_timeout=5,
+            options=options,
         )
 
     def superuser(self, database: str) -> "psycopg.Connection[Any]":

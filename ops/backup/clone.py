@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from psycopg import sql
 
 from db import masking, migrate
-from db.found import read_revision
 from environment.errors import UNCHANGED, Refused
 from environment.manifest import Manifest
 from environment.names import BACKUP
 from environment.products import Product
 from environment.report import Report
 from environment.types import Kind
+from keel_host.fingerprint import rows
+from keel_host.revision import read_revision
 from ops.backup import partial_restore, restore
 from ops.backup.repository import check_space
 from ops.backup.scratch import scratch_server
@@ -112,10 +114,8 @@ def _has_rows(superuser: Superuser, product: Product) -> bool:
         for name in private or product.tables:
             there = connection.execute(b"select to_regclass(%s)", [f"public.{name}"]).fetchone()
             if there and there[0]:
-                # By COPY, which runs nothing that the table's owner has made (keel_host/fingerprint.py).
-                read = sql.SQL("copy {} to stdout").format(sql.Identifier("public", name))
-                with connection.cursor() as cursor, cursor.copy(read) as rows:
-                    if next(iter(rows), None) is not None:
+                with closing(rows(connection, sql.Identifier("public", name))) as found:
+                    if next(found, None) is not None:
                         return True
     return False
 

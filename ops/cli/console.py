@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich import box
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from environment.errors import UNCHANGED, KeelError
 from environment.report import Report
+from environment.visible import visible
 
 UNREADABLE = 2
 """Exit status: the environment is not up, or the command could not find the answer."""
@@ -30,10 +31,18 @@ class NobodyToAsk(KeelError):
     """A command has to ask and there is no terminal, or a script did not confirm."""
 
 
+class Shown(Console):
+    """Prints names and messages of others as text, whatever is in them: no command reaches the terminal (W0)."""
+
+    def render_str(self, text: str, **options: Any) -> Any:
+        """A cell, or what is printed."""
+        return super().render_str(visible(text), **options)
+
+
 def stdout() -> Console:
     """Standard output. A sentence stays in one piece, because someone may copy it; a table is folded to the terminal,
     or to 200 columns in a pipe, which has no width."""
-    console = Console(markup=False, highlight=False, soft_wrap=True)
+    console = Shown(markup=False, highlight=False, soft_wrap=True)
     if not console.is_terminal:
         console.width = 200
     return console
@@ -41,7 +50,7 @@ def stdout() -> Console:
 
 def stderr() -> Console:
     """Standard error, for progress and errors."""
-    return Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+    return Shown(stderr=True, markup=False, highlight=False, soft_wrap=True)
 
 
 def table(title: str, *columns: str) -> Table:

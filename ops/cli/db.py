@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,16 +13,13 @@ from ops.cli.populate import populate
 from ops.cli.retire import retire
 from ops.cli.rollback import rollback
 
-if TYPE_CHECKING:
-    pass
-
 app = typer.Typer(no_args_is_help=True, help="Compare, seed, fill, extend and retire the databases of the products.")
 app.command()(populate)
 app.command()(retire)
 app.command()(rollback)
 DIFFERENT = 3
 
-ProductArgument = Annotated[str, typer.Argument(help="name of the product's database")]
+OneOrAll = Annotated[str | None, typer.Argument(help="name of the database of a product; default: all products")]
 
 
 class SeedSet(StrEnum):
@@ -34,9 +31,7 @@ class SeedSet(StrEnum):
 
 @app.command()
 def check(
-    product: Annotated[
-        str | None, typer.Argument(help="name of the database of a product; default: all products")
-    ] = None,
+    product: OneOrAll = None,
     environment: Environment = "dev",
     as_json: AsJson = False,
 ) -> None:
@@ -72,9 +67,7 @@ def check(
 @app.command()
 def seed(
     which: Annotated[SeedSet, typer.Option("--set", help="demo rows are refused in staging and production")],
-    product: Annotated[
-        str | None, typer.Argument(help="name of the database of a product; default: all products")
-    ] = None,
+    product: OneOrAll = None,
     environment: Environment = "dev",
 ) -> None:
     """Insert a set of seed rows. Running it again changes nothing (PLAT-30)."""
@@ -94,7 +87,7 @@ def seed(
 
 @app.command()
 def revision(
-    product: ProductArgument,
+    product: Annotated[str, typer.Argument(help="name of the product's database")],
     name: Annotated[str, typer.Argument(help="what it does, in a few words")],
     environment: Environment = "dev",
 ) -> None:

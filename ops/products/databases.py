@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from db import migrate, provision
 from db.change import Change
 from db.difference import Difference
-from db.found import Cluster, read_cluster, read_revision
+from db.found import Cluster, read_cluster
 from db.spec import MAINTENANCE_DATABASE, Bounds, ClusterSpec, Migrated, cluster_roles, product_roles
 from environment import budget
 from environment.manifest import Manifest
@@ -20,6 +20,7 @@ from environment.products import Product, catalogue
 from environment.report import Report
 from environment.settings import ProductSettings
 from environment.types import Kind, Undeclared
+from keel_host.revision import read_revision
 from ops.hosts.session import Session, Superuser
 
 MANY = 25
@@ -61,18 +62,21 @@ def spec(session: Session, superuser: Superuser) -> ClusterSpec:
     products = tuple(entry.product for entry in session.manifest.products.values())
     with superuser.connect(MAINTENANCE_DATABASE) as connection:
         cluster = read_cluster(connection)
+    limits = bounds(session.manifest)
     roles = [*cluster_roles(session.manifest.release.postgres)]
     roles += [role for product in products for role in product_roles(product, Migrated.NEVER)]
     return ClusterSpec(
         products=products,
         passwords={role.name: SecretStr(session.roots.password(role.name)) for role in roles if role.password},
         locale=session.manifest.postgres.locale,
-        migrated={product.name: _migrated(superuser, product, cluster) for product in products},
+        migrated={
+            product.name: _migrated(superuser, product, cluster, limits[product.name].database) for product in products
+        },
         development=session.manifest.identity.kind is Kind.DEV,
         unlisted=tuple(product for name, product in catalogue().items() if name not in session.manifest.products),
         kept_roles=(REPLICATION,),
         maintenance_logins=(REWIND,),
-        bounds=bounds(session.manifest),
+        bounds=limits,
     )
 
 
@@ -98,11 +102,11 @@ def _settings(limits: ProductSettings) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _migrated(superuser: Superuser, product: Product, cluster: Cluster) -> Migrated:
+def _migrated(superuser: Superuser, product: Product, cluster: Cluster, connections: int) -> Migrated:
     """How far the product's database has come; BEHIND, which leaves its logins as they are, where that cannot be seen."""
     if product.name not in cluster.databases:
         return Migrated.NEVER
-    if not cluster.admits_look(product.name):
+    if not cluster.admits_look(product.name, connections):
         return Migrated.BEHIND
     try:
         with superuser.look(product.name) as connection:

@@ -21,14 +21,15 @@ from psycopg import IsolationLevel
 from psycopg.sql import SQL, Identifier
 
 from db import provision, undeclared
-from db.found import Cluster, read_cluster, read_revision
+from db.found import Cluster, read_cluster
 from db.spec import MAINTENANCE_DATABASE, Migrated, product_roles
 from environment.errors import UNCHANGED, KeelError
 from environment.names import BACKUP
 from environment.products import Product, catalogue
 from environment.report import Report
 from environment.types import Model
-from keel_host.fingerprint import READ
+from keel_host.fingerprint import rows
+from keel_host.revision import read_revision
 from ops.hosts import lock
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def dump(session: Session, superuser: Superuser, product: Product, target: Path,
             _on_the_primary(session, [f"{programs}/pg_dump", *arguments, product.name], into=partial)
         report(f"{product.name}: read the dump back, {partial.stat().st_size:,} bytes")
         contents = _on_the_primary(session, [f"{programs}/pg_restore", "--list"], given=partial)
-        if missing := [table for table in found.tables if f" TABLE DATA {table.replace('.', ' ', 1)} " not in contents]:
+        if missing := [table for table in found.tables if f" TABLE DATA {_listed(table)} " not in contents]:
             raise DumpFailed(
                 f"the dump of {product.name} lacks {', '.join(missing)}", "Nothing was dropped", "Run it again"
             )
@@ -223,11 +224,16 @@ def _snapshot(superuser: Superuser, product: Product) -> Iterator[tuple[psycopg.
 
 def _survey(connection: psycopg.Connection[Any]) -> Survey:
     ((version,),) = connection.execute("select current_setting('server_version')").fetchall()
-    tables = {}
-    for schema, name, size in connection.execute(_TABLES).fetchall():
-        with connection.cursor() as cursor, cursor.copy(SQL(READ).format(Identifier(schema, name))) as rows:
-            tables[f"{schema}.{name}"] = TableSize(sum(1 for _ in rows), size)
+    tables = {
+        f"{schema}.{name}": TableSize(sum(1 for _ in rows(connection, Identifier(schema, name))), size)
+        for schema, name, size in connection.execute(_TABLES).fetchall()
+    }
     return Survey(version, read_revision(connection), tables)
+
+
+def _listed(table: str) -> str:
+    """How `pg_restore --list` has it: a line break in a name is a space there."""
+    return table.replace(".", " ", 1).replace("\n", " ").replace("\r", " ")
 
 
 def _on_the_primary(

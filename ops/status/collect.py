@@ -15,9 +15,10 @@ from typing import TypeVar
 
 from environment.manifest import HostEntry, Manifest
 from environment.names import LOOK, MONITOR, SUPERUSER
-from environment.products import ROOT, revisions
+from environment.products import revisions
 from environment.types import Group
 from environment.urls import redis_login
+from keel_host.revision import QUESTION
 from ops.hosts.session import Session, Unreachable
 from ops.status.facts import Facts, HeadFacts, HostFacts, PoolFacts, RedisFacts, ServerFacts, WatchFacts
 from roles import paths
@@ -25,7 +26,7 @@ from roles.etcd import etcdctl
 from roles.postgres.patroni import Member, members_of, question
 
 SERVER_SQL = Path(__file__).with_name("server.sql").read_text()
-REVISION_SQL = (ROOT / "db" / "version_table.sql").read_text() + "\\gexec\n"
+REVISION_SQL = QUESTION + "\\gexec\n"
 LOOKING = "-c search_path=pg_catalog -c row_security=off -c default_transaction_read_only=on"
 PATIENCE = 10
 """Seconds one question may take on its host."""

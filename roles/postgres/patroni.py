@@ -22,9 +22,9 @@ NETRC = "/etc/patroni/api.netrc"
 """What an order needs in addition to the certificate: a password, for a proxy's certificate opens the same door."""
 API_USER = "keel_api"
 _PAIR = paths.since(TLS, f"{paths.TLS}/postgres")
-CURL = (
-    f"curl -sS --netrc-optional --netrc-file {NETRC} --cacert {paths.CA} --cert {_PAIR}/cert.pem --key {_PAIR}/key.pem"
-)
+# A member of an environment from before has no such file, and curl 8.22 refuses to do without one that it was told of.
+_PASSWORD = f"$([ ! -e {NETRC} ] || echo --netrc-optional --netrc-file {NETRC})"
+CURL = f"curl -sS {_PASSWORD} --cacert {paths.CA} --cert {_PAIR}/cert.pem --key {_PAIR}/key.pem"
 JQ = "jq -en"
 """Shell: whether a filter of `input` is true. Without -n jq 1.6 (Debian 12) takes silence for true."""
 STREAMING = "streaming"

@@ -90,7 +90,8 @@ class Postgres(Role):
             api_password=target.roots.password(patroni.API_USER),
             ciphers=tls.CIPHERS,
             ca=paths.CA,
-            admitted=lines(target.manifest, target.host, "postgres"),
+            # An edge from before looks passwords up without a certificate, and is converged after the servers.
+            admitted=lines(target.manifest, target.host, "postgres", former=target.trust is Trust.FORMER),
             beside=on_the_socket(target.manifest, target.host),
             stores=target.manifest.carrying(Group.ETCD),
             passwords=passwords,

@@ -13,9 +13,13 @@ from typing import Annotated, Any
 
 import typer
 
-from tests.campaign.backups import SCENARIOS
+from tests.campaign import backups
+from tests.campaign.upgrade import upgrade
 from tests.system.environments import Ephemeral, discard, prepare
 from tools import evidence
+
+SCENARIOS = {"upgrade": upgrade, **backups.SCENARIOS}
+"""The first has an environment of its own."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from alembic.config import main as alembic_main
 
@@ -106,6 +107,14 @@ def copied(server: Server, product: Product) -> str:
         server.execute(f"CREATE DATABASE {kept} TEMPLATE {product.name} ALLOW_CONNECTIONS false")
     provisioned(server, spec_of(migrated=Migrated.HEAD))
     return url
+
+
+def owner(server: Server, product: Product) -> "psycopg.Connection[Any]":
+    """A session of the migrator, become the owner."""
+    connection = server.connect(product.name, product.migrator_role)
+    connection.execute(f"set role {product.owner_role}".encode())
+    connection.commit()
+    return connection
 
 
 @pytest.fixture

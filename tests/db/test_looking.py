@@ -11,6 +11,7 @@ from db.spec import Migrated
 from environment.names import LOOK
 from environment.products import Product
 from keel_host import catalogue
+from keel_host.revision import read_revision
 from tests.db.fixtures import only
 from tests.rls import matrix
 from tests.rls.rows import rows
@@ -107,7 +108,7 @@ def gained(server: Server) -> list[Any]:
 
 LOOKS: dict[str, Callable[[psycopg.Connection[Any], Product], object]] = {
     "contents": lambda connection, _: found.read_contents(connection),
-    "revision": lambda connection, _: found.read_revision(connection),
+    "revision": lambda connection, _: read_revision(connection),
     "catalogue": lambda connection, _: catalogue.read(connection),
     "indexes": lambda connection, _: indexes.invalid_indexes(connection),
     "release": lambda connection, product: release.truncated(product, connection),
@@ -196,7 +197,7 @@ def test_a_database_from_before_there_was_a_login_that_looks(server: Server, pro
     assert f"let {LOOK} read the version table of {product.name}" in [change.what for change in done]
     assert provision.plan(server.superuser, server.look, HEAD) == []
     with server.look(product.name) as connection:
-        assert found.read_revision(connection)
+        assert read_revision(connection)
 
 
 def test_a_password_of_a_role_that_has_none_goes(server: Server, product: Product, fresh: str) -> None:

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-import psycopg
 import pytest
 
 from db import migrate
 from db.spec import Migrated
 from environment.products import Product
+from tests.db.fixtures import owner
 from tests.planted import planting
 from tools.scratch_server import Server, provisioned, spec_of
 
 HEAD = spec_of(migrated=Migrated.HEAD)
 KINDS = planting.KINDS
-
-
-def owner(server: Server, product: Product) -> psycopg.Connection[Any]:
-    """The migrator, become the owner."""
-    connection = server.connect(product.name, product.migrator_role)
-    connection.execute(f"set role {product.owner_role}".encode())
-    connection.commit()
-    return connection
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,8 @@ REPAIRED = [
         "postgres",
         "grant CONNECT on database jeex_idea",
     ),
+    ("ALTER DATABASE jeex_idea ALLOW_CONNECTIONS false", "postgres", "let database jeex_idea take connections"),
+    ("ALTER DATABASE jeex_idea CONNECTION LIMIT 0", "postgres", "limit database jeex_idea to -1 connections"),
     ("ALTER DATABASE jeex_idea OWNER TO postgres", "postgres", "give database jeex_idea to jeex_idea_owner"),
     ("GRANT CREATE ON SCHEMA public TO PUBLIC", "jeex_idea", "revoke CREATE on schema public from PUBLIC"),
     (
@@ -75,6 +77,7 @@ REPAIRED = [
         "make jeex_idea_migrator a member of jeex_idea_owner with inherit false, set true",
         marks=pytest.mark.since(16),
     ),
+    ("GRANT pg_monitor TO keel_backup", "postgres", "end the membership of keel_backup in pg_monitor"),
     ("REVOKE pg_monitor FROM keel_monitor", "postgres", "make keel_monitor a member of pg_monitor"),
     ("DROP SCHEMA keel CASCADE", "postgres", "create function keel.user_lookup"),
     (

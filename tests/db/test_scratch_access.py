@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from keel_host import examine, scratch_access
 from keel_host.fingerprint import connect, fingerprint
+from keel_host.revision import read_revision
 from tests.db.planted import DATABASE
 from tools.scratch_server import SUPERUSER_PASSWORD, Server
 
@@ -64,7 +65,7 @@ def test_the_reader_sees_every_row_and_changes_nothing(server: Server, roles: st
     with connect(roles) as all_seeing, scratch_access.reader(HERE, DATABASE) as connection:
         found = fingerprint(connection)
         assert found == fingerprint(all_seeing) and found["public.users"][0] == 2
-        assert examine.revision(connection) == "012_last"
+        assert read_revision(connection) == "012_last"
         for statement in (
             "insert into notes values ('x')",
             "create table public.mine ()",

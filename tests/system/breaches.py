@@ -34,7 +34,7 @@ UNWALLED = Breach(
 
 
 def _sql(statement: str, database: str = "postgres") -> str:
-    return f'psql -U postgres -XAtqd {database} -v ON_ERROR_STOP=1 -c "{statement}"'
+    return f'PGOPTIONS="-c search_path=public" psql -U postgres -XAtqd {database} -v ON_ERROR_STOP=1 -c "{statement}"'
 
 
 def _admitted_first(line: str) -> Breach:

@@ -49,7 +49,7 @@ class Breaker:
 
 
 def _sql(statement: str, database: str = "jeex_idea") -> str:
-    return f'psql -U postgres -Xq -v ON_ERROR_STOP=1 -d {database} -c "{statement}"'
+    return f'PGOPTIONS="-c search_path=public" psql -U postgres -Xq -v ON_ERROR_STOP=1 -d {database} -c "{statement}"'
 
 
 def _setting(name: str, value: str) -> tuple[str, str]:

@@ -22,7 +22,7 @@ from environment.program import Environment, load
 from ops.hosts.docker import docker
 from ops.hosts.session import Session, open_session
 from tests.gate.minutes import measured
-from tests.slots import reserve
+from tests.slots import Slot, reserve
 
 PASSPHRASE = "keel-published"
 
@@ -155,7 +155,7 @@ def prepare(like: str, called: str = "") -> Ephemeral:
     description = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
     description |= {"main": str(ROOT), "backend": {"url": f"file://{project}/state"}}
     (project / "Pulumi.yaml").write_text(yaml.safe_dump(description))
-    ephemeral = Ephemeral(name, project, _moved(read_stack_file(stack_file(like))))
+    ephemeral = Ephemeral(name, project, moved(read_stack_file(stack_file(like)), reserve()))
     ephemeral.save()
     ephemeral.recover()
     return ephemeral
@@ -173,16 +173,15 @@ def remove_leftovers(name: str) -> None:
             docker(kind, "rm", *(["-f"] if kind != "network" else []), item)
 
 
-def _moved(config: dict[str, Any]) -> dict[str, Any]:
-    """The same stack in a network and on ports of its own."""
-    slot = reserve()
+def moved(config: dict[str, Any], slot: Slot) -> dict[str, Any]:
+    """The same stack in the network and on the ports of the slot."""
     old = config["keel:network"]["cidr"].rpartition(".")[0]
-    moved: dict[str, Any] = yaml.safe_load(yaml.safe_dump(config).replace(f"{old}.", f"{slot.network}."))
+    config = yaml.safe_load(yaml.safe_dump(config).replace(f"{old}.", f"{slot.network}."))
     first = slot.port
-    moved["keel:network"]["published"] = {
+    config["keel:network"]["published"] = {
         "primary": first,
         "pgbouncer": first + 1,
         "redis": first + 2,
         "ssh": first + 4,
     }
-    return moved
+    return config

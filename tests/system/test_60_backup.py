@@ -13,6 +13,7 @@ from ops.backup import restore_points
 from ops.backup.restore import archive_all
 from ops.hosts.session import Session
 from roles import paths
+from tests.runbooks import commands
 from tests.system.by_hand import by_hand
 from tests.system.environments import Ephemeral
 from tests.system.fingerprint import fingerprint
@@ -130,9 +131,18 @@ def test_one_table_comes_back_beside_the_present_one(ci: Ephemeral) -> None:
 
 
 def test_a_dump_brings_back_a_database_and_a_table(ci: Ephemeral) -> None:
-    """CF-01, CF-29: with PostgreSQL's own tools, as ComponentForge's document says, into a new database and one table alone."""
+    """CF-01, CF-29, W0: with PostgreSQL's own tools, as ComponentForge's document and the runbook say, into a new database and
+    one table alone; by a login that has the owner's rights, and no more."""
     dump = f"$(ls -t {paths.DUMPS}/componentforge/backup_*.dump | head -1)"
-    found = "psql -U postgres -XAtd componentforge_test -c \"select count(*) from users where email = 'dumped@test.example'\""
+    names = {
+        "NAME": "componentforge",
+        "DUMP": dump,
+        "LIST": "/run/dump.list",
+        "TABLE": "users",
+        "EXTENSION": "pg_stat_statements",
+    }
+    made, listed, created, extension, whole, table, _, gone = commands("restore.md", "From a logical dump", **names)
+    found = "psql -U postgres -XAtd componentforge_test -c \"select count(*) from public.users where email = 'dumped@test.example'\""
     with ci.session() as session:
         host = session.leader().name
         with by_hand(session, "componentforge") as connection:
@@ -142,14 +152,15 @@ def test_a_dump_brings_back_a_database_and_a_table(ci: Ephemeral) -> None:
             connection.execute("delete from users where email = 'dumped@test.example'")
             connection.commit()
         try:
-            session.run(host, "createdb -U postgres componentforge_test")
-            session.run(host, f"pg_restore -U postgres -d componentforge_test --exit-on-error {dump}")
+            for command in (made, listed, created, extension, whole):
+                session.run(host, command)
             assert session.run(host, found).strip() == "1"
-            session.run(host, "psql -U postgres -Xqd componentforge_test -c 'drop table users cascade'")
-            session.run(host, f"pg_restore -U postgres -d componentforge_test --exit-on-error -t users {dump}")
+            session.run(host, "psql -U postgres -Xqd componentforge_test -c 'drop table public.users cascade'")
+            session.run(host, table)
             assert session.run(host, found).strip() == "1"
         finally:
             session.run(host, "dropdb -U postgres --if-exists --force componentforge_test")
+            session.run(host, gone)
 
 
 @pytest.mark.family("damage", "ops/backup/repository.py", "ops/backup/jobs.py", "roles/pgbackrest/")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -12,7 +13,7 @@ import psycopg
 
 from environment.derive import Roots
 from environment.manifest import Manifest
-from environment.urls import product_urls
+from environment.urls import product_urls, reached
 from ops.hosts.session import Session
 from tests.system.background import Background
 from tests.system.by_hand import by_hand
@@ -32,12 +33,17 @@ class Write:
 class Writer(Background):
     """Inserts users one by one, as a product would; ``acknowledged`` holds the e-mail of every committed one, in order.
 
-    ``pause``: seconds between two rows.
+    ``pause``: seconds between two rows. ``direct``: past the pooler, at the port of the primary. ``errors``: what it met, by the
+    server's code or psycopg's name for it.
     """
 
-    def __init__(self, manifest: Manifest, roots: Roots, pause: float = 0.02) -> None:
+    def __init__(self, manifest: Manifest, roots: Roots, pause: float = 0.02, *, direct: bool = False) -> None:
         self.url = product_urls(manifest, roots, manifest.products["jeex_idea"].product)["application"]
+        if direct:
+            pooled, primary = ("@{}:{}/".format(*reached(manifest, way)) for way in ("pgbouncer", "primary"))
+            self.url = self.url.replace(pooled, primary)
         self.acknowledged: dict[str, Write] = {}
+        self.errors: Counter[str] = Counter()
         self._pause = pause
         self._name = secrets.token_hex(4)
         self._news = threading.Condition()
@@ -80,7 +86,8 @@ class Writer(Background):
                             self.acknowledged[email] = Write(began, datetime.now(UTC))
                             self._news.notify_all()
                         self._stop.wait(self._pause)
-            except psycopg.Error:
+            except psycopg.Error as error:
+                self.errors[error.sqlstate or type(error).__name__] += 1
                 self._stop.wait(0.2)  # a switchover: connect again, as a product does
 
 

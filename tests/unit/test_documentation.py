@@ -125,14 +125,17 @@ TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MUL
 
 
 def commands(page: str) -> Iterator[list[str]]:
-    """The words of each `./keel` and `make` in a page's code, to the first comment, ellipsis or further command."""
+    """The words of each `./keel` and `make` in a page's code, to the first comment, ellipsis or further command, or to `--`, after which
+    another program's begin."""
     fenced = False
     for line in page.splitlines():
         fenced ^= line.lstrip().startswith("```")
         in_block = fenced or line.startswith("    ")
         for code in [line.strip().removeprefix("$ ")] if in_block else re.findall(r"`([^`]+)`", line):
             if code.startswith(("./keel", "make ")):
-                yield list(takewhile(lambda word: word[0] not in "#…&─", code.replace("\\|", "|").split()))
+                yield list(
+                    takewhile(lambda word: word[0] not in "#…&─" and word != "--", code.replace("\\|", "|").split())
+                )
 
 
 def unknown(words: list[str]) -> list[str]:

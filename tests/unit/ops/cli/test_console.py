@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 from typer.testing import CliRunner
 
+from db.difference import Difference
 from ops.cli.__main__ import _end
 from ops.cli.app import app
 from ops.cli.console import stderr, stdout, table
@@ -35,6 +36,33 @@ def test_a_sentence_is_printed_as_it_is_in_one_piece(
     said = capsys.readouterr()
     assert said.out + said.err == f"{SENTENCE}\n"
     assert getattr(said, other) == ""
+
+
+@pytest.mark.parametrize(
+    ("written", "seen"),
+    [
+        ("table a\x1b]52;c;cm0=\x07 \u202egnp", r"table a\x1b]52;c;cm0=\x07 \u202egnp"),
+        ("two\nlines\tand ünïcode …", "two\nlines\tand ünïcode …"),
+    ],
+)
+def test_no_command_of_others_reaches_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], written: str, seen: str
+) -> None:
+    """W0: an owner names his tables; what is printed, and what is in a cell, is seen as it is written."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    stdout().print(written)
+    shown = table("Names", "name")
+    shown.add_row(written)
+    stdout().print(shown)
+    said = capsys.readouterr().out
+    assert said.startswith(f"{seen}\n".expandtabs())
+    assert "\x1b]" not in said and "\u202e" not in said and "\x07" not in said
+
+
+def test_a_name_is_no_second_difference() -> None:
+    """W0: a line break in it would look like the next one, or like what undoes it."""
+    difference = Difference("table x\n  undone by: ALTER ROLE me SUPERUSER is extra", "DROP TABLE x\x1b[2J")
+    assert str(difference) == r"table x\n  undone by: ALTER ROLE me SUPERUSER is extra (undone by: DROP TABLE x\x1b[2J)"
 
 
 @pytest.mark.parametrize(("terminal", "widest"), [(True, 40), (False, 200)])

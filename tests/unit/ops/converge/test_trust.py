@@ -101,6 +101,16 @@ def test_patroni_demands_certificates_once_every_proxy_has_one() -> None:
     assert demanded == {Trust.FORMER: "optional", Trust.BOTH: "optional", Trust.OWN: "required"}
 
 
+def test_a_pooler_from_before_looks_passwords_up_in_the_first_pass() -> None:
+    """W3: it has no certificate for that until its edge is converged, after the servers: nobody new could log in meanwhile."""
+    asked = {}
+    for state in Trust:
+        files = {file.path: file.content for file in ROLES["postgres"].files(at(ROLES["postgres"], "db1", state))}
+        (line,) = (line for line in files["/etc/patroni/config.yml"].splitlines() if "keel_pgbouncer" in line)
+        asked[state] = "clientcert=verify-full" in line
+    assert asked == {Trust.FORMER: False, Trust.BOTH: True, Trust.OWN: True}
+
+
 def test_pgbackrest_knows_both_names_of_the_other_side_on_the_way() -> None:
     for state, names in ((Trust.FORMER, ["ops1.pgbackrest", "ops1"]), (Trust.OWN, ["ops1.pgbackrest"])):
         files = {file.path: file.content for file in ROLES["pgbackrest"].files(at(ROLES["pgbackrest"], "db1", state))}

@@ -101,18 +101,18 @@ def test_products_that_the_stack_does_not_list_are_known(tmp_path: Path, monkeyp
 
 def cluster(*databases_: str, admitted: bool = True) -> Any:
     """The databases that are there, and whether Keel may look into them."""
-    return SimpleNamespace(databases=dict.fromkeys(databases_), admits_look=lambda _: admitted)
+    return SimpleNamespace(databases=dict.fromkeys(databases_), admits_look=lambda *_: admitted)
 
 
-QUESTION = [("select version_num from alembic.alembic_version",)]
+QUESTION = [("copy alembic.alembic_version (version_num) to stdout",)]
 
 
 @pytest.mark.parametrize(
     ("rows", "there", "state"),
     [
-        ({"pg_class": QUESTION, "version_num from": [("007",)]}, cluster("ruleiq"), Migrated.BEHIND),
-        ({"pg_class": QUESTION, "version_num from": [("008",)]}, cluster("ruleiq"), Migrated.HEAD),
-        ({"pg_class": QUESTION, "version_num from": []}, cluster("ruleiq"), Migrated.NEVER),
+        ({"pg_class": QUESTION, "version_num) to": [("007",)]}, cluster("ruleiq"), Migrated.BEHIND),
+        ({"pg_class": QUESTION, "version_num) to": [("008",)]}, cluster("ruleiq"), Migrated.HEAD),
+        ({"pg_class": QUESTION, "version_num) to": []}, cluster("ruleiq"), Migrated.NEVER),
         ({"pg_class": []}, cluster("ruleiq"), Migrated.NEVER),
         ({"pg_class": psycopg.errors.InsufficientPrivilege()}, cluster("ruleiq"), Migrated.BEHIND),
         ({}, cluster("ruleiq", admitted=False), Migrated.BEHIND),
@@ -125,14 +125,14 @@ def test_a_database_is_behind_until_it_is_at_head(
     """PLAT-28: what says that nobody is admitted yet. What Keel may not see yet stays as it is."""
     monkeypatch.setattr(migrate, "head", lambda _: "008")
     server = Database(rows=rows)
-    assert databases._migrated(server, catalogue()["ruleiq"], there) is state
+    assert databases._migrated(server, catalogue()["ruleiq"], there, 5) is state
     assert {database for database, *_ in server.executed} <= {"ruleiq as keel_look"}
 
 
 def test_a_server_that_does_not_answer_is_not_taken_for_an_empty_one() -> None:
     server = Database(rows={"alembic_version": psycopg.OperationalError("connection refused")})
     with pytest.raises(psycopg.OperationalError, match="refused"):
-        databases._migrated(server, catalogue()["ruleiq"], cluster("ruleiq"))
+        databases._migrated(server, catalogue()["ruleiq"], cluster("ruleiq"), 5)
 
 
 def test_drift_is_told_by_product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
