@@ -89,7 +89,7 @@ class AccessLines(FactBase[list[str]]):
 
 
 def converge_configuration(target: Target) -> None:
-    """Make etcd's copy what the settings say; a parameter they do not name is removed."""
+    """Make etcd's copy what the settings say; what they do not name is removed."""
     found = host.get_fact(Configuration, question=_question(target, "/config"))
     patch = difference(found, dynamic_configuration(target.manifest))
     names = ", ".join(sorted(_leaves(patch)))
@@ -135,19 +135,18 @@ def carry_out_restarts(target: Target) -> None:
     perform(f"postgres: pending restarts ({', '.join(pending) or 'none'})", _rolling_restart, target, pending)
 
 
-def difference(found: dict[str, Any], wanted: dict[str, Any], whole: bool = False) -> dict[str, Any]:
-    """The merge patch that makes ``found`` into ``wanted``. Keys that only ``found`` has are kept, except below
-    ``parameters`` (``whole``), which Keel owns entirely."""
-    patch: dict[str, Any] = {}
+def difference(found: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """The merge patch that makes ``found`` into ``wanted``. What only ``found`` has goes: a key that is not declared, such as
+    `synchronous_mode_strict`, can stop writes (PLAT-38) as well as a changed one."""
+    patch: dict[str, Any] = {key: None for key in found if key not in wanted}
     for key, value in wanted.items():
+        before = found.get(key)
         if isinstance(value, dict):
-            inner = difference(found.get(key) or {}, value, whole=key == "parameters")
+            inner = difference(before if isinstance(before, dict) else {}, value)
             if inner:
                 patch[key] = inner
-        elif found.get(key) != value:
+        elif before != value:
             patch[key] = value
-    if whole:
-        patch.update({key: None for key in found if key not in wanted})
     return patch
 
 
