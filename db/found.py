@@ -27,6 +27,8 @@ class FoundRole:
     bypassrls: bool
     inherit: bool
     connections: int
+    expires: str | None
+    """VALID UNTIL; None where its password holds for ever."""
     verifier: str | None = field(repr=False)
 
 
@@ -51,6 +53,10 @@ class FoundDatabase:
     collate: str
     ctype: str
     connections: int
+    open: bool
+    """It takes connections."""
+    template: bool
+    """Whoever may create databases may copy it, rows and all."""
 
 
 class Holding(NamedTuple):
@@ -115,7 +121,7 @@ select current_setting('server_version_num')::int / 10000 as version, pg_is_in_r
 """
 _ROLES = b"""
 select rolname, rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls, rolinherit,
-       rolconnlimit, rolpassword
+       rolconnlimit, nullif(rolvaliduntil, 'infinity')::text, rolpassword
 from pg_authid
 """
 _MEMBERSHIPS = b"""
@@ -133,7 +139,7 @@ left join pg_database d on d.oid = setdatabase left join pg_roles r on r.oid = s
 """
 _DATABASES = b"""
 select datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datlocprovider, datcollate, datctype,
-       datconnlimit
+       datconnlimit, datallowconn, datistemplate
 from pg_database
 """
 _DATABASE_GRANTS = b"""

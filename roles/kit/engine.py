@@ -36,6 +36,7 @@ def observe(roles: Sequence[Role], target: Target) -> HostState:
     certificates = [c for role in roles for c in role.certificates(target)]
     paths = [f.path for role in roles for f in role.files(target)]
     paths += [d.path for role in roles for d in role.directories(target)]
+    paths += [path for pair in certificates for path in operations.modes(pair)]
     units = [unit for role in roles for unit in role.units(target)]
     found: HostState = pyinfra_host.get_fact(
         ObserveHost,
