@@ -13,7 +13,6 @@ from ops.converge.client import run
 from ops.hosts.session import Session
 from ops.products import databases, migrations
 
-
 TOGETHER = 3
 """Databases that are looked at at a time."""
 
