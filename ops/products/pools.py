@@ -31,18 +31,23 @@ def renew(session: Session, product: Product, report: Report) -> None:
     Replicas must have replayed the change, or they would prepare the old form again. An edge that does not answer is
     reported: its connections are of no pool, or end with it.
     """
+    _reconnect(session, product.name, report)
     try:
         _await_replay(session)
     except (NotReached, Unreachable, psycopg.Error) as error:
         report(f"{product.name}: pools of replicas may prepare what was before: {error}")
+    _reconnect(session, f"{product.name}_ro", report)
+
+
+def _reconnect(session: Session, pool: str, report: Report) -> None:
     port = session.manifest.ports.pgbouncer
-    orders = " ".join(f"-c {shlex.quote(f'RECONNECT {name}')}" for name in (product.name, f"{product.name}_ro"))
-    console = f"runuser -u postgres -- psql -Xq -h {paths.PGBOUNCER_SOCKETS} -p {port} -U postgres pgbouncer {orders}"
+    console = f"runuser -u postgres -- psql -Xq -h {paths.PGBOUNCER_SOCKETS} -p {port} -U postgres pgbouncer"
+    order = f"{console} -c {shlex.quote(f'RECONNECT {pool}')}"
     for edge in session.manifest.carrying(Group.EDGE):
         try:
-            session.run(edge.name, f"if systemctl --quiet is-active pgbouncer.service; then {console}; fi")
+            session.run(edge.name, f"if systemctl --quiet is-active pgbouncer.service; then {order}; fi")
         except (Unreachable, subprocess.SubprocessError) as error:
-            report(f"{product.name}: the pools of {edge.name} keep their connections: {error}")
+            report(f"{pool}: the pool of {edge.name} keeps its connections: {error}")
 
 
 def _await_replay(session: Session) -> None:
