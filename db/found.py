@@ -26,6 +26,8 @@ class FoundRole:
     bypassrls: bool
     inherit: bool
     connections: int
+    expires: str | None
+    """VALID UNTIL; None where its password holds for ever."""
     verifier: str | None = field(repr=False)
 
 
@@ -52,6 +54,8 @@ class FoundDatabase:
     connections: int
     open: bool
     """It takes connections: its owner may close it, or limit them, for everybody but a superuser even to none."""
+    template: bool
+    """Whoever may create databases may copy it, rows and all."""
 
 
 class Holding(NamedTuple):
@@ -118,7 +122,7 @@ select current_setting('server_version_num')::int / 10000 as version, pg_is_in_r
 """
 _ROLES = b"""
 select rolname, rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls, rolinherit,
-       rolconnlimit, rolpassword
+       rolconnlimit, nullif(rolvaliduntil, 'infinity')::text, rolpassword
 from pg_authid
 """
 _MEMBERSHIPS = b"""
@@ -136,7 +140,7 @@ left join pg_database d on d.oid = setdatabase left join pg_roles r on r.oid = s
 """
 _DATABASES = b"""
 select datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datlocprovider, datcollate, datctype,
-       datconnlimit, datallowconn
+       datconnlimit, datallowconn, datistemplate
 from pg_database
 """
 _DATABASE_GRANTS = b"""

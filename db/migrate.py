@@ -4,6 +4,7 @@ Every URL is the migrator's and leads directly to the primary, never through the
 """
 
 import io
+from datetime import UTC, datetime
 
 import psycopg
 from alembic import command
@@ -16,7 +17,7 @@ from sqlalchemy import Connection, create_engine, pool, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import repeatable
-from db.alembic_options import OPTIONS
+from db.alembic_options import ID_LENGTH, OPTIONS
 from db.models import metadata
 from db.schema_lines import describe, describe_models
 from db.url import conninfo, database_url
@@ -33,6 +34,9 @@ class MigrationError(KeelError):
 def config(product: Product, url: str | None = None, wait: float | None = None) -> Config:
     """Alembic's configuration for a product, as `alembic -n <product>` reads it."""
     made = Config(INI, ini_section=product.name, stdout=io.StringIO())
+    for option in ("script_location", "version_locations"):  # they are relative, and this may run anywhere
+        paths = (str(ROOT / path) for path in str(made.get_main_option(option)).splitlines())
+        made.set_main_option(option, "\n".join(paths).replace("%", "%%"))
     made.attributes.update({"url": url} | ({} if wait is None else {"wait": wait}))
     return made
 
@@ -44,26 +48,38 @@ def head(product: Product) -> str:
         raise MigrationError(
             f"{product.name}: the history has {len(heads)} heads ({', '.join(heads)}) instead of one",
             UNCHANGED,
-            f"Join them: alembic -n {product.name} merge heads",
+            f"Join them: alembic -n {product.name} merge heads --rev-id {next_id(product, 'merge')} -m merge",
         )
     return heads[0]
+
+
+def next_id(product: Product, words: str) -> str:
+    """The id of a new revision that does what ``words`` say: the number after the highest of the whole history, also where
+    that branched or a merge has no number; or the time where its document says so (X-14)."""
+    if product.revision_ids == "timestamp":
+        front = datetime.now(UTC).strftime("%Y%m%d_%H%M")
+    else:
+        numbers = (short(known) for known in _known(product))
+        front = f"{max((int(number) for number in numbers if number.isdecimal()), default=0) + 1:03}"
+    return f"{front}_{words}"[:ID_LENGTH].rstrip("_")
 
 
 def resolve(product: Product, revision: str | None) -> str:
     """The id of a revision that is named by it or by its beginning: 007; without one, head.
 
-    Raises MigrationError when this checkout's history has no such revision.
+    Raises MigrationError when this checkout's history has no such revision, or several: two branches may have a 013.
     """
     if revision is None:
         return head(product)
     known = _known(product)
-    for candidate in known:
-        if revision in (candidate, short(candidate)):
-            return candidate
+    named = [candidate for candidate in known if revision in (candidate, short(candidate))]
+    if len(named) == 1 or revision in named:
+        return revision if revision in named else named[0]
+    problem = f"{len(named)} revisions are called {revision}" if named else f"there is no revision {revision}"
     raise MigrationError(
-        f"{product.name}: there is no revision {revision}",
+        f"{product.name}: {problem}",
         UNCHANGED,
-        f"Name one of this checkout's history: {', '.join(known)}",
+        f"Name one of this checkout's history: {', '.join(sorted(named) or known)}",
     )
 
 

@@ -15,6 +15,7 @@ from db.found import FRESH_DATABASE, Cluster, Connect, Contents, read_backup_cal
 from db.spec import (
     BACKUP_CALLS,
     BY_HAND,
+    MADE_ELSEWHERE,
     MAINTENANCE_DATABASE,
     UNLIMITED,
     ClusterSpec,
@@ -212,7 +213,10 @@ def _roles(roles: list[Role], cluster: Cluster, spec: ClusterSpec) -> Iterator[C
         )
     found_settings = cluster.settings.get(("", SUPERUSER), {})
     yield from role_changes.settings("ROLE", SUPERUSER, dict(BY_HAND), found_settings)
-    yield from role_changes.memberships(roles, cluster)
+    made_elsewhere = [role for role in MADE_ELSEWHERE if role.name in cluster.roles]
+    for role in made_elsewhere:
+        yield from role_changes.attributes(role, cluster.roles[role.name])
+    yield from role_changes.memberships([*roles, *made_elsewhere], cluster)
 
 
 def _database(product: Product, cluster: Cluster, spec: ClusterSpec) -> Iterator[Change]:
@@ -236,6 +240,9 @@ def _database(product: Product, cluster: Cluster, spec: ClusterSpec) -> Iterator
     if connections != (found.connections if found else UNLIMITED):
         statement = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(name, sql.SQL(str(connections)))
         yield Change(f"limit database {product.name} to {connections} connections", statement)
+    if found and (not found.open or found.template):
+        statement = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true IS_TEMPLATE false").format(name)
+        yield Change(f"let database {product.name} take connections and be no template", statement)
     # columns without time zone agree with those that have one only when every session is in UTC.
     found_settings = cluster.settings.get((product.name, ""), {})
     declared = {"TimeZone": "UTC"}

@@ -14,26 +14,27 @@ from db.spec import WITHDRAWN, Role
 def attributes(role: Role, found: FoundRole | None) -> Iterator[Change]:
     """Create the role, or set exactly the attributes that differ from the declaration (PLAT-09)."""
     # NOINHERIT keeps `becomes` apart from `inherits` before PostgreSQL 16; later it says the same.
-    declared: dict[str, int] = {
-        "SUPERUSER": False, "CREATEDB": role.createdb, "CREATEROLE": False, "REPLICATION": False,
+    declared: dict[str, int | str] = {
+        "SUPERUSER": role.superuser, "CREATEDB": role.createdb, "CREATEROLE": role.createrole, "REPLICATION": role.replication,
         "BYPASSRLS": role.bypassrls, "INHERIT": not role.becomes, "LOGIN": bool(role.login),
         "CONNECTION LIMIT": role.connections,
     }  # fmt: skip
     if found is None:
         yield _attributes("CREATE", role.name, declared)
         return
-    has = {
+    declared["VALID UNTIL"] = "infinity"
+    has: dict[str, int | str] = {
         "SUPERUSER": found.superuser, "CREATEDB": found.createdb, "CREATEROLE": found.createrole,
         "REPLICATION": found.replication, "BYPASSRLS": found.bypassrls, "INHERIT": found.inherit,
         "LOGIN": found.login if role.login is not None else declared["LOGIN"],
-        "CONNECTION LIMIT": found.connections,
+        "CONNECTION LIMIT": found.connections, "VALID UNTIL": found.expires or "infinity",
     }  # fmt: skip
     wrong = {name: wanted for name, wanted in declared.items() if has[name] != wanted}
     if wrong:
         yield _attributes("ALTER", role.name, wrong)
 
 
-def _attributes(verb: str, role: str, wanted: Mapping[str, int]) -> Change:
+def _attributes(verb: str, role: str, wanted: Mapping[str, int | str]) -> Change:
     words = " ".join(_clause(name, value) for name, value in wanted.items())
     statement = sql.SQL("{} ROLE {} {}").format(
         sql.SQL(verb),
@@ -43,8 +44,10 @@ def _attributes(verb: str, role: str, wanted: Mapping[str, int]) -> Change:
     return Change(f"{verb.lower()} role {role}: {words}", statement)
 
 
-def _clause(name: str, value: int) -> str:
-    """A keyword that is there or has NO in front, or one with a number."""
+def _clause(name: str, value: int | str) -> str:
+    """A keyword that is there or has NO in front, or one with a number or a text."""
+    if isinstance(value, str):
+        return f"{name} '{value}'"
     if isinstance(value, bool):
         return name if value else f"NO{name}"
     return f"{name} {value}"

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from pydantic import Field, SecretStr
 
-from environment.names import ADMIN, BACKUP, LOOK, MONITOR, PGBOUNCER, SESSIONS
+from environment.names import ADMIN, BACKUP, LOOK, MONITOR, PGBOUNCER, REPLICATION, REWIND, SESSIONS, SUPERUSER
 from environment.products import Product
 from environment.types import Model
 
@@ -83,7 +83,7 @@ class ClusterSpec(Model):
 
 @dataclass(frozen=True)
 class Role:
-    """Declared attributes of a role. What is not named here is off: SUPERUSER, CREATEROLE, REPLICATION."""
+    """Declared attributes of a role. What is not named here is off, and no role expires."""
 
     name: str
     login: bool | None = False
@@ -91,12 +91,23 @@ class Role:
     password: bool = False
     bypassrls: bool = False
     createdb: bool = False
+    createrole: bool = False
+    replication: bool = False
+    superuser: bool = False
     inherits: frozenset[str] = frozenset()
     """Roles whose rights it has all the time."""
     becomes: frozenset[str] = frozenset()
     """Roles it has the rights of only after SET ROLE, so that nothing is created under the wrong owner."""
     settings: tuple[tuple[str, str], ...] = ()
     connections: int = UNLIMITED
+
+
+MADE_ELSEWHERE = (
+    Role(SUPERUSER, login=True, superuser=True, createdb=True, createrole=True, replication=True, bypassrls=True),
+    Role(REPLICATION, login=True, replication=True),
+    Role(REWIND, login=True),
+)
+"""By initdb and by Patroni, which looks after their passwords: of those that are there, the attributes are compared."""
 
 
 class Grant(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Hashable, Mapping
 from contextlib import suppress
@@ -56,7 +57,7 @@ def read_stack_file(path: Path) -> dict[str, Any]:
         return InvalidStack(str(path), [Problem("", found, allowed)])
 
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506 - derived from the safe loader
+        document = yaml.load(path.read_text(encoding="utf-8"), _AsPulumi)  # noqa: S506 - derived from the safe loader
     except FileNotFoundError:
         known = sorted(p.name.split(".")[1] for p in STACKS.glob("Pulumi.*.yaml"))
         raise refused(f"an existing stack; there are {known}") from None
@@ -70,15 +71,40 @@ def read_stack_file(path: Path) -> dict[str, Any]:
     return config
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """Like Pulumi's reader: a key that appears twice is an error. The second one does not win."""
+class _AsPulumi(yaml.SafeLoader):
+    """Reads plain words as Pulumi does: `no` and `on` are words, `1:30` too, `0o14` and `1e3` are numbers. A key that
+    appears twice is an error. The second one does not win."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - none of the library's own
+
+    def construct_whole(self, node: yaml.ScalarNode) -> int | float:
+        """A number with a point or an exponent; Pulumi hands 1.0 out as 1."""
+        number: float = self.construct_yaml_float(node)
+        return int(number) if number.is_integer() else number
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
         for key, count in Counter(map(str, keys)).items():
             if count > 1:
                 raise yaml.MarkedYAMLError(problem=f"the key {key!r} appears twice", problem_mark=node.start_mark)
-        return super().construct_mapping(node, deep)
+        made = super().construct_mapping(node, deep)
+        return {key if isinstance(key, str) else _NAMES.get(str(key), str(key)): value for key, value in made.items()}
+
+
+_NAMES = {"True": "true", "False": "false", "None": "<nil>"}
+"""How Pulumi calls a key that is no word."""
+
+
+_FLOAT = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+for _tag, _words, _first in (
+    ("bool", "true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", "~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("int", "[-+]?(0b[01_]+|0o[0-7_]+|0[0-7_]*|0x[0-9a-fA-F_]+|[1-9][0-9_]*)", "-+0123456789"),
+    ("float", _FLOAT, "-+.0123456789"),
+    ("merge", "<<", "<"),
+):
+    _AsPulumi.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^({_words})$"), list(_first))
+_AsPulumi.add_constructor("tag:yaml.org,2002:float", _AsPulumi.construct_whole)
 
 
 def parse(config: Mapping[str, Any], source: str, others: Mapping[str, Settings] | None = None) -> Settings:

@@ -23,6 +23,23 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 Extension = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,47}$")]
 """As in pg_available_extensions; uuid-ossp has a dash (BAC-10)."""
 
+OTHERS_WORDS = frozenset(
+    {
+        "all",
+        "none",
+        "pgbouncer",
+        "postgres",
+        "public",
+        "replication",
+        "samegroup",
+        "samerole",
+        "sameuser",
+        "template0",
+        "template1",
+    }
+)
+"""What pg_hba, PgBouncer or CREATE ROLE take for something else, or that is there already."""
+
 _REVISION = re.compile(r"([0-9]{8}_[0-9]{4}|[0-9]{3,4})(?=_)")
 
 Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]*(ms|s|min)$")]
@@ -96,6 +113,16 @@ class Product(Model):
         default_factory=dict,
         description="Table → truncated column → its name. No release while one exists (RIQ-26, PLAT-13).",
     )
+
+    @model_validator(mode="after")
+    def _names_mean_it_alone(self) -> Self:
+        roles = [self.owner_role, *self.login_roles, *([self.auth_role] if self.auth_role else [])]
+        wrong = [name for name in (self.name, *roles) if name in OTHERS_WORDS or name.startswith(("pg_", "keel_"))]
+        # The pool of `shop`'s replicas is called `shop_ro`.
+        wrong += [self.name] * self.name.endswith("_ro") + [role for role in set(roles) if roles.count(role) > 1]
+        if wrong:
+            raise ValueError(f"{', '.join(sorted(wrong))} is taken, or means something else to PostgreSQL or PgBouncer")
+        return self
 
     @model_validator(mode="after")
     def _dumps_its_own_tables(self) -> Self:

@@ -11,6 +11,10 @@ from environment.errors import KeelError
 
 LSN = re.compile(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,62}")
+_LIKE_A_TIME = re.compile(r"\d{4}-\d\d?-\d\d?([T_][\w:.+-]*)?|(?=.*[-:T])[\d:.TZWz+-]*")
+"""What means a time: where there is no such time, it is a slip and no restore point's name."""
+_AS_GO = re.compile(r"(\S+ \S+) ([+-]\d{4}) \S+")
+"""How Pulumi hands out a time that is written in the stack file without quotes."""
 
 RECOVERIES = "recoveries"
 """Folder of the backup volume with a file per recovery token that was used."""
@@ -58,6 +62,8 @@ def target(text: str) -> RecoveryTarget:
     or else a restore point's name. Raises NoTarget with what is allowed."""
     if text == "latest":
         return RecoveryTarget(Form.LATEST)
+    if text_of_go := _AS_GO.fullmatch(text):
+        text = "".join(text_of_go.groups())
     if LSN.fullmatch(text):
         return RecoveryTarget(Form.LSN, text.upper())
     if text.isdecimal() and len(text) <= 20:
@@ -69,6 +75,11 @@ def target(text: str) -> RecoveryTarget:
     else:
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         return RecoveryTarget(Form.TIME, moment.isoformat(sep=" ", timespec="microseconds"))
+    if _LIKE_A_TIME.fullmatch(text):
+        raise NoTarget(
+            f"{text!r} is no time that there is; allowed: a time such as 2026-11-22T08:00:00Z. A restore point's name does "
+            "not look like a time"
+        )
     if NAME.fullmatch(text):
         return RecoveryTarget(Form.NAME, text)
     raise NoTarget(

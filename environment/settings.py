@@ -17,6 +17,7 @@ from environment.types import (
     Cidr,
     Connections,
     CronTime,
+    CronTimeOrOff,
     Endpoint,
     Group,
     HostKey,
@@ -123,9 +124,13 @@ class Etcd(Model):
 class Patroni(Model):
     """Leader lease and failover timing (design: ttl ≥ 20, loop_wait + 2·retry_timeout ≤ ttl)."""
 
-    ttl: Seconds = Field(20, description="leader lease, seconds")
-    loop_wait: Seconds = Field(2, description="pause between two checks of the cluster, seconds")
-    retry_timeout: Seconds = Field(9, description="how long etcd or PostgreSQL may be unavailable, seconds")
+    ttl: Annotated[Seconds, Field(ge=20)] = Field(20, description="leader lease, seconds")
+    loop_wait: Annotated[Seconds, Field(ge=1)] = Field(
+        2, description="pause between two checks of the cluster, seconds"
+    )
+    retry_timeout: Annotated[Seconds, Field(ge=3)] = Field(
+        9, description="how long etcd or PostgreSQL may be unavailable, seconds"
+    )
     primary_start_timeout: Seconds = Field(30, description="how long a crashed primary may recover, seconds")
     maximum_lag_on_failover: int = Field(
         1048576, ge=0, le=2**40, description="how many bytes a replica may be behind and still be promoted"
@@ -154,12 +159,20 @@ class Postgres(Model):
     max_connections: Connections = Field(100, ge=10, description="connections the server admits (ADA-01)")
     superuser_reserved_connections: Connections = Field(3, description="kept for superusers")
     max_slot_wal_keep_size: Megabytes = Field(2048, description="WAL a slot may hold back, MiB (PLAT-38)")
+    hot_standby_feedback: bool = Field(
+        True,
+        description="the primary keeps rows that reports on replicas still see, so vacuum cancels none; false: its tables stay smaller",
+    )
+    max_standby_streaming_delay: Annotated[Seconds, Field(le=3600)] = Field(
+        30,
+        description="how long a replica lets reports end before it applies what they block, such as a changed table, seconds",
+    )
     replica_from_repository_above: Megabytes = Field(
         20_480,
         description="above this size of the cluster, a replica is built from the newest backup instead of from the primary, MiB",
     )
-    archive_timeout: Seconds = Field(
-        60, ge=1, le=900, description="WAL is archived at least this often, seconds (ADA-25, X-18)"
+    archive_timeout: Annotated[Seconds, Field(ge=1, le=900)] = Field(
+        60, description="WAL is archived at least this often, seconds (ADA-25, X-18)"
     )
     io_method: Literal["worker", "io_uring"] = Field("worker", description="asynchronous I/O, 18 and later (JEEX-02)")
     log_statement: Literal["none", "ddl", "mod", "all"] = Field(
@@ -242,6 +255,12 @@ class Haproxy(Model):
     maxconn: Connections = Field(
         2000, description="connections in total; HAProxy's own default exceeds the limit of open files"
     )
+    read_lag: Megabytes = Field(
+        16, description="a replica that streams and is not further behind than this serves new reads, MiB of WAL"
+    )
+    read_fallback: bool = Field(
+        True, description="where no replica serves reads, the primary does; false: clients of `<db>_ro` wait"
+    )
     client_connections: Connections = Field(
         50, description="sessions that one address may have past the pooler; with another password, they are guesses"
     )
@@ -300,10 +319,13 @@ class Repository(Model):
 class Schedule(Model):
     """When the backup host does what, UTC (PLAT-45)."""
 
-    full: CronTime = Field("0 2 * * *", description="full backup, then the logical dumps and a known moment (ADA-23)")
-    differential: CronTime = Field("off", description="differential backup; off: none")
-    incremental: CronTime = Field("0 8,14,20 * * *", description="incremental backup; off: none")
-    drill: CronTime = Field("0 4 * * 0", description="restore the newest backup and check it (ADA-27); off: never")
+    full: CronTime = Field(
+        "0 2 * * *",
+        description="full backup, then the logical dumps and a known moment; all retention hangs on it (ADA-23)",
+    )
+    differential: CronTimeOrOff = Field("off", description="differential backup; off: none")
+    incremental: CronTimeOrOff = Field("0 8,14,20 * * *", description="incremental backup; off: none")
+    drill: CronTimeOrOff = Field("0 4 * * 0", description="restore the newest backup and check it (ADA-27); off: never")
 
 
 class Recovery(Model):

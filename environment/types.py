@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated
@@ -42,10 +43,14 @@ def _well_formed_key(value: str) -> str:
 
 
 def _cron_time(value: str) -> str:
-    """Raise ValueError unless cron takes it."""
-    if value != "off":
-        schedule.fields(value)
+    """Raise ValueError unless cron takes it and it comes within a year."""
+    if schedule.due(value, datetime(2002, 1, 1)) is None:
+        raise ValueError(f"{value!r} never comes, or not every year")
     return value
+
+
+def _cron_time_or_off(value: str) -> str:
+    return value if value == "off" else _cron_time(value)
 
 
 def _recovery_end(value: str) -> str:
@@ -89,13 +94,9 @@ RevisionId = Annotated[
     Field(pattern=r"^([0-9]{3,4}|[0-9]{8}_[0-9]{4})(_[a-z0-9]+)*$", max_length=64),
     _only('a revision\'s id, or the number or time in front of it, in quotes, such as "007"'),
 ]
-CronTime = Annotated[
-    str,
-    AfterValidator(_cron_time),
-    _only(
-        'five fields of numbers, such as "0 2 * * *": minute, hour, day of month, month, day of week, in UTC; or off'
-    ),
-]
+_CRON_TIME = 'five fields of numbers, such as "0 2 * * *": minute, hour, day of month, month, day of week, in UTC; it comes every year'
+CronTime = Annotated[str, AfterValidator(_cron_time), _only(_CRON_TIME)]
+CronTimeOrOff = Annotated[str, AfterValidator(_cron_time_or_off), _only(f"{_CRON_TIME}; or off")]
 RecoveryToken = Annotated[
     str,
     Field(pattern=r"^[a-z0-9][a-z0-9-]{2,40}$"),

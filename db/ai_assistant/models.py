@@ -3,7 +3,7 @@
 - keys are texts with a meaning, as in the seed, and not UUIDs (X-03);
 - `practices."references"` keeps its name, which SQL has to quote (Q-01);
 - `active`, `is_active` and `status` all stay, the booleans decide (X-37);
-- timestamps of the seed have no time zone, ours have one; every session is in UTC (X-05);
+- timestamps of the seed have no time zone and are in UTC, their defaults too; ours have one (X-05);
 - `deactivated_at`, the archive tables and `hard_deletes` are ours (ADA-13, ADA-14, X-49).
 """
 
@@ -30,7 +30,7 @@ class Base(DeclarativeBase):
     }
 
 
-NOW = text("now()")
+NOW = text("timezone('UTC', now())")
 EMPTY = text("'[]'")
 YES, NO, ZERO = text("true"), text("false"), text("0")
 SYSTEM = text("'system'")
@@ -137,12 +137,12 @@ class HardDelete(Base):
     reason: Mapped[str]
     rows_deleted: Mapped[int]
     deleted_by: Mapped[str] = mapped_column(server_default=text("session_user"))
-    deleted_at: Mapped[datetime] = mapped_column(MOMENT, server_default=NOW)
+    deleted_at: Mapped[datetime] = mapped_column(MOMENT, server_default=text("now()"))
 
 
 def _archive(table: Table, key: str) -> Table:
     """The table where inactive records go (ADA-14): the same columns, and one record as often as it was archived."""
-    archived_at = Column("archived_at", MOMENT, primary_key=True, server_default=NOW)
+    archived_at = Column("archived_at", MOMENT, primary_key=True, server_default=text("now()"))
     columns = [Column(c.name, c.type, nullable=c.nullable, primary_key=c.name == key) for c in table.columns]
     return Table(f"{table.name}_archive", Base.metadata, *columns, archived_at)
 

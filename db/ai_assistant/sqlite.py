@@ -37,7 +37,7 @@ def _translate(table: Table) -> None:
     for column in table.columns:
         if isinstance(column.type, JSONB):
             column.type = JSON()
-        if isinstance(column.server_default, DefaultClause) and str(column.server_default.arg) == "now()":
+        if isinstance(column.server_default, DefaultClause) and "now()" in str(column.server_default.arg):
             column.server_default = DefaultClause(text("CURRENT_TIMESTAMP"))
     for index in list(table.indexes):
         options = index.dialect_options

@@ -4,7 +4,7 @@
 - `project_id` is NOT NULL, or the unique version index would let duplicates pass (JEEX-13);
 - `created_by` has no ON DELETE: who owns projects or wrote versions cannot be deleted (Q-31);
 - `users.email` has both of the seed's unique indexes, one of them redundant (X-25);
-- timestamps have no time zone, and every session is in UTC (X-05).
+- timestamps have no time zone and are in UTC; their defaults are too, whatever the session's zone is (X-05).
 """
 
 from datetime import datetime
@@ -29,7 +29,7 @@ class Base(DeclarativeBase):
     }
 
 
-NOW = text("now()")
+NOW = text("timezone('UTC', now())")
 UUIDV7 = text("uuidv7()")
 EMPTY = text("'{}'")
 PENDING = text("'pending'")
@@ -130,4 +130,6 @@ class Export(Base):
     file_path: Mapped[str | None]
     manifest: Mapped[dict[str, Any] | None] = mapped_column(server_default=EMPTY)
     created_at: Mapped[datetime | None] = mapped_column(server_default=NOW)
-    expires_at: Mapped[datetime | None] = mapped_column(server_default=text("now() + interval '24 hours'"))
+    expires_at: Mapped[datetime | None] = mapped_column(
+        server_default=text("timezone('UTC', now()) + interval '24 hours'")
+    )

@@ -31,7 +31,7 @@ class Base(DeclarativeBase):
     }
 
 
-NOW = text("CURRENT_TIMESTAMP")
+NOW = text("timezone('UTC', CURRENT_TIMESTAMP)")
 NOT_STARTED = text("'not_started'")
 TRUE = text("true")
 EMPTY_LIST = text("'[]'")

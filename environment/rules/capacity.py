@@ -8,7 +8,7 @@ from typing import Any
 from environment import budget
 from environment.rules.base import Problem, carrying, rule
 from environment.settings import Host
-from environment.types import Group
+from environment.types import Group, Reset
 
 MEMORY_OVERHEAD = {Group.POSTGRES: 192, Group.ETCD: 96, Group.EDGE: 128, Group.REDIS: 64}
 """MiB a group needs in addition to its own settings; measured resident sizes of the idle daemons, rounded up."""
@@ -95,4 +95,15 @@ def memory_fits(hosts: Mapping[str, Host], postgres: Any, redis: Any) -> Iterato
             "postgres.effective_cache_size",
             postgres.effective_cache_size,
             f"at least shared_buffers ({postgres.shared_buffers} MiB), which is a part of it",
+        )
+
+
+@rule("pgbouncer", "haproxy")
+def reads_stay_reads(pgbouncer: Any, haproxy: Any) -> Iterator[Problem]:
+    """On the primary a pool of reads is read-only by a setting of its session, and DISCARD ALL ends that."""
+    if pgbouncer.reset is Reset.STATE and haproxy.read_fallback:
+        yield Problem(
+            "haproxy.read_fallback",
+            True,
+            "false with pgbouncer.reset `state`: what it ends includes that reads on the primary write nothing",
         )

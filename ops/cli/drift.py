@@ -28,6 +28,8 @@ def drift(environment: Environment = "dev", as_json: AsJson = False) -> None:
         console = stdout()
         for line in found.hosts:
             console.print(f"drift: {line}", style="yellow")
+        if found.hosts:
+            console.print("  repaired by: ./keel converge, or with the databases by pulumi up --refresh")
         for difference in found.databases:
             console.print(f"drift: {difference.what}", style="yellow")
             if difference.undo:

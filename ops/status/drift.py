@@ -13,6 +13,9 @@ from ops.converge.client import run
 from ops.hosts.session import Session
 from ops.products import databases, migrations
 
+TOGETHER = 3
+"""Databases that are looked at at a time."""
+
 
 @dataclass(frozen=True)
 class Drift:
@@ -27,7 +30,8 @@ class Drift:
 
 
 def look(session: Session, report: Report) -> Drift:
-    """Hosts and databases at the same time. What could not be read is part of the answer."""
+    """Hosts and databases at the same time, several of these together: each mostly waits for its server. What could not be
+    read is part of the answer."""
     with ThreadPoolExecutor(1) as pool:
         hosts = pool.submit(lambda: run(session, report, dry=True))
         databases, unknown = _databases(session)
@@ -47,11 +51,12 @@ def _databases(session: Session) -> tuple[tuple[Difference, ...], tuple[str, ...
     ]
     found: list[Difference] = []
     unknown: list[str] = []
-    for look in looks:
-        try:
-            found += look()
-        except Exception as error:
-            unknown.append(_sentence(error))
+    with ThreadPoolExecutor(TOGETHER) as pool:
+        for answer in [pool.submit(look) for look in looks]:
+            try:
+                found += answer.result()
+            except Exception as error:
+                unknown.append(_sentence(error))
     return tuple(found), tuple(unknown)
 
 

@@ -14,7 +14,7 @@ from environment.products import Product, short
 from environment.report import Report
 from ops.backup import jobs, restore_points
 from ops.hosts.session import Session
-from ops.products import migrations
+from ops.products import migrations, pools
 
 
 def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -62,6 +62,9 @@ def _upgrade(session: Session, entry: ProductEntry, url: str, report: Report) ->
         raise migrate.MigrationError(
             error.problem, error.left, f"{error.advice}\nRestore point before this migration: {point}"
         ) from error
+    finally:
+        if at:  # before the first revision no client was admitted
+            pools.renew(session, product, report)
     return target
 
 

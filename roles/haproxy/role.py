@@ -40,6 +40,9 @@ class Haproxy(Role):
 
     def files(self, target: Target) -> tuple[File, ...]:
         members = target.manifest.carrying(Group.POSTGRES)
+        # Another replica first on each edge.
+        first = target.manifest.carrying(Group.EDGE).index(target.host) % len(members)
+        readers = members[first:] + members[:first]
         addresses = listens(target.host, door("primary"))
         admitted = {service: sources(target.manifest, target.host, service) for service in ("primary", "replica")}
         return (
@@ -49,6 +52,7 @@ class Haproxy(Role):
                     "haproxy.cfg.j2",
                     target,
                     members=members,
+                    readers=readers,
                     ca=paths.CA,
                     tls=TLS,
                     addresses=addresses,

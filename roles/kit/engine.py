@@ -15,7 +15,7 @@ from gevent.lock import BoundedSemaphore
 from pyinfra import host as pyinfra_host
 
 from roles import paths
-from roles.kit import operations
+from roles.kit import differences, operations
 from roles.kit.declare import Role, Target, Unit
 from roles.kit.observe import HostState, ObserveHost
 from roles.kit.results import perform
@@ -36,6 +36,7 @@ def observe(roles: Sequence[Role], target: Target) -> HostState:
     certificates = [c for role in roles for c in role.certificates(target)]
     paths = [f.path for role in roles for f in role.files(target)]
     paths += [d.path for role in roles for d in role.directories(target)]
+    paths += [path for pair in certificates for path in operations.modes(pair)]
     units = [unit for role in roles for unit in role.units(target)]
     found: HostState = pyinfra_host.get_fact(
         ObserveHost,
@@ -50,17 +51,26 @@ def observe(roles: Sequence[Role], target: Target) -> HostState:
 def _apply(role: Role, target: Target, state: HostState) -> None:
     changed: set[str] = set()
 
-    def run(path: str | None, text: str, operation: Any, *arguments: Any) -> None:
-        if perform(f"{role.name}: {text}", operation, *arguments) and path:
+    def run(path: str | None, text: str, operation: Any, *arguments: Any, differs: str = "") -> None:
+        if perform(f"{role.name}: {text}", operation, *arguments, differs=differs) and path:
             changed.add(path)
 
-    run(None, "packages", operations.packages, role.packages(target), state)
+    wanted = role.packages(target)
+    run(None, "packages", operations.packages, wanted, state, differs=differences.packages(wanted, state))
     for folder in role.directories(target):
-        run(folder.path, f"directory {folder.path}", operations.directory, folder, state)
+        run(
+            folder.path,
+            f"directory {folder.path}",
+            operations.directory,
+            folder,
+            state,
+            differs=differences.path(folder, state),
+        )
     for pair in role.certificates(target):
         run(pair.directory, f"certificate {pair.directory}", operations.certificate, pair, target.roots, state)
     for wanted_file in role.files(target):
-        run(wanted_file.path, f"file {wanted_file.path}", operations.file, wanted_file, state)
+        differs = differences.path(wanted_file, state)
+        run(wanted_file.path, f"file {wanted_file.path}", operations.file, wanted_file, state, differs=differs)
     stale = {(unit.name, "restart") for unit in role.units(target)} & state.stale
     if stale or any(path.startswith(SYSTEMD_FILES) for path in changed):
         run(None, "systemd reads its unit files", operations.daemon_reloaded)
@@ -74,11 +84,13 @@ _TURNS: defaultdict[str, BoundedSemaphore] = defaultdict(BoundedSemaphore)
 
 
 def _apply_unit(unit: Unit, state: HostState, changed: frozenset[str], run: Callable[..., None]) -> None:
-    run(None, f"unit {unit.name} enabled", operations.unit_enabled, unit.name, state)
+    differs = differences.unit(unit.name, state, running=False)
+    run(None, f"unit {unit.name} enabled", operations.unit_enabled, unit.name, state, differs=differs)
     found = state.units.get(unit.name)
     wanted = {unit.reaction(changed), *(kind for name, kind in state.stale if name == unit.name)}
     if not found or found.active != "active":
-        run(None, f"unit {unit.name} running", operations.unit_running, unit, state)
+        differs = differences.unit(unit.name, state, running=True)
+        run(None, f"unit {unit.name} running", operations.unit_running, unit, state, differs=differs)
         _await(unit, run)
     elif "restart" in wanted:
         with _TURNS[unit.name] if unit.serial else nullcontext():

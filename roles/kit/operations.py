@@ -85,12 +85,21 @@ def _over_a_new_connection(command: str, path: str) -> None:
         raise results.OperationFailed(f"{host.name}: {command}: {output.stderr}")
 
 
+def modes(pair: Certificate) -> dict[str, str]:
+    """The paths of a key pair, and who may read them."""
+    return {pair.directory: "750", f"{pair.directory}/key.pem": "600", f"{pair.directory}/cert.pem": "644"}
+
+
 @operation()
 def certificate(wanted: Certificate, roots: Roots, state: HostState) -> Commands:
     """A key pair: the key is made on the host and never leaves it, the authority signs its request."""
     now = datetime.now(UTC)
     leaf, key = state.certificates.get(wanted.directory), state.keys.get(wanted.directory)
     if leaf and key and pki.leaf_fault(roots, leaf, wanted.leaf, now) is None and pki.public_key_pem(leaf) == key:
+        for path, mode in modes(wanted).items():
+            found = state.paths.get(path)
+            if found and found[1:4] != (mode, wanted.owner, wanted.group):
+                yield f"chown {wanted.owner}:{wanted.group} {shlex.quote(path)} && chmod {mode} {shlex.quote(path)}"
         return
     folder = shlex.quote(wanted.directory)
     owner = f"{wanted.owner}:{wanted.group}"

@@ -28,9 +28,11 @@ class Entry:
     host: str
     name: str
     changed: bool
+    differs: str = ""
+    """What was found, and what is declared."""
 
     def __str__(self) -> str:
-        return f"{self.host}: {self.name}"
+        return f"{self.host}: {self.name}" + (f" ({self.differs})" if self.differs else "")
 
 
 entries: list[Entry] = []
@@ -39,8 +41,9 @@ entries: list[Entry] = []
 _exceptions: dict[str, Exception] = {}
 
 
-def perform(name: str, operation: Callable[..., OperationMeta], *arguments: Any) -> bool:
-    """Carry out ``operation`` on the current host; True if it changed something (or would, when dry).
+def perform(name: str, operation: Callable[..., OperationMeta], *arguments: Any, differs: str = "") -> bool:
+    """Carry out ``operation`` on the current host; True if it changed something (or would, when dry). ``differs`` says what
+    was found instead of what is declared.
 
     Raises :class:`OperationFailed` with the output of the command that failed, or with what pyinfra said before any
     command; that is a difference when dry.
@@ -57,7 +60,7 @@ def perform(name: str, operation: Callable[..., OperationMeta], *arguments: Any)
         changed = True
     else:
         changed = meta.did_change() if meta.is_complete() else bool(meta.will_change)
-    entries.append(Entry(host.name, name, changed))
+    entries.append(Entry(host.name, name, changed, differs))
     return changed
 
 

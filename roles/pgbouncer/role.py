@@ -26,6 +26,10 @@ OTHERS = (POSTGRES_VOLUME, BACKUP_VOLUME, paths.PATRONI, paths.PGBACKREST)
 LOOKUP_TLS = f"{paths.TLS}/lookup"
 """With which PgBouncer proves to the server that it is the one that may look up passwords."""
 
+READS_LAST = 20
+"""Seconds after which a server connection for reads is opened again, when its transaction has ended. PgBouncer spreads them over
+as long again, so all are on a replica that came back within 40 s."""
+
 RESET_QUERIES = {
     Reset.IDENTITY: f"RESET {IDENTITY}; RESET row_security",
     Reset.STATE: "DISCARD ALL",
@@ -64,6 +68,7 @@ class Pgbouncer(Role):
             "admitted": lines(manifest, target.host, "pgbouncer"),
             "listen": LISTEN,
             "addresses": listens(target.host, door("pgbouncer")),
+            "reads_last": READS_LAST,
             "reset_query": RESET_QUERIES[manifest.pgbouncer.reset],
         }
         return (

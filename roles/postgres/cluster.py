@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -89,11 +89,11 @@ class AccessLines(FactBase[list[str]]):
 
 
 def converge_configuration(target: Target) -> None:
-    """Make etcd's copy what the settings say; a parameter they do not name is removed."""
+    """Make etcd's copy what the settings say; what they do not name is removed."""
     found = host.get_fact(Configuration, question=_question(target, "/config"))
     patch = difference(found, dynamic_configuration(target.manifest))
-    names = ", ".join(sorted(_leaves(patch)))
-    perform(f"postgres: cluster configuration ({names or 'current'})", _patch_configuration, patch, target)
+    differs = "; ".join(_differs(found, patch))
+    perform(f"postgres: cluster configuration ({differs or 'current'})", _patch_configuration, patch, target)
 
 
 def forget_hand_made_settings(target: Target) -> None:
@@ -135,27 +135,30 @@ def carry_out_restarts(target: Target) -> None:
     perform(f"postgres: pending restarts ({', '.join(pending) or 'none'})", _rolling_restart, target, pending)
 
 
-def difference(found: dict[str, Any], wanted: dict[str, Any], whole: bool = False) -> dict[str, Any]:
-    """The merge patch that makes ``found`` into ``wanted``. Keys that only ``found`` has are kept, except below
-    ``parameters`` (``whole``), which Keel owns entirely."""
-    patch: dict[str, Any] = {}
+def difference(found: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """The merge patch that makes ``found`` into ``wanted``. What only ``found`` has goes: a key that is not declared, such as
+    `synchronous_mode_strict`, can stop writes (PLAT-38) as well as a changed one."""
+    patch: dict[str, Any] = {key: None for key in found if key not in wanted}
     for key, value in wanted.items():
+        before = found.get(key)
         if isinstance(value, dict):
-            inner = difference(found.get(key) or {}, value, whole=key == "parameters")
+            inner = difference(before if isinstance(before, dict) else {}, value)
             if inner:
                 patch[key] = inner
-        elif found.get(key) != value:
+        elif before != value:
             patch[key] = value
-    if whole:
-        patch.update({key: None for key in found if key not in wanted})
     return patch
 
 
-def _leaves(patch: dict[str, Any]) -> list[str]:
-    names: list[str] = []
-    for key, value in patch.items():
-        names.extend(_leaves(value) if isinstance(value, dict) else [key])
-    return names
+def _differs(found: dict[str, Any], patch: dict[str, Any]) -> Iterator[str]:
+    """Each key of the patch with what is found and what is declared."""
+    for key, value in sorted(patch.items()):
+        before = found.get(key)
+        if isinstance(value, dict):
+            yield from _differs(before if isinstance(before, dict) else {}, value)
+        else:
+            said = ("nothing" if each is None else json.dumps(each) for each in (before, value))
+            yield f"{key} {' instead of '.join(said)}"
 
 
 @operation()

@@ -54,6 +54,9 @@ def parameters(manifest: Manifest) -> dict[str, str]:
         "max_replication_slots": "10",
         "max_slot_wal_keep_size": f"{settings.max_slot_wal_keep_size}MB",
         "wal_log_hints": "on",
+        # A report ends at the limit of its product, not at the next vacuum
+        "hot_standby_feedback": "on" if settings.hot_standby_feedback else "off",
+        "max_standby_streaming_delay": f"{settings.max_standby_streaming_delay}s",
         # PLAT-04, ADA-24, ADA-25
         "archive_mode": "on",
         "archive_command": f"pgbackrest --stanza={manifest.stanza} archive-push %p",

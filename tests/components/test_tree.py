@@ -242,7 +242,7 @@ def test_the_hosts_keys_are_there_but_secret(dev: Program) -> None:
 def test_a_bad_stack_is_refused_before_anything_is_registered() -> None:
     """Issue: refused in preview, nothing changed. One sentence, no traceback: RunError is Pulumi's way to say so."""
     written = {key: json.dumps(value) for key, value in config("dev", {"patroni.ttl": 1}).items()}
-    with pytest.raises(pulumi.RunError, match=r"keel:patroni\.ttl = 1: at least 20 seconds"):
+    with pytest.raises(pulumi.RunError, match=r"keel:patroni\.ttl = 1: Input should be greater than or equal to 20"):
         run("dev", written)
 
 

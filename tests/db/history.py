@@ -40,10 +40,10 @@ class History:
         self.versions = folder / "versions"
         self.versions.mkdir()
         self.ini = folder / "alembic.ini"
-        own = f"version_locations = %(here)s/migrations/{product.name}/versions"
+        own = f"version_locations = migrations/{product.name}/versions"
         text = (ROOT / "alembic.ini").read_text()
         assert own in text
-        self.ini.write_text(text.replace(own, f"{own}:{self.versions}").replace("%(here)s", str(ROOT)))
+        self.ini.write_text(text.replace(own, f"{own}\n    {self.versions}"))
 
     def add(self, name: str, *upgrade: str, downgrade: str = "pass") -> str:
         """A revision after the newest: lines of Python, or SQL; returns its name."""

@@ -101,6 +101,26 @@ def test_only_the_application_has_a_time_limit(server: Server, product: Product,
     assert settings(BACKUP) == ("0", "UTC")
 
 
+def test_a_moment_is_stored_in_utc_from_every_zone(server: Server, product: Product, at_head: str) -> None:
+    """X-05: no default of a column without a time zone depends on the zone that a client chose for its session."""
+    defaults = (
+        b"select format('%I.%I', attrelid::regclass, attname), pg_get_expr(adbin, adrelid) from pg_attrdef"
+        b" join pg_attribute on attrelid = adrelid and attnum = adnum"
+        b" where atttypid in ('timestamp'::regtype, 'date'::regtype, 'time'::regtype) and attrelid::regclass::text !~ '[.]'"
+    )
+    with server.connect(product.name, product.app_role) as connection:
+        found = connection.execute(defaults).fetchall()
+        zones = connection.execute(b"select distinct on (utc_offset) name from pg_timezone_names").fetchall()
+        assert len(zones) > 30
+        moments: dict[str, set[object]] = {}
+        for (zone,) in zones:  # one transaction: now() stays
+            connection.execute(sql.SQL("set local timezone to {}").format(sql.Literal(zone)))
+            for column, default in found:
+                row = connection.execute(f"select ({default})::timestamp".encode()).fetchone()
+                moments.setdefault(column, set()).add(row)
+    assert {column for column, stored in moments.items() if len(stored) > 1} == set()
+
+
 def test_the_readonly_role_writes_nothing(server: Server, product: Product, at_head: str) -> None:
     """PLAT-09: neither by its default transaction mode nor by its privileges."""
     table = sql.Identifier(next(iter(product.tables)))

@@ -136,6 +136,21 @@ def test_held_it_stays_behind_and_closed(server: Server, product: Product, empty
     assert admitted(server, product)
 
 
+def test_the_pools_are_renewed_when_a_revision_was_applied(server: Server, product: Product, empty: str) -> None:
+    """PLAT-23: what clients prepared before has another form now; not at the first migration, nor where nothing changed."""
+    direct = session(server, product, held="002")
+    apply(direct, product)
+    apply(direct, product)
+    assert not any("RECONNECT" in command for command in direct.written)
+    changed = session(server, product)
+    apply(changed, product)
+    orders = [command for command in changed.written if "RECONNECT" in command]
+    for order, pool in zip(orders, (product.name, f"{product.name}_ro"), strict=True):
+        assert f"-c 'RECONNECT {pool}'" in order
+    apply(again := session(server, product), product)
+    assert again.written == []
+
+
 def test_a_failing_one_names_the_restore_point(server: Server, product: Product, empty: str) -> None:
     """JEEX-25: product, revision, the database's words, and the moment to come back to."""
     server.execute("CREATE TABLE exports ()", product.name)

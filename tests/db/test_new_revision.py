@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.script import ScriptDirectory
 from typer.testing import CliRunner, Result
 
@@ -87,3 +88,50 @@ def test_a_text_without_letters_is_refused(versions: Path, product: Product, tex
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert "no letter a-z and no digit. Nothing was written" in refused.stderr
     assert sorted(versions.iterdir()) == before
+
+
+def merged(product: Product, versions: Path, name: str, *below: str) -> str:
+    """A revision by hand, on these; two make it a merge."""
+    down = repr(below[0] if len(below) == 1 else below)
+    body = "def upgrade() -> None: ...\n\n\ndef downgrade() -> None: ...\n"
+    (versions / f"{name}.py").write_text(
+        f"revision = {name!r}\ndown_revision = {down}\nbranch_labels = depends_on = None\n\n\n{body}"
+    )
+    return name
+
+
+@pytest.mark.parametrize("name", ["300d75e02a79", "merge", None])
+def test_a_history_that_was_merged_goes_on(product: Product, versions: Path, at_head: str, name: str | None) -> None:
+    """BAC-30, JEEX-26: whatever Alembic or a person calls the merge, the next number is above all others."""
+    head = migrate.head(product)
+    above = int(short(head)) + 1
+    branches = [merged(product, versions, f"{above:03}_{side}", head) for side in "ab"]
+    with pytest.raises(migrate.MigrationError, match=rf"merge heads --rev-id {above + 1:03}_merge -m merge") as told:
+        migrate.head(product)
+    if name is None:
+        arguments = str(told.value).rpartition("alembic -n")[2].split()
+        name = arguments[arguments.index("--rev-id") + 1]
+        command.merge(migrate.config(product), "heads", message="merge", rev_id=name)
+        assert (versions / f"{name}.py").exists()
+    else:
+        merged(product, versions, name, *branches)
+    assert migrate.head(product) == name
+    migrate.upgrade(product, at_head)
+    try:
+        assert migrate.current(product, at_head) == name
+        written = keel("db", "revision", product.name, "add tags")
+    finally:
+        migrate.downgrade(product, at_head, head)
+    assert written.exit_code == 0, written.output
+    assert migrate.head(product) == f"{above + (2 if name.endswith('_merge') else 1):03}_add_tags"
+
+
+def test_a_number_that_two_branches_have_is_refused(product: Product, versions: Path) -> None:
+    """RIQ-26: `products.<name>.revision` and a rollback name one revision, or are told which there are."""
+    head = migrate.head(product)
+    above = f"{int(short(head)) + 1:03}"
+    branches = [merged(product, versions, f"{above}_{side}", head) for side in "ab"]
+    merged(product, versions, "300d75e02a79", *branches)
+    assert migrate.resolve(product, branches[0]) == branches[0]
+    with pytest.raises(migrate.MigrationError, match=f"2 revisions are called {above}.*{above}_a, {above}_b"):
+        migrate.resolve(product, above)

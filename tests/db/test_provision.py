@@ -91,6 +91,13 @@ REPAIRED = [
 ]
 
 # What the model does not declare: reported always, taken away only on request.
+REPAIRED += [
+    ("ALTER ROLE jeex_user VALID UNTIL '2020-01-01'", "postgres", "alter role jeex_user: VALID UNTIL 'infinity'"),
+    ("ALTER ROLE postgres CONNECTION LIMIT 5", "postgres", "alter role postgres: CONNECTION LIMIT -1"),
+    ("ALTER DATABASE jeex_idea IS_TEMPLATE true", "postgres", "be no template"),
+]
+"""Who made a role, and what Keel declares only by not naming it."""
+
 PRUNED = [
     ("GRANT jeex_idea_owner TO jeex_user", "postgres", "end the membership of jeex_user in jeex_idea_owner"),
     (

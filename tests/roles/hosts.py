@@ -31,7 +31,7 @@ class Host:
         answer = self.facts[fact.__name__]
         return answer(**question) if callable(answer) else answer
 
-    def perform(self, name: str, operation: Any, *arguments: Any) -> bool:
+    def perform(self, name: str, operation: Any, *arguments: Any, **_: str) -> bool:
         """As :func:`roles.kit.results.perform`."""
         commands = self.done.setdefault(name, [])
         for command in operation._inner(*arguments):

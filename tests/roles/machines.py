@@ -127,7 +127,7 @@ class Environment:
     def _on(self, monkeypatch: pytest.MonkeyPatch, host: str, role: Role, at: Target, carried: Sequence[Role]) -> None:
         machine, titles = self.machines[host], {unit.name: unit.title or unit.name for unit in role.units(at)}
 
-        def perform(_name: str, operation: Any, *arguments: Any) -> bool:
+        def perform(_name: str, operation: Any, *arguments: Any, **_: str) -> bool:
             if operation is pgbackrest._forget_second and arguments[0]:
                 self._happened(host, pgbackrest.COPYING, "stops")
                 machine.forget(pgbackrest.COPY_UNITS)
@@ -153,7 +153,7 @@ class Environment:
             cluster.Members: lambda: json.dumps({"members": [self._member(name) for name in members]}),
         }
 
-        def perform(_name: str, operation: Any, *arguments: Any) -> bool:
+        def perform(_name: str, operation: Any, *arguments: Any, **_: str) -> bool:
             if operation is cluster._patch_configuration and arguments[0]:
                 self._patched(arguments[0], members)
             elif operation is cluster._rolling_restart:

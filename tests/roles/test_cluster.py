@@ -13,8 +13,11 @@ from tests.roles.machines import merged
 from tests.roles.targets import manifest_of
 
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "a changed value": ({"ttl": 30, "loop_wait": 2}, {"ttl": 20}),
-    "a value of nobody's is kept": ({"ttl": 20, "pause": True}, {}),
+    "a changed value": ({"ttl": 30}, {"ttl": 20}),
+    "an undeclared key goes": ({"ttl": 20, "synchronous_mode_strict": True, "pause": True}, {"synchronous_mode_strict": None, "pause": None}),
+    "one below a section": ({"ttl": 20, "postgresql": {"pg_hba": ["local all all trust"]}}, {"postgresql": {"pg_hba": None}}),
+    "a section of nobody's": ({"ttl": 20, "standby_cluster": {"host": "elsewhere"}}, {"standby_cluster": None}),
+    "no section at all": ({"ttl": 20, "postgresql": "off"}, {}),
     "an unknown parameter goes": ({"ttl": 20, "postgresql": {"parameters": {"jit": "off"}}}, {"postgresql": {"parameters": {"jit": None}}}),
     "a section that is missing": ({"ttl": 20, "postgresql": None}, {}),
 }  # fmt: skip

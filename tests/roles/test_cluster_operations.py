@@ -55,7 +55,7 @@ def test_a_changed_setting_is_patched_into_the_store(on: Any, monkeypatch: pytes
     patch = '{"postgresql": {"parameters": {"jit": null}}, "ttl": 20}'
     assert host.questions == [("Configuration", {"question": f"{ASK} {DB1}/config"})]
     ((name, (command, _)),) = host.done.items()
-    assert name == "postgres: cluster configuration (jit, ttl)"
+    assert name == 'postgres: cluster configuration (jit "it\'s off" instead of nothing; ttl 99 instead of 20)'
     body = patch.replace("'", "'\"'\"'")
     assert command == f"{CURL} --fail-with-body --max-time 60 -X PATCH -d '{body}' {DB1}/config"
     assert clock.now == 3

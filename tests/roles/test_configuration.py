@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from configparser import ConfigParser
 from typing import Any
 
@@ -142,7 +143,7 @@ def test_pgbouncer_pools_as_specified() -> None:
         "pool_mode": "transaction",
         "default_pool_size": "20", "min_pool_size": "5", "reserve_pool_size": "5", "reserve_pool_timeout": "5",
         "max_user_connections": "50", "max_prepared_statements": "200",
-        "ignore_startup_parameters": "extra_float_digits",
+        "ignore_startup_parameters": "extra_float_digits,jit",
         "server_connect_timeout": "15", "query_wait_timeout": "30", "server_idle_timeout": "300",
         "server_check_query": "select 1", "server_check_delay": "30", "server_login_retry": "1",
     }  # fmt: skip
@@ -171,7 +172,10 @@ def test_what_ends_before_another_client_comes(reset: str | None, query: str, al
 def test_each_product_has_a_writing_and_a_reading_pool_with_its_limits() -> None:
     """BAC-45, JEEX-04, JEEX-17, X-08: limits per database; `<db>_ro` goes to the replicas."""
     found = pgbouncer("databases.ini")["databases"]
-    writing, reading = (dict(pair.split("=") for pair in found[name].split()) for name in ("jeex_idea", "jeex_idea_ro"))
+    pools = (shlex.split(found[name]) for name in ("jeex_idea", "jeex_idea_ro"))
+    writing, reading = (dict(pair.split("=", 1) for pair in pool) for pool in pools)
+    assert reading["connect_query"] == "set default_transaction_read_only = on" and "connect_query" not in writing
+    assert 2 * int(reading["server_lifetime"]) < 60  # seconds until all are on a replica that came back
     assert (writing["host"], writing["port"], reading["host"], reading["port"]) == (
         "primary.dev", "5000", "replica.dev", "5001"
     )  # fmt: skip
@@ -186,7 +190,7 @@ def test_a_pool_is_not_larger_than_what_its_database_may_have() -> None:
     entry = manifest_of("dev").products["jeex_idea"]
     small = entry.model_copy(update={"limits": ProductSettings(readonly_max_db_connections=3)})
     found = pgbouncer("databases.ini", products={"jeex_idea": small})["databases"]
-    reading = dict(pair.split("=") for pair in found["jeex_idea_ro"].split())
+    reading = dict(pair.split("=", 1) for pair in shlex.split(found["jeex_idea_ro"]))
     assert (reading["pool_size"], reading["min_pool_size"], reading["max_db_connections"]) == ("3", "3", "3")
 
 
@@ -242,7 +246,7 @@ def test_haproxy_asks_patroni_over_tls_who_leads() -> None:
     """CF-01, JEEX-20, X-23: reconnection after a primary change; the certificate's name is verified."""
     text = files("haproxy")["/etc/haproxy/haproxy.cfg"].content
     for name, address in (("db1", "10.88.0.11"), ("db2", "10.88.0.12")):
-        assert text.count(f"server {name} {address}:5432 port 8008 verifyhost {name}") == 2
+        assert text.count(f"server {name} {address}:5432 port 8008 verifyhost {name}") == 3
     assert "check-ssl verify required" in text
     assert "GET uri /primary" in text
     assert "GET uri /replica" in text

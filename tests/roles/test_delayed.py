@@ -42,7 +42,11 @@ def test_only_the_delayed_one_is_told(manifest: Manifest) -> None:
     delayed = configuration(manifest, "db3")
     assert delayed["postgresql"]["recovery_conf"]["recovery_min_apply_delay"] == "60min"
     assert delayed["tags"] == {"nofailover": True, "nosync": True, "noloadbalance": True}
+    assert (
+        delayed["postgresql"]["parameters"]["hot_standby_feedback"] == "off"
+    )  # it would hold vacuum back by its delay
     other = configuration(manifest, "db2")
+    assert "hot_standby_feedback" not in other["postgresql"]["parameters"]
     assert "tags" not in other and "recovery_min_apply_delay" not in other["postgresql"]["recovery_conf"]
 
 

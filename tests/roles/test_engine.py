@@ -67,7 +67,7 @@ class Host:
         self.looks += 1
         return self.state
 
-    def perform(self, name: str, operation: Any, *arguments: Any) -> bool:
+    def perform(self, name: str, operation: Any, *arguments: Any, **_: str) -> bool:
         changed = bool(commands(operation, *arguments))
         if changed:
             self.done.append(name.removeprefix("service: "))
@@ -170,7 +170,7 @@ def test_a_serial_unit_restarts_on_one_host_at_a_time(serial: bool, order: list[
     done: list[str] = []
 
     def on(host: str) -> Callable[..., None]:
-        def run(_path: object, text: str, *_: object) -> None:
+        def run(_path: object, text: str, *_: object, **__: object) -> None:
             if not text.endswith("enabled"):
                 done.append(f"{host} {text.split()[-1]}")
                 gevent.sleep(0)  # a command takes its time: the other hosts go on
@@ -187,7 +187,7 @@ def test_a_serial_unit_restarts_on_one_host_at_a_time(serial: bool, order: list[
 def test_a_host_whose_restart_failed_gives_its_turn_back() -> None:
     """Its own run ends there; another run, or another host's, is not held up for ever."""
 
-    def fail(_path: object, text: str, *_: object) -> None:
+    def fail(_path: object, text: str, *_: object, **__: object) -> None:
         if text.endswith("restarted"):
             raise RuntimeError(text)
 
@@ -202,7 +202,7 @@ def test_two_units_have_turns_of_their_own() -> None:
     """The store of one host may restart while another host's server does."""
     done: list[str] = []
 
-    def run(_path: object, text: str, *_: object) -> None:
+    def run(_path: object, text: str, *_: object, **__: object) -> None:
         done.append(text)
         gevent.sleep(0)
 

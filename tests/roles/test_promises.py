@@ -170,21 +170,38 @@ def test_clients_of_a_member_that_is_out_are_let_go() -> None:
         "default-server inter 1000ms fastinter 500ms fall 2 rise 1 on-marked-down shutdown-sessions "
         "check check-ssl verify required ca-file /etc/keel/ca.crt crt /etc/keel/tls/haproxy-to-patroni/cert.pem"
     )
-    assert lines.count("http-check expect status 200") == lines.count("option httpchk") == 2
+    assert lines.count("http-check expect status 200") == lines.count("option httpchk") == 3
     assert "timeout check 2s" in lines and "timeout connect 4s" in lines
 
 
-def test_reads_go_to_the_primary_where_no_replica_serves() -> None:
-    """Rather than nowhere."""
-    text = files("haproxy")["/etc/haproxy/haproxy.cfg"].content
+@pytest.mark.parametrize("fallback", [True, False])
+def test_reads_go_to_the_primary_where_no_replica_serves(fallback: bool) -> None:
+    """Where the setting says so. A replica serves new sessions while it streams and is near enough, and keeps those it has."""
+    settings = manifest_of("dev").haproxy.model_copy(update={"read_fallback": fallback, "read_lag": 7})
+    text = files("haproxy", haproxy=settings)["/etc/haproxy/haproxy.cfg"].content
+    assert "GET uri /readiness?mode=apply&lag=7MB" in text.partition("\nbackend fresh\n")[2].partition("\nbackend ")[0]
     (frontend,) = (part for part in text.split("\n\n") if part.startswith("frontend replica"))
     rules = [line.strip() for line in frontend.splitlines()[1:] if not line.strip().startswith("#")]
     direct = [rule for rule in rules if rule.startswith(("acl", "log")) or " content " in rule or "track-sc0" in rule]
     assert rules == [
         "bind 10.88.0.21:5001", "bind 127.0.0.1:5001",
         "tcp-request connection reject unless { src 127.0.0.0/8 10.88.0.21/32 10.88.0.1/32 }",
-        *direct, "use_backend primary if { nbsrv(replica) eq 0 }", "default_backend replica",
+        *direct,
+        "use_backend replica if { srv_is_up(replica/db1) } { srv_is_up(fresh/db1) }",
+        "use_backend replica if { srv_is_up(replica/db2) } { srv_is_up(fresh/db2) }",
+        *["default_backend primary"] * fallback,
     ]  # fmt: skip
+
+
+def test_reads_of_an_edge_are_on_one_replica_and_edges_begin_with_another() -> None:
+    """A request to cancel comes as a connection of its own: it has to reach the server that runs the query."""
+    chosen = []
+    for edge in ("edge1", "edge2"):
+        text = files("haproxy", "production", edge)["/etc/haproxy/haproxy.cfg"].content
+        servers = [line.split() for line in text.splitlines() if line.strip().startswith("use-server")]
+        chosen.append([name for _, name, *_ in servers])
+        assert [rule for _, name, *rule in servers if rule != ["if", "{", f"srv_is_up(fresh/{name})", "}"]] == []
+    assert sorted(chosen[0]) == sorted(chosen[1]) and chosen[0][0] != chosen[1][0]
 
 
 @pytest.mark.parametrize(("days", "settings"), [(30, Repository()), (14, Repository(retention_days=14))])

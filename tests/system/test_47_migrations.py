@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 
+import psycopg
 import pytest
 from alembic import command
 
 from db import migrate
 from environment.products import catalogue
+from environment.urls import product_urls
 from ops.products.migrations import migrator
 from tests.system.by_hand import by_hand
 from tests.system.environments import Ephemeral
@@ -68,10 +70,18 @@ def test_held_at_its_revision_up_succeeds(truncated: Ephemeral) -> None:
 
 
 def test_let_go_it_reaches_head(truncated: Ephemeral) -> None:
-    """RIQ-23, RIQ-26: without the hold the names become whole and the gate is open."""
+    """RIQ-23, RIQ-26, PLAT-23: without the hold the names become whole and the gate is open. What a client has prepared goes
+    on with the new columns."""
     execute(truncated, "alter table business_profiles drop handles_personal_data")
     del truncated.config["keel:products"]["ruleiq"]["revision"]
     truncated.save()
-    truncated.up()
+    found = truncated.environment
+    url = product_urls(found.manifest, found.roots, RULEIQ)["application"]
+    with psycopg.connect(url, autocommit=True, prepare_threshold=0) as client:
+        before = client.execute("select * from evidence_items").description
+        truncated.up()
+        after = client.execute("select * from evidence_items").description
+    names = [{column.name for column in described or ()} for described in (before, after)]
+    assert names[1] - names[0] >= {"approved_by", "approved_at"}
     assert aspects(truncated, "ruleiq") == {}
     truncated.up("--expect-no-changes")

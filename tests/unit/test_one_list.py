@@ -91,11 +91,11 @@ def test_no_path_on_hosts_is_written_in_two_files() -> None:
 
 def test_alembic_has_a_section_for_each_product() -> None:
     """PLAT-26: and each leads to that product's own history."""
-    settings = configparser.ConfigParser(defaults={"here": str(ROOT)})
+    settings = configparser.ConfigParser()
     settings.read(ROOT / "alembic.ini")
     of_logging = re.compile(r"alembic|loggers|handlers|formatters|(logger|handler|formatter)_\w+")
     found = {
-        section: Path(settings[section]["version_locations"])
+        section: ROOT / Path(settings[section]["version_locations"])
         for section in settings.sections()
         if not of_logging.fullmatch(section)
     }

@@ -57,7 +57,7 @@ def test_health_checks(edge: HostEntry, look: Look, manifest: Manifest) -> None:
     settings, ports = manifest.haproxy, manifest.ports
     wanted = {
         f"{backend}/{host.name}": (f"{host.address}:{ports.postgres}", str(settings.fall), str(settings.rise))
-        for backend in ("primary", "replica")
+        for backend in ("primary", "fresh", "replica")
         for host in manifest.carrying(Group.POSTGRES)
     }
     rows = servers(look, edge)

@@ -17,6 +17,12 @@ from tests.verify import expect
 from tests.verify.look import Look
 from tests.verify.pooler import Pooler
 
+REFUSED_AT_START = (
+    "statement_timeout",
+    "lock_timeout",
+    "idle_in_transaction_session_timeout",
+    "default_transaction_read_only",
+)
 USERS = "/etc/pgbouncer/userlist.txt"
 
 
@@ -77,7 +83,26 @@ def test_reset_and_startup(edge: HostEntry, config: dict[str, str], manifest: Ma
         else "DISCARD ALL",
         "server_reset_query_always": "0" if reset is Reset.OFF else "1",
     }
-    expect.same(config, {**wanted, "ignore_startup_parameters": "extra_float_digits"}, edge.name)
+    expect.same(config, {**wanted, "ignore_startup_parameters": "extra_float_digits,jit"}, edge.name)
+
+
+def test_what_a_client_sets_as_it_connects(pooler: Pooler, edge: HostEntry, manifest: Manifest) -> None:
+    """JEEX-18, X-05: its own zone and form of dates hold, what changes no answer is ignored, and a limit that would not hold
+    is refused by its name."""
+    product = next(iter(manifest.products.values())).product
+    kept = {"TimeZone": "Asia/Kolkata", "DateStyle": "German, DMY", "client_encoding": "LATIN1"}
+    given = (
+        "-c timezone=Asia/Kolkata -c datestyle=German,DMY -c client_encoding=LATIN1 -c jit=off -c extra_float_digits=3"
+    )
+    with pooler.connect(product.app_role, product.name, edge, options=given) as client:
+        found = {name: client.execute("select current_setting(%s)", [name]).fetchone() for name in kept}
+    expect.same({name: row[0] for name, row in found.items() if row}, kept, edge.name)
+    for setting in REFUSED_AT_START:
+        with (
+            pytest.raises(psycopg.OperationalError, match=f"unsupported startup parameter.*{setting}"),
+            pooler.connect(product.app_role, product.name, edge, options=f"-c {setting}=1"),
+        ):
+            pytest.fail(f"{edge.name}: {setting} is taken and has no effect", pytrace=False)
 
 
 def test_timeouts(edge: HostEntry, config: dict[str, str], manifest: Manifest) -> None:

@@ -21,9 +21,11 @@ product = only("jeex_idea")
 SEED = (ROOT / "tests/db/documents/jeex_idea.sql").read_text()
 OURS = "CREATE INDEX idx_documents_created_by ON document_versions (created_by);"  # Q-31
 DECIDED = (
-    SEED.replace("gen_random_uuid()", "uuidv7()").replace(  # X-04
+    SEED.replace("gen_random_uuid()", "uuidv7()")
+    .replace(  # X-04
         "project_id UUID REFERENCES", "project_id UUID NOT NULL REFERENCES"
     )  # JEEX-13
+    .replace("NOW()", "timezone('UTC', NOW())")  # X-05
     + OURS
 )
 TABLES = {
@@ -48,7 +50,7 @@ def test_a_table_is_the_seeds(server: Server, product: Product, at_head: str, ta
     """JEEX-07 to JEEX-11, JEEX-13, X-04, X-05, X-25, PLAT-13, PLAT-14.
 
     Columns, types, nullability, defaults, constraints and indexes are those of the seed's own DDL run on the same
-    server, with the decided changes: uuidv7(), project_id NOT NULL, an index for created_by.
+    server, with the decided changes: uuidv7(), project_id NOT NULL, moments that begin in UTC, an index for created_by.
     """
     url = at_head.replace("postgresql:", "postgresql+psycopg:")
     with create_engine(url, poolclass=pool.NullPool).connect() as connection:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from environment import roles
-from environment.products import Dumps, Product, Table, catalogue
+from environment.products import OTHERS_WORDS, Dumps, Product, Table, catalogue
 from environment.recovery import Form, target
 from environment.repositories import repositories
 from environment.settings import Repository
@@ -102,3 +102,27 @@ def test_the_repositories_of_the_key_before_are_read_only() -> None:
         (3, 2, False, "3 (backup volume, key 2)", ""), (4, 2, False, "4 (S3, key 2)", "-second"),
     ]  # fmt: skip
     assert len(repositories(Repository())) == 1
+
+
+TAKEN = [*sorted(OTHERS_WORDS), "pg_shop", "keel_shop", "shop_owner", "shop_migrator", "shop_readonly"]
+
+
+@pytest.mark.parametrize(("field", "name"), [("app_role", name) for name in TAKEN] + [("worker_role", "shop_app")])
+def test_a_login_has_a_name_of_its_own(field: str, name: str) -> None:
+    """PLAT-09: what pg_hba, PgBouncer or CREATE ROLE take for something else is refused, and so is another role's name."""
+    with pytest.raises(ValidationError, match=f"{name} is taken"):
+        Product.model_validate({**FACTS, field: name})
+
+
+@pytest.mark.parametrize("name", [*sorted(OTHERS_WORDS), "pg_shop", "keel_shop", "shop_ro"])
+def test_a_product_has_a_name_of_its_own(name: str) -> None:
+    """PLAT-05: its database is called so in every access list, and `<name>_ro` is the pool of its replicas."""
+    with pytest.raises(ValidationError, match=f"{name}.* is taken"):
+        Product.model_validate({**FACTS, "name": name})
+
+
+@pytest.mark.parametrize("word", ["user", "order", "select", "table", "yes", "no", "on", "off", "null", "true"])
+def test_a_word_of_sql_or_yaml_is_a_name_as_any_other(word: str) -> None:
+    """Names reach SQL quoted, and YAML's keys as text."""
+    made = Product.model_validate({**FACTS, "name": word, "app_role": word})
+    assert (made.name, made.app_role, made.owner_role) == (word, word, f"{word}_owner")
