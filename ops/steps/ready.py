@@ -7,6 +7,7 @@ import subprocess
 from typing import Any
 
 from environment.errors import KeelError
+from environment.manifest import HostEntry
 from environment.names import POSTGRES_VOLUME
 from environment.report import Report
 from environment.types import Group
@@ -16,6 +17,7 @@ from ops.cluster.patroni import last_words, members
 from ops.hosts.docker import docker
 from ops.hosts.session import Session, Unreachable
 from roles import paths
+from roles.base.role import HOSTS
 
 PROCESSES = 4096
 """Of a container at most, so that it cannot take the machine's (W11). Pulumi's provider has no argument for it."""
@@ -26,7 +28,8 @@ class NotReady(KeelError):
 
 
 def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str, Any]:
-    """Wait for SSH. Where the platform ran before, put the host's services back and wait until they are well."""
+    """Wait for SSH. Where the platform ran before, put the host's services back and wait until they are well. A host that joins
+    is left to the stages: they make the others admit it before its first service starts, and wait for its services too."""
     host = session.manifest.host(inputs["host"])
     if docker("inspect", "-f", "{{.State.Running}}", inputs["container_name"]) != "true":
         report(f"{host.name}: starting its container")
@@ -34,7 +37,7 @@ def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str,
     docker("update", "--pids-limit", str(PROCESSES), inputs["container_name"])
     report(f"{host.name}: waiting for SSH")
     _await_ssh(session, host.name)
-    if not _ran_before(session, host.name):
+    if _joins(session, host) or not _ran_before(session, host.name):
         return {}
     from ops.converge.run import all_stages, converge  # slow to import, and rarely needed
 
@@ -88,6 +91,20 @@ def _greeting(session: Session, host: str) -> None:
 
 DATA = f"{paths.ETCD_DATA} {POSTGRES_VOLUME}/*/main/PG_VERSION"
 """What a member leaves on its volumes once it has run."""
+
+
+def _joins(session: Session, host: HostEntry) -> bool:
+    """True if the other hosts do not know this one, at this address: they would not let it in."""
+    for other in session.manifest.hosts:
+        if other.name == host.name:
+            continue
+        try:
+            known = session.recorded(other.name, HOSTS)
+        except Unreachable:
+            continue
+        if known:
+            return f"{host.address} {host.name} " not in known
+    return False
 
 
 def _ran_before(session: Session, host: str) -> bool:

@@ -30,7 +30,8 @@ class Write:
 
 
 class Writer(Background):
-    """Inserts users one by one, as a product would; ``acknowledged`` holds the e-mail of every committed one, in order.
+    """Inserts users one by one, as a product would; ``acknowledged`` holds the e-mail of every committed one, in order,
+    ``errors`` what it was refused with.
 
     ``pause``: seconds between two rows.
     """
@@ -38,6 +39,7 @@ class Writer(Background):
     def __init__(self, manifest: Manifest, roots: Roots, pause: float = 0.02) -> None:
         self.url = product_urls(manifest, roots, manifest.products["jeex_idea"].product)["application"]
         self.acknowledged: dict[str, Write] = {}
+        self.errors: list[str] = []
         self._pause = pause
         self._name = secrets.token_hex(4)
         self._news = threading.Condition()
@@ -80,7 +82,8 @@ class Writer(Background):
                             self.acknowledged[email] = Write(began, datetime.now(UTC))
                             self._news.notify_all()
                         self._stop.wait(self._pause)
-            except psycopg.Error:
+            except psycopg.Error as error:
+                self.errors.append(str(error))
                 self._stop.wait(0.2)  # a switchover: connect again, as a product does
 
 

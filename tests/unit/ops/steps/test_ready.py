@@ -50,6 +50,7 @@ def listening(folder: Path, port: int) -> Hosts:
     session = hosts(folder, {"network.published": {"ssh": port - 1}})
     assert session.manifest.host("db2").ssh.port == port
     session.says["db2", "is-system-running"] = "running\n"
+    session.says[ANY, "/etc/keel/hosts"] = ""
     return session
 
 
