@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+from contextlib import suppress
 from typing import Any
 
 from environment.errors import KeelError
@@ -17,10 +18,13 @@ from ops.cluster.patroni import last_words, members
 from ops.hosts.docker import docker
 from ops.hosts.session import Session, Unreachable
 from roles import paths
-from roles.base.role import HOSTS
+from roles.base.role import HOSTS, line
 
 PROCESSES = 4096
 """Of a container at most, so that it cannot take the machine's (W11). Pulumi's provider has no argument for it."""
+
+TELLING = ("base", "data")
+"""Stages that make a host admit another: its firewall, and its servers' access list."""
 
 
 class NotReady(KeelError):
@@ -29,7 +33,8 @@ class NotReady(KeelError):
 
 def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str, Any]:
     """Wait for SSH. Where the platform ran before, put the host's services back and wait until they are well. A host that joins
-    is left to the stages: they make the others admit it before its first service starts, and wait for its services too."""
+    is left to the stages: they make the others admit it before its first service starts, and wait for its services too. The
+    others learn first what one carries now that carried something else."""
     host = session.manifest.host(inputs["host"])
     if docker("inspect", "-f", "{{.State.Running}}", inputs["container_name"]) != "true":
         report(f"{host.name}: starting its container")
@@ -37,10 +42,19 @@ def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str,
     docker("update", "--pids-limit", str(PROCESSES), inputs["container_name"])
     report(f"{host.name}: waiting for SSH")
     _await_ssh(session, host.name)
-    if _joins(session, host) or not _ran_before(session, host.name):
+    known = _known(session, host)
+    if known and not any(f"{host.address} {host.name} " in said for said in known.values()):
+        return {}
+    if not _ran_before(session, host.name):
         return {}
     from ops.converge.run import all_stages, converge  # slow to import, and rarely needed
 
+    now = line(session.manifest, host)
+    who = now.partition("#")[0]  # a list of an earlier release does not say what hosts carry
+    unaware = [other for other, said in known.items() if f"{who}#" in said and now not in said.splitlines()]
+    if unaware:
+        report(f"{host.name}: {', '.join(unaware)} learn(s) what it carries now")
+        converge(session, TELLING, report, only=unaware, converge_cluster=False)
     converge(session, all_stages(), report, only=[host.name], converge_cluster=False)
     report(f"{host.name}: waiting for its services")
     until(
@@ -93,18 +107,14 @@ DATA = f"{paths.ETCD_DATA} {POSTGRES_VOLUME}/*/main/PG_VERSION"
 """What a member leaves on its volumes once it has run."""
 
 
-def _joins(session: Session, host: HostEntry) -> bool:
-    """True if the other hosts do not know this one, at this address: they would not let it in."""
+def _known(session: Session, host: HostEntry) -> dict[str, str]:
+    """Other host → the list of hosts that it has, of those that answer and have one."""
+    found = {}
     for other in session.manifest.hosts:
-        if other.name == host.name:
-            continue
-        try:
-            known = session.recorded(other.name, HOSTS)
-        except Unreachable:
-            continue
-        if known:
-            return f"{host.address} {host.name} " not in known
-    return False
+        if other.name != host.name:
+            with suppress(Unreachable):
+                found[other.name] = session.recorded(other.name, HOSTS)
+    return {name: said for name, said in found.items() if said}
 
 
 def _ran_before(session: Session, host: str) -> bool:

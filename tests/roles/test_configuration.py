@@ -264,7 +264,7 @@ def test_ssh_is_by_key_only() -> None:
 def test_hosts_know_each_other_and_an_edge_its_proxy() -> None:
     """PgBouncer verifies `primary.<environment>` through the proxy beside it."""
     own = {host: files("base", host=host)["/etc/keel/hosts"].content.splitlines() for host in ("db1", "edge1")}
-    assert "10.88.0.12 db2 db2.dev" in own["db1"]
+    assert "10.88.0.12 db2 db2.dev # etcd postgres" in own["db1"]
     assert "127.0.0.1 primary.dev replica.dev" in own["edge1"]
     assert not any("primary.dev" in line for line in own["db1"])
 

@@ -102,6 +102,40 @@ def test_a_replacement_gets_its_services_back(
     assert session.asked("is-system-running") == [("db2", 30)]
 
 
+LIST = "10.88.0.11 db1 db1.dev # etcd postgres\n10.88.0.21 edge1 edge1.dev # edge etcd redis\n"
+DB2 = "10.88.0.12 db2 db2.dev # etcd postgres\n"
+
+
+@pytest.mark.parametrize("known", [LIST, LIST + DB2.replace(".12", ".99"), LIST + DB2.replace("db2", "db22")])
+def test_a_host_that_joins_is_left_to_the_stages(
+    tmp_path: Path, greeting: list[bytes], docker: list[Any], converged: list[Any], known: str
+) -> None:
+    """PLAT-37, ADA-28: the others do not let it in yet, so its services would be waited for in vain."""
+    session = listening(tmp_path, int(greeting[1]))
+    session.says[ANY, "/etc/keel/hosts"] = known
+    assert ready.apply(session, INPUTS, nothing) == {}
+    assert converged == []
+
+
+def test_the_others_learn_first_what_a_host_carries_now(
+    tmp_path: Path, greeting: list[bytes], docker: list[Any], converged: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """X-23: a member that joins etcd on a host that is there is let in before it starts. Who knows, or has a list of an earlier
+    release, which does not say it, is left alone."""
+    session = listening(tmp_path, int(greeting[1]))
+    session.says[ANY, "/etc/keel/hosts"] = LIST + DB2
+    session.says["edge1", "/etc/keel/hosts"] = LIST + DB2.replace("etcd ", "")
+    session.says["ops1", "/etc/keel/hosts"] = LIST + DB2.partition(" #")[0]
+    first = dict(session.says)
+    session.says.clear()
+    session.says.update(sorted(first.items(), key=lambda each: each[0][0] == ANY))
+    session.says[ANY, "ls -d"] = "/var/lib/etcd/member"
+    monkeypatch.setattr(ready, "_well", lambda *_: True)
+    ready.apply(session, INPUTS, nothing)
+    assert converged[0] == (["base", "data"], {"only": ["edge1"], "converge_cluster": False})
+    assert [how["only"] for _, how in converged[1:]] == [["db2"]]
+
+
 def test_a_stopped_container_is_started(tmp_path: Path, greeting: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, ...]] = []
 
