@@ -112,12 +112,12 @@ def _is_let_in(session: Session, host: HostEntry) -> bool:
     return host not in servers or all(line in said for _, said in _recorded(session, servers, host, PATRONI))
 
 
-def _gained(host: HostEntry, said: str) -> set[str]:
+def _gained(host: HostEntry, said: str) -> set[Group]:
     """What the host carries and another's list of hosts does not say of it: all of it where it is at another address. A list of an
     earlier release does not say what hosts carry."""
     for words in map(str.split, said.splitlines()):
         if words[:2] == [str(host.address), host.name]:
-            return set(host.groups) - set(words[words.index("#") + 1 :]) if "#" in words else set()
+            return {group for group in host.groups if "#" in words and group not in words[words.index("#") :]}
     return set(host.groups)
 
 
