@@ -98,7 +98,13 @@ AWAY = "etcd3.hosts.0 10.88.0.99:2379 didn't pass validation: 10.88.0.99:2379 is
 
 @pytest.mark.parametrize(
     ("said", "status", "valid"),
-    [("", 0, True), (AWAY, 1, True), (f"{AWAY}\n{AWAY}", 1, True), (f"{AWAY}\nttl is not an integer", 1, False), ("", 1, False)],
+    [
+        ("", 0, True),
+        (AWAY, 1, True),
+        (f"{AWAY}\n{AWAY}", 1, True),
+        (f"{AWAY}\nttl is not an integer", 1, False),
+        ("", 1, False),
+    ],
 )
 def test_a_store_that_is_away_is_no_fault_of_the_file(tmp_path: Path, said: str, status: int, valid: bool) -> None:
     """X-23: a member of etcd that joins is in the file before it runs; what else Patroni says refuses the file, and is shown."""
