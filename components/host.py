@@ -8,13 +8,14 @@ from typing import Any
 import pulumi
 import pulumi_docker as docker
 
+from components.step import AGAIN
 from components.steps import Drain, Ready
 from components.volumes import full_name, of_host
+from environment import names
 from environment.derive import Roots, private_openssh, public_openssh
 from environment.manifest import HostEntry, Manifest
 from environment.names import AUTHORIZED_KEYS, HOST_KEY, LABEL
 from environment.settings import Host as HostSettings
-from environment.types import Group
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class HostArgs:
     roots: Roots
     image: pulumi.Input[str]
     network: pulumi.Input[str]
+    again: str | None = None
 
 
 class Host(pulumi.ComponentResource):
@@ -66,7 +68,7 @@ class Host(pulumi.ComponentResource):
         container = docker.Container(
             name,
             image=args.image,
-            name=f"keel-{environment}-{name}",
+            name=names.container(environment, name),
             hostname=name,
             **_hardware(args),
             mounts=[
@@ -78,7 +80,7 @@ class Host(pulumi.ComponentResource):
             ],
             ports=[
                 docker.ContainerPortArgs(internal=inside, external=outside, ip="127.0.0.1")
-                for inside, outside in sorted(_published(args.manifest, args.entry).items())
+                for inside, outside in sorted(args.manifest.published(args.entry).items())
             ],
             uploads=_identity(args),
             labels=[docker.ContainerLabelArgs(label=LABEL, value=environment)],
@@ -99,22 +101,12 @@ class Host(pulumi.ComponentResource):
                 "host": name,
                 "container": container.id,
                 "container_name": container.name,
+                # What leaves is stopped; where it is to stay after all, this starts it again.
+                AGAIN: args.again,
             },
             child,
         )
         self.register_outputs({"container": container.id})
-
-
-def _published(manifest: Manifest, entry: HostEntry) -> dict[int, int]:
-    """Port inside → port on 127.0.0.1. Services of the edge are published from the first edge."""
-    ports, endpoints = manifest.ports, manifest.endpoints
-    published: dict[int, int] = {ports.ssh: entry.ssh.port}
-    if entry == manifest.carrying(Group.EDGE)[0]:
-        wanted = {ports.primary: endpoints.primary, ports.pgbouncer: endpoints.pgbouncer}
-        published |= {inside: outside for inside, outside in wanted.items() if outside}
-    if entry.carries(Group.REDIS) and endpoints.redis:
-        published[ports.redis] = endpoints.redis
-    return published
 
 
 def _hardware(args: HostArgs) -> dict[str, Any]:
@@ -159,5 +151,5 @@ def _specification(args: HostArgs) -> dict[str, Any]:
         "cpus": args.settings.cpus,
         "memory": args.settings.memory,
         "groups": [group.value for group in args.entry.groups],
-        "published": {str(k): v for k, v in _published(args.manifest, args.entry).items()},
+        "published": {str(k): v for k, v in args.manifest.published(args.entry).items()},
     }

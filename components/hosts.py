@@ -8,14 +8,17 @@ import pulumi
 import pulumi_docker as docker
 
 from components.host import Host, HostArgs
-from components.steps import HostImage
-from environment import image, roles
+from components.step import AGAIN, step_key
+from components.steps import HostImage, Leave
+from environment import image, roles, unfinished
 from environment.derive import Roots
 from environment.errors import KeelError
 from environment.manifest import Manifest
 from environment.names import LABEL
 from environment.settings import Settings
 from environment.types import Provider
+
+LEAVE = step_key("leave", "leave")
 
 
 class NoHierarchy(KeelError):
@@ -31,13 +34,23 @@ class Hosts(pulumi.ComponentResource):
 
     def __init__(self, manifest: Manifest, settings: Settings, roots: Roots) -> None:
         super().__init__("keel:host:Hosts", manifest.identity.name, None)
+        leave = Leave(
+            "leave",
+            "leave",
+            {
+                "manifest": manifest.model_dump(mode="json"),
+                "hosts": {host.name: sorted(host.groups) for host in manifest.hosts},
+                AGAIN: unfinished.mark(manifest.identity.name, [LEAVE]),
+            },
+            pulumi.ResourceOptions(parent=self),
+        )
         if manifest.identity.provider is Provider.SSH:
             self.identities = {host.name: f"{host.ssh.hostname}:{host.ssh.port}" for host in manifest.hosts}
-            self.ready = []
+            self.ready = [leave]
             self.register_outputs({})
             return
         require_cgroup_hierarchy()
-        child = pulumi.ResourceOptions(parent=self)
+        child = pulumi.ResourceOptions(parent=self, depends_on=[leave])
         network = docker.Network(
             "network",
             name=f"keel-{manifest.identity.name}",
@@ -58,9 +71,12 @@ class Hosts(pulumi.ComponentResource):
             },
             child,
         )
-        self.identities, self.ready = {}, []
+        self.identities, self.ready = {}, [leave]
         for entry in manifest.hosts:
-            args = HostArgs(manifest, entry, settings.hosts[entry.name], roots, host_image.image, network.name)
+            args = HostArgs(
+                manifest, entry, settings.hosts[entry.name], roots, host_image.image, network.name,
+                unfinished.mark(manifest.identity.name, [LEAVE]),
+            )  # fmt: skip
             host = Host(args, pulumi.ResourceOptions(parent=self, depends_on=list(self.ready[-1:])))
             self.identities[entry.name] = host.container_id
             self.ready.append(host.ready)

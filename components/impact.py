@@ -16,6 +16,8 @@ LONGEST = 60
 def impact(olds: dict[str, Any], news: dict[str, Any], foresee: Foresee) -> list[str]:
     """Lines about an update: of a `converge` step its changed settings with their effects, then changed code; of a `drain` the
     replacement that it prepares."""
+    if news.get("action") == "leave":
+        return list(_of_leaving(olds.get("hosts") or {}, news["hosts"]))
     if news.get("action") == "drain":
         return list(_of_replacement(olds, news))
     if news.get("action") != "converge" or not all(isinstance(side.get("manifest"), dict) for side in (olds, news)):
@@ -27,6 +29,16 @@ def impact(olds: dict[str, Any], news: dict[str, Any], foresee: Foresee) -> list
     else:
         lines = [f"{news['stage']}: {line}" for line in [*settings, *effects]]
     return [*lines, *_of_code(olds, news)]
+
+
+def _of_leaving(olds: dict[str, list[str]], news: dict[str, list[str]]) -> Iterator[str]:
+    """Who leaves, group by group; one that joins is created before one's eyes."""
+    for host, groups in olds.items():
+        gone = sorted(set(groups) - set(news.get(host, ())))
+        if host not in news:
+            yield f"{host} leaves: it is taken out of {', '.join(gone)} and stops, and is removed when the rest is verified"
+        elif gone:
+            yield f"{host} leaves {', '.join(gone)}: it is taken out, and what it had of them stops"
 
 
 def _of_replacement(olds: dict[str, Any], news: dict[str, Any]) -> Iterator[str]:

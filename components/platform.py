@@ -8,9 +8,10 @@ from typing import Any
 
 import pulumi
 
-from components.hosts import Hosts
+from components.hosts import LEAVE, Hosts
+from components.step import AGAIN, Step, step_key
 from components.steps import Converge, Databases, Migration, Recovery, Verification
-from environment import roles
+from environment import roles, unfinished
 from environment.derive import Roots
 from environment.manifest import Manifest
 
@@ -20,13 +21,19 @@ ROOT = Path(__file__).parent.parent
 class Platform(pulumi.ComponentResource):
     """Stages in order, then each product, then the verification."""
 
-    verification: Verification
-
     def __init__(self, manifest: Manifest, hosts: Hosts, roots: Roots) -> None:
         super().__init__("keel:platform:Platform", manifest.identity.name, None)
 
-        def after(*resources: pulumi.Resource) -> pulumi.ResourceOptions:
-            return pulumi.ResourceOptions(parent=self, depends_on=list(resources))
+        before: dict[pulumi.Resource, set[str]] = {}
+
+        def step(kind: type[Step], action: str, name: str, inputs: dict[str, Any], *after: pulumi.Resource) -> Step:
+            """A step after others. It runs again where it or one of those began and was not verified."""
+            keys = {LEAVE, step_key(action, name)}.union(*(before.get(each, ()) for each in after))
+            again = unfinished.mark(manifest.identity.name, keys)
+            options = pulumi.ResourceOptions(parent=self, depends_on=list(after))
+            made = kind(action, name, {**inputs, AGAIN: again}, options)
+            before[made] = keys
+            return made
 
         previous: list[pulumi.Resource] = list(hosts.ready)
         stages: dict[str, pulumi.Resource] = {}
@@ -39,21 +46,23 @@ class Platform(pulumi.ComponentResource):
             }
             if stage == "store" and manifest.repository.second:
                 inputs["credentials"] = roots.credentials_mark()
-            stages[stage] = Converge("converge", stage, inputs, after(*previous))
+            stages[stage] = step(Converge, "converge", stage, inputs, *previous)
             previous = [stages[stage]]
             if stage == "store":
-                previous = [Recovery("recovery", "recovery", _recovery_inputs(manifest, hosts), after(*previous))]
-        databases = Databases(
+                previous = [step(Recovery, "recovery", "recovery", _recovery_inputs(manifest, hosts), *previous)]
+        databases = step(
+            Databases,
             "databases",
             "databases",
             {
                 "manifest": manifest.slice({"products", "postgres", "databases"}),
                 "files": _digest("db/*.py", "db/*.sql"),
             },
-            after(stages["data"]),
+            stages["data"],
         )
         migrations = [
-            Migration(
+            step(
+                Migration,
                 "migration",
                 product,
                 {
@@ -62,11 +71,13 @@ class Platform(pulumi.ComponentResource):
                     "files": _digest(f"db/{product}/**/*", f"migrations/{product}/**/*", "migrations/*.py"),
                 },
                 # A backup that comes before a migration needs what the last stage brings.
-                after(databases, *([stages["backup"]] if manifest.databases.backup_before_migration else [])),
+                databases,
+                *([stages["backup"]] if manifest.databases.backup_before_migration else []),
             )
             for product in manifest.products
         ]
-        self.verification = Verification(
+        step(
+            Verification,
             "verification",
             "verification",
             {
@@ -78,7 +89,8 @@ class Platform(pulumi.ComponentResource):
                 "upstream": {stage: roles.digest(stage) for stage in roles.stages()},
                 "migrations": {m: _digest(f"db/{m}/**/*", f"migrations/{m}/**/*") for m in manifest.products},
             },
-            after(*stages.values(), *migrations),
+            *stages.values(),
+            *migrations,
         )
         self.register_outputs({})
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import pulumi
 from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
     ConfigureRequest,
     CreateResult,
     DiffResult,
@@ -22,20 +24,28 @@ from pulumi.dynamic import (
 )
 
 from components.impact import impact
+from environment import roles, unfinished
+from environment.changes import refused
 from environment.derive import SECRETS, roots_for
+from environment.manifest import Manifest
 from environment.types import Kind
 from processes import pulumi_engine
 from processes.step import StepFailed, interrupt, run_step
 
 BOOKKEEPING = frozenset({"__provider", "drift"})
-BEFORE_REPLACEMENT = frozenset({"drain"})
+BEFORE_REPLACEMENT = frozenset({"drain", "leave"})
 """Actions that prepare the end of what runs: on a first creation nothing runs yet."""
 COMPARED = {
     "image": frozenset({"dockerfile", "tag"}),
     "drain": frozenset({"host", "image", "specification"}),
     "ready": frozenset({"container", "container_name", "host"}),
+    "leave": frozenset({"hosts"}),
 }
 """Actions that carry the manifest only to find their way: these inputs run them."""
+UNRECORDED = frozenset({"image", "drain", "ready"})
+"""Actions that are not written down when they begin: a container that they made, or left alone, has another id, or the same."""
+AGAIN = "again"
+"""An input: why the step runs again although its other inputs are as recorded (environment/unfinished.py)."""
 OBSERVED = frozenset({"image", "ready", "converge", "databases", "migration", "verification"})
 """Actions that can tell what is out of place; a drain or a recovery has nothing to look at."""
 
@@ -51,11 +61,21 @@ class StepProvider(ResourceProvider):
         pulumi_engine.hear_interrupts(interrupt)
         self._roots = {name: value for name in SECRETS if (value := req.config.get(name))}
 
+    def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Refuse what a running environment does not take, before anything else is asked for: in a preview too."""
+        failures = []
+        if news["action"] == "leave" and olds:
+            old, new = (Manifest.from_slice(_plain(side)["manifest"]) for side in (olds, news))
+            failures = [CheckFailure("hosts", sentence) for sentence in refused(old, new)]
+        return CheckResult(news, failures)
+
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Compare inputs only and tell what a change will do; no host is touched. Drift recorded by a refresh is a
         difference too."""
-        compared = COMPARED.get(news["action"], news.keys() - BOOKKEEPING)
+        compared = COMPARED.get(news["action"], news.keys() - BOOKKEEPING - {AGAIN})
         changed = {key for key in compared if olds.get(key) != news[key]}
+        if news.get(AGAIN) and news[AGAIN] != olds.get(AGAIN):
+            changed.add(AGAIN)
         if changed:
             for line in impact(_plain(olds), _plain(news), self._foresee):
                 pulumi.log.info(line)
@@ -66,8 +86,8 @@ class StepProvider(ResourceProvider):
             return CreateResult(f"{props['action']}/{props['name']}", {**_plain(props), "drift": []})
         return CreateResult(f"{props['action']}/{props['name']}", self._apply(props))
 
-    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        return UpdateResult(self._apply(news))
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        return UpdateResult(self._apply(news, olds))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Record what is out of place, so that the next preview shows it and the next update repairs it."""
@@ -81,8 +101,18 @@ class StepProvider(ResourceProvider):
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Nothing to do: what a step did is on the hosts and goes with them."""
 
-    def _apply(self, props: dict[str, Any]) -> dict[str, Any]:
-        outputs = self._run("apply", props) or {}
+    def _apply(self, props: dict[str, Any], olds: dict[str, Any] | None = None) -> dict[str, Any]:
+        environment, action = props["manifest"]["identity"]["name"], props["action"]
+        if action not in UNRECORDED:
+            unfinished.began(environment, step_key(action, props["name"]))
+        try:
+            outputs = self._run("apply", props, olds) or {}
+        except StepFailed:
+            if action == "verification":  # what it found may be anybody's work: all of it is done again
+                unfinished.began(environment, FIRST)
+            raise
+        if action == "verification":
+            unfinished.verified(environment)
         return {**_plain(props), **outputs, "drift": []}
 
     @staticmethod
@@ -94,16 +124,26 @@ class StepProvider(ResourceProvider):
         except StepFailed as error:
             return [f"what that does to running services is not known: {str(error).splitlines()[0]}"]
 
-    def _run(self, phase: str, props: dict[str, Any]) -> Any:
+    def _run(self, phase: str, props: dict[str, Any], olds: dict[str, Any] | None = None) -> Any:
         identity = props["manifest"]["identity"]
         roots = roots_for(identity["name"], Kind(identity["kind"]), self._roots)
         request = {
             "action": props["action"],
             "phase": phase,
-            "inputs": _plain(props),
+            "inputs": _plain(props)
+            | ({"before": _plain(olds)["manifest"]} if olds and props["action"] == "leave" else {}),
             "roots": roots.secrets(),
         }
         return run_step(request, _unsaid if phase == "observe" else _show)
+
+
+def step_key(action: str, name: str) -> str:
+    """What a step is called where it is written down that it began."""
+    return f"{action}-{name}"
+
+
+FIRST = step_key("converge", next(iter(roles.stages())))
+"""The step after which everything is done again."""
 
 
 def _plain(props: dict[str, Any]) -> dict[str, Any]:

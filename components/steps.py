@@ -13,6 +13,10 @@ class HostImage(Step, name="HostImage", module="keel"):
     image: pulumi.Output[str]
 
 
+class Leave(Step, name="Leave", module="keel"):
+    """The first: refuses what a running environment does not take, and takes hosts that leave out of everything they share."""
+
+
 class Drain(Step, name="Drain", module="keel"):
     """Runs before a host is taken away: moves the leader, refuses while another member is unhealthy."""
 

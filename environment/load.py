@@ -19,8 +19,10 @@ from environment import messages
 from environment.derive import SECRETS
 from environment.errors import UNCHANGED, KeelError
 from environment.rules import Problem, check
+from environment.rules.base import carrying
 from environment.rules.other_stacks import clashes
-from environment.settings import Settings
+from environment.settings import MOST_REPLICAS, Host, Postgres, Settings
+from environment.types import Group
 
 ROOT = Path(__file__).parent.parent
 PROJECT = Path(os.environ.get("KEEL_PROJECT") or ROOT)
@@ -138,11 +140,21 @@ def parse(config: Mapping[str, Any], source: str, others: Mapping[str, Settings]
             problems.extend(messages.problems(name, field.annotation, error))
         except (ValueError, RecursionError) as error:
             problems.append(Problem(name, "…", f"plain values: {error}"))
+    if {"hosts", "postgres"} <= sections.keys():
+        sections["postgres"] = _with_replicas(sections["postgres"], sections["hosts"])
     problems.extend(check(sections))
     problems.extend(clashes(sections, others or {}))
     if problems:
         raise InvalidStack(source, sorted(problems, key=lambda problem: problem.path))
     return Settings.model_construct(**sections)
+
+
+def _with_replicas(postgres: Postgres, hosts: Mapping[str, Host]) -> Postgres:
+    """Where the stack file does not say how many, each further database host is a replica: one line makes one (ADA-28)."""
+    if "replicas" in postgres.model_fields_set:
+        return postgres
+    further = max(len(carrying(hosts, Group.POSTGRES)) - 1, 0)
+    return postgres.model_copy(update={"replicas": min(further, MOST_REPLICAS)})
 
 
 def others(name: str) -> dict[str, Settings]:

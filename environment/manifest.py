@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 from environment import products
 from environment.products import Product
+from environment.published import first_edge, ssh_port
 from environment.settings import (
     Etcd,
     Haproxy,
@@ -132,6 +133,16 @@ class Manifest(Model):
                 return host
         raise KeyError(f"no host {name!r} in {self.identity.name}; there are {[h.name for h in self.hosts]}")
 
+    def published(self, host: HostEntry) -> dict[int, int]:
+        """Of a host in a container: port inside → port on 127.0.0.1. Of the edges, only the first one's services have any."""
+        found: dict[int, int] = {self.ports.ssh: host.ssh.port}
+        if host.name == first_edge(self.carrying(Group.EDGE)).name:
+            wanted = {self.ports.primary: self.endpoints.primary, self.ports.pgbouncer: self.endpoints.pgbouncer}
+            found |= {inside: outside for inside, outside in wanted.items() if outside}
+        if host.carries(Group.REDIS) and self.endpoints.redis:
+            found[self.ports.redis] = self.endpoints.redis
+        return found
+
     @property
     def stanza(self) -> str:
         """pgBackRest's name for this cluster in its repository: the environment's, so that no other is taken for it."""
@@ -178,11 +189,13 @@ def build(name: str, settings: Settings, host_keys: dict[str, str]) -> Manifest:
             memory=host.memory,
             cpus=host.cpus,
             ssh=host.ssh
-            or SshEndpoint(hostname="127.0.0.1", port=published.ssh + index, host_key=host_keys[host_name]),
+            or SshEndpoint(
+                hostname="127.0.0.1", port=ssh_port(published.ssh, host.address), host_key=host_keys[host_name]
+            ),
         )
-        for index, (host_name, host) in enumerate(settings.hosts.items())
+        for host_name, host in settings.hosts.items()
     )
-    edge = next(host for host in hosts if host.carries(Group.EDGE))
+    edge = first_edge(host for host in hosts if host.carries(Group.EDGE))
     ports = settings.ports
     catalogue = products.catalogue()
     return Manifest(

@@ -49,3 +49,8 @@ HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
 AUTHORIZED_KEYS = "/root/.ssh/authorized_keys"
 CREATECLUSTER = "/etc/postgresql-common/createcluster.conf"
 """Configures the package to make no cluster: Patroni does, and would take one that is there already for its own."""
+
+
+def container(environment: str, host: str) -> str:
+    """What the container that is a host is called."""
+    return f"keel-{environment}-{host}"

@@ -44,6 +44,8 @@ from environment.types import (
 )
 from environment.versions import Debian, PackageSource
 
+MOST_REPLICAS = 15
+
 
 class KindSection(Model):
     """What this environment is."""
@@ -67,9 +69,11 @@ class Published(Model):
     """Ports published on the controller's machine, 127.0.0.1 only (docker provider; JEEX-03, X-20)."""
 
     primary: Port | None = Field(5220, description="PostgreSQL's primary, direct")
-    pgbouncer: Port | None = Field(6432, description="PgBouncer of the first edge")
+    pgbouncer: Port | None = Field(6432, description="PgBouncer of the edge with the lowest address")
     redis: Port | None = Field(6379, description="Redis, TLS")
-    ssh: Port = Field(2201, description="first host's sshd; the following hosts take the following ports")
+    ssh: Port = Field(
+        2201, description="sshd of the host whose address ends in .11; the next address has the next port"
+    )
 
 
 class Network(Model):
@@ -140,7 +144,12 @@ class Patroni(Model):
 class Postgres(Model):
     """PostgreSQL itself."""
 
-    replicas: int = Field(0, ge=0, le=15, description="replicas, in addition to the primary (PLAT-37, X-22)")
+    replicas: int = Field(
+        0,
+        ge=0,
+        le=MOST_REPLICAS,
+        description="replicas, in addition to the primary; unset: one less than the postgres hosts (PLAT-37, X-22, ADA-28)",
+    )
     synchronous: bool = Field(True, description="Patroni's synchronous mode (with at least one replica)")
     apply_delay: dict[HostName, Minutes] = Field(
         default_factory=dict,
@@ -385,9 +394,7 @@ class Settings(Model):
     release: Release = Field(default_factory=Release, description="which software the hosts run")
     network: Network = Field(description="addresses and published ports")
     ports: Ports = Field(default_factory=Ports, description="ports inside the network")
-    hosts: Annotated[dict[HostName, Host], BY_NAME] = Field(
-        min_length=1, description="name → host; made and numbered by name"
-    )
+    hosts: Annotated[dict[HostName, Host], BY_NAME] = Field(min_length=1, description="name → host; made by name")
     etcd: Etcd = Field(default_factory=Etcd, description="the consensus store")
     patroni: Patroni = Field(default_factory=Patroni, description="leader lease and failover timing")
     postgres: Postgres = Field(default_factory=Postgres, description="PostgreSQL itself")

@@ -29,6 +29,7 @@ from processes import pulumi_engine
 
 ACTIONS = {
     "image": "ops.steps.image",
+    "leave": "ops.steps.leave",
     "drain": "ops.steps.drain",
     "ready": "ops.steps.ready",
     "converge": "ops.steps.converge",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from environment.published import ssh_port
 from environment.rules.base import Problem, carrying, rule
 from environment.settings import Host
 from environment.types import Group, Provider
@@ -89,25 +90,27 @@ def ports_differ(ports: Any) -> Iterator[Problem]:
             yield Problem(f"ports.{names[1]}", port, f"a port that no other service has (also {names[0]})")
 
 
-def published_ports(network: Any, hosts: Iterable[str]) -> list[tuple[str, int]]:
+def published_ports(network: Any, hosts: Mapping[str, Host]) -> list[tuple[str, int]]:
     """What a docker environment publishes on 127.0.0.1: (path of the setting, port), sshd of each host included."""
     services = network.published.model_dump(exclude={"ssh"})
-    first = network.published.ssh
     return [
         *((f"network.published.{name}", port) for name, port in services.items() if port),
-        *((f"network.published.ssh (for host {host})", first + index) for index, host in enumerate(hosts)),
+        *(
+            (f"network.published.ssh (for host {name})", ssh_port(network.published.ssh, host.address))
+            for name, host in hosts.items()
+        ),
     ]
 
 
 @rule("network", "hosts", "environment")
 def published_ports_differ(network: Any, hosts: Mapping[str, Host], environment: Any) -> Iterator[Problem]:
-    """Published ports are unique, sshd's consecutive ones included."""
+    """Published ports are unique, sshd's of every host included."""
     if environment.provider is not Provider.DOCKER:
         return
     seen: dict[int, str] = {}
     for path, port in published_ports(network, hosts):
-        if port > 65535:
-            yield Problem(path, port, "a port of at most 65535")
+        if not 1 <= port <= 65535:
+            yield Problem(path, port, "a port from 1 to 65535 (that of an address grows with its last number)")
         if port in seen:
             yield Problem(path, port, f"a port that nothing else has (also {seen[port]})")
         seen[port] = path

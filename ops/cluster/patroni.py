@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
 from environment.errors import KeelError
 from environment.types import Group
+from environment.waiting import until
 from ops.hosts.session import Session, Unreachable
-from roles.postgres.patroni import Ask, Member, command, members_of
+from roles.postgres.patroni import Ask, Member, command, members_of, order
 
 
 class PatroniRefused(KeelError):
@@ -53,3 +54,27 @@ def members(session: Session) -> list[Member]:
         except (Unreachable, subprocess.SubprocessError, json.JSONDecodeError):
             continue
     return []
+
+
+def forget_slots(session: Session, servers: Iterable[str]) -> None:
+    """Let Patroni drop the slots of members that left: for half an hour it keeps those of absent members, and makes again what
+    another drops. Raises NotReached."""
+    leader = session.leader().name
+    slots = [server.lower().replace("-", "_") for server in servers]
+
+    def keep(seconds: int | None) -> None:
+        session.run(leader, order(session.manifest, leader, "/config", {"member_slots_ttl": seconds}, method="PATCH"))
+
+    def dropped() -> bool:
+        found = connection.execute("select 1 from pg_replication_slots where slot_name = any(%s)", [slots])
+        return found.fetchone() is None
+
+    with session.superuser() as superuser, superuser.connect("postgres") as connection:
+        connection.autocommit = True
+        if dropped():
+            return
+        keep(0)
+        try:
+            until(dropped, 60, f"Patroni on {leader} to drop the slots {', '.join(slots)}")
+        finally:
+            keep(None)

@@ -7,6 +7,7 @@ import subprocess
 from typing import Any
 
 from environment.errors import KeelError
+from environment.names import LABEL
 from environment.report import Report
 
 
@@ -20,6 +21,26 @@ def docker(*arguments: str, given: str | None = None) -> str:
     if done.returncode:
         raise DockerFailed(f"docker {' '.join(arguments[:2])}: {done.stderr.strip()}")
     return done.stdout.strip()
+
+
+SSHD = 22
+"""sshd's port in containers (keel:ports.ssh)."""
+
+
+def sshd_ports(environment: str) -> dict[str, int]:
+    """Container → port of this machine that leads to its sshd, of the environment's containers that run."""
+    try:
+        listed = docker(
+            "ps", "--filter", f"label={LABEL}={environment}", "--format", "{{.Names}} {{.Ports}}"
+        ).splitlines()
+    except (DockerFailed, FileNotFoundError):
+        return {}
+    found = {}
+    for name, _, ports in (line.partition(" ") for line in listed):
+        for outside, arrow, inside in (part.partition("->") for part in ports.split(", ")):
+            if arrow and inside == f"{SSHD}/tcp":
+                found[name] = int(outside.rpartition(":")[2])
+    return found
 
 
 def image_id(name: str) -> str | None:

@@ -23,11 +23,12 @@ from urllib.parse import quote
 from environment.derive import Roots, private_openssh
 from environment.errors import KeelError
 from environment.manifest import HostEntry, Manifest
-from environment.names import LOOK, RESTORE
+from environment.names import LOOK, RESTORE, container
 from environment.pki import ca_certificate
-from environment.types import Group
+from environment.types import Group, Provider
 from environment.waiting import until
 from ops.hosts.commands import CommandFailed, CommandHangs
+from ops.hosts.docker import sshd_ports
 from roles.paths import SOCKETS
 from roles.postgres.patroni import leads
 
@@ -211,10 +212,10 @@ def open_session(manifest: Manifest, roots: Roots) -> Iterator[Session]:
     base = memory if memory.is_dir() else Path(tempfile.gettempdir())
     _sweep(base)
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=base))
-    session = Session(manifest, roots, folder)
+    session = Session(_as_they_run(manifest), roots, folder)
     try:
         _write(session.key, private_openssh(roots.ssh_key("controller")))
-        _write(session.known_hosts, "".join(_known_host(host) for host in manifest.hosts))
+        _write(session.known_hosts, "".join(_known_host(host) for host in session.manifest.hosts))
         _write(session.ssh_config, _ssh_config(session))
         _write(session.ca, ca_certificate(roots))
         yield session
@@ -230,6 +231,20 @@ def open_session(manifest: Manifest, roots: Roots) -> Iterator[Session]:
         for process in ending:
             process.wait()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _as_they_run(manifest: Manifest) -> Manifest:
+    """The manifest with containers reached where their sshd is published now: one that is to get another port has the old one
+    until it is replaced, and its peers are asked about it before."""
+    if manifest.identity.provider is not Provider.DOCKER:
+        return manifest
+    ports = sshd_ports(manifest.identity.name)
+    hosts = tuple(
+        host.model_copy(update={"ssh": host.ssh.model_copy(update={"port": ports.get(name, host.ssh.port)})})
+        for host in manifest.hosts
+        for name in (container(manifest.identity.name, host.name),)
+    )
+    return manifest.model_copy(update={"hosts": hosts})
 
 
 PREFIX = "keel-session-"

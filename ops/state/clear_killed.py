@@ -18,8 +18,10 @@ import sys
 from typing import Any
 
 from environment.errors import UNCHANGED, KeelError
+from environment.load import InvalidStack
 from environment.names import LABEL
 from ops.hosts.docker import DockerFailed, docker
+from ops.hosts.environment import load_settings
 from ops.state import stack
 from processes.command import carry_out
 
@@ -88,14 +90,27 @@ def _notice_missing(environment: str, state: dict[str, Any]) -> None:
         return
     states = {item: state for kind in LISTINGS for item, state in _there(environment, kind).items()}
     for container in [c for c in recorded if states.get(c) in ("created", "exited")]:
+        if _leaves(environment, _name(recorded[container])):
+            continue
         print(f"{environment}: a stopped container is started: {_name(recorded[container])}", flush=True)
-        docker("start", container)
+        try:
+            docker("start", container)
+        except DockerFailed as error:  # its port may be another's now, until this one is made anew
+            print(f"{environment}: it does not start, and is left to the update: {error}", flush=True)
     gone = [resource for found, resource in recorded.items() if found not in states]
     if gone:
         names = ", ".join(map(_name, gone))
         print(f"{environment}: what is gone is created again (data is on volumes): {names}", flush=True)
         stack.forget(resources, {resource["urn"] for resource in gone})
         stack.write(environment, state)
+
+
+def _leaves(environment: str, host: str) -> bool:
+    """True if the stack file has no such host any more: the update stopped it and removes it."""
+    try:
+        return host not in load_settings(environment).hosts
+    except InvalidStack:  # the update will say so; an environment is removed all the same
+        return False
 
 
 def _discard(environment: str, state: dict[str, Any]) -> None:

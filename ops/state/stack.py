@@ -9,10 +9,8 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
-import yaml
-
+from environment import unfinished
 from environment.errors import UNCHANGED, KeelError
 from environment.load import PROJECT
 from processes import pulumi_engine
@@ -86,7 +84,7 @@ def _remove_torn_attributes() -> None:
     Pulumi replaces a state at once, but writes the file of its attributes next to it in place. Where that is empty, each of
     its commands fails with `failed to load checkpoint: EOF`; without it the state is read all the same (tried with 3.259.0).
     """
-    folder = _backend()
+    folder = unfinished.backend()
     for kind in ("stacks", "locks"):
         for path in folder.glob(f".pulumi/{kind}/**/*.attrs") if folder else ():
             try:
@@ -98,16 +96,7 @@ def _remove_torn_attributes() -> None:
 
 
 def _locks(environment: str) -> Iterable[dict[str, Any]]:
-    folder = _backend()
+    folder = unfinished.backend()
     if folder is not None:
         for path in folder.glob(f".pulumi/locks/**/{environment}/*.json"):
             yield json.loads(path.read_text())
-
-
-def _backend() -> Path | None:
-    """Folder of a file backend, None for any other."""
-    url = (
-        os.environ.get("PULUMI_BACKEND_URL") or yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["backend"]["url"]
-    )
-    parsed = urlparse(url)
-    return Path(parsed.netloc + parsed.path).expanduser() if parsed.scheme == "file" else None

@@ -40,6 +40,8 @@ def _check_etcd(session: Session, host: str) -> None:
     if not any(health.values()):
         return  # the store has never run here, or is down as a whole: nothing can get worse
     unwell = [name for name, well in health.items() if not well and name != host]
+    if unwell:  # one that is yet to join is away from nobody
+        unwell = [name for name in unwell if name not in etcd.strangers(session)]
     if unwell:
         raise Refused(
             (

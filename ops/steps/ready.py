@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import socket
 import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from environment.errors import KeelError
-from environment.names import POSTGRES_VOLUME
+from environment.manifest import HostEntry
+from environment.names import POSTGRES_VOLUME, REPLICATION
 from environment.report import Report
+from environment.roles import stages
 from environment.types import Group
 from environment.waiting import until
 from ops.cluster import etcd
@@ -16,6 +20,8 @@ from ops.cluster.patroni import last_words, members
 from ops.hosts.docker import docker
 from ops.hosts.session import Session, Unreachable
 from roles import paths
+from roles.base.role import HOSTS
+from roles.postgres.role import CONFIG as PATRONI
 
 PROCESSES = 4096
 """Of a container at most, so that it cannot take the machine's (W11). Pulumi's provider has no argument for it."""
@@ -26,7 +32,11 @@ class NotReady(KeelError):
 
 
 def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str, Any]:
-    """Wait for SSH. Where the platform ran before, put the host's services back and wait until they are well."""
+    """Wait for SSH. Where the platform ran before, put the host's services back and wait until they are well.
+
+    A database host that joins is left to the stages: they make the others admit it before its first service starts, and wait for
+    its services too. Of what else a host carries now the others' firewalls learn first.
+    """
     host = session.manifest.host(inputs["host"])
     if docker("inspect", "-f", "{{.State.Running}}", inputs["container_name"]) != "true":
         report(f"{host.name}: starting its container")
@@ -34,10 +44,15 @@ def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str,
     docker("update", "--pids-limit", str(PROCESSES), inputs["container_name"])
     report(f"{host.name}: waiting for SSH")
     _await_ssh(session, host.name)
-    if not _ran_before(session, host.name):
+    if not _ran_before(session, host.name) or not _is_let_in(session, host):
         return {}
     from ops.converge.run import all_stages, converge  # slow to import, and rarely needed
 
+    if unaware := [
+        name for name, said in _recorded(session, session.manifest.hosts, host, HOSTS) if _gained(host, said)
+    ]:
+        report(f"{host.name}: {', '.join(unaware)} learn(s) what it carries now")
+        converge(session, [next(iter(stages()))], report, only=unaware, converge_cluster=False)
     converge(session, all_stages(), report, only=[host.name], converge_cluster=False)
     report(f"{host.name}: waiting for its services")
     until(
@@ -88,6 +103,30 @@ def _greeting(session: Session, host: str) -> None:
 
 DATA = f"{paths.ETCD_DATA} {POSTGRES_VOLUME}/*/main/PG_VERSION"
 """What a member leaves on its volumes once it has run."""
+
+
+def _is_let_in(session: Session, host: HostEntry) -> bool:
+    """False where another database host does not admit this one as a replica, at this address."""
+    servers = session.manifest.carrying(Group.POSTGRES)
+    line = f" {REPLICATION} {host.address}/32 "
+    return host not in servers or all(line in said for _, said in _recorded(session, servers, host, PATRONI))
+
+
+def _gained(host: HostEntry, said: str) -> set[Group]:
+    """What the host carries and another's list of hosts does not say of it: all of it where it is at another address. A list of an
+    earlier release does not say what hosts carry."""
+    for words in map(str.split, said.splitlines()):
+        if words[:2] == [str(host.address), host.name]:
+            return {group for group in host.groups if "#" in words and group not in words[words.index("#") :]}
+    return set(host.groups)
+
+
+def _recorded(session: Session, hosts: Iterable[HostEntry], but: HostEntry, path: str) -> Iterator[tuple[str, str]]:
+    """Host and what it has in a file, of those that answer and have one."""
+    for other in hosts:
+        with suppress(Unreachable):
+            if other != but and (said := session.recorded(other.name, path)):
+                yield other.name, said
 
 
 def _ran_before(session: Session, host: str) -> bool:

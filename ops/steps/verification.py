@@ -62,7 +62,10 @@ def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str,
         ids = sorted({found for failure in result.failures for found in REQUIREMENT.findall(failure)})
         raise VerificationFailed(
             f"verification of {session.manifest.identity.name} failed: {result}, requirements "
-            f"{', '.join(ids) or '(none named)'}\n" + "\n".join(f"  {failure}" for failure in result.failures)
+            f"{', '.join(ids) or '(none named)'}\n" + "\n".join(f"  {failure}" for failure in result.failures),
+            "What was done stays",
+            "The next `pulumi up` carries every step out again and repairs what a step declares. Where a container or a volume was "
+            f"changed by hand: pulumi up --refresh -s {session.manifest.identity.name}",
         )
     return {}
 

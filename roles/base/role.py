@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from environment.derive import public_openssh
+from environment.manifest import HostEntry, Manifest
 from environment.names import AUTHORIZED_KEYS, CREATECLUSTER, HOST_KEY
 from roles import paths
 from roles.kit.declare import Directory, File, Role, Target, Unit
@@ -13,6 +16,11 @@ SSHD = "/etc/ssh/sshd_config.d/keel.conf"
 HOSTS_UNIT = "keel-hosts.service"
 MAY = "restrict,port-forwarding,pty"
 """What the controller's key is good for: commands, tunnels from the controller, and a terminal for `./keel psql`."""
+
+
+def line(manifest: Manifest, host: HostEntry) -> str:
+    """What the hosts know of one: address, names, and what it carries."""
+    return f"{host.address} {host.name} {host.name}.{manifest.identity.name} # {' '.join(sorted(host.groups))}"
 
 
 class Base(Role):
@@ -33,7 +41,7 @@ class Base(Role):
     def files(self, target: Target) -> tuple[File, ...]:
         controller = public_openssh(target.roots.ssh_key("controller"))
         return (
-            File(HOSTS, self.render("hosts.j2", target)),
+            File(HOSTS, self.render("hosts.j2", target, line=partial(line, target.manifest))),
             File(MERGE, self.render("merge-hosts", target, hosts=HOSTS), mode="755"),
             File(f"{paths.UNITS}/{HOSTS_UNIT}", self.render(HOSTS_UNIT, target, merge=MERGE)),
             File(AUTHORIZED_KEYS, f"{MAY} {controller} keel-{target.manifest.identity.name}\n", mode="600"),

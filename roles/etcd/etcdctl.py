@@ -19,6 +19,11 @@ def etcdctl(manifest: Manifest, members: Iterable[HostEntry], command: str, seco
     return f"etcdctl --endpoints={endpoints} {PROOF} --command-timeout={seconds}s {command}"
 
 
+def peer(manifest: Manifest, member: HostEntry) -> str:
+    """Where the other members find one."""
+    return f"https://{member.address}:{manifest.ports.etcd_peer}"
+
+
 def healthy(manifest: Manifest, member: HostEntry) -> str:
     """Shell that succeeds where the member answers with a leader."""
     return etcdctl(manifest, [member], "endpoint health")

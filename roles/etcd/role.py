@@ -14,7 +14,7 @@ from roles.kit.sandbox import path, sandbox
 CONFIG = "/etc/default/etcd"
 JOIN = f"{paths.LIBRARY}/etcd-join"
 JOINED = "/run/keel-etcd/join.env"
-"""How the member starts when it lost its data."""
+"""How a member without data starts: in a new cluster, or in the one that runs. One that joins or leaves restarts no other."""
 UNIT = "etcd.service"
 PEERS = paths.door(Authority.ETCD_PEERS)
 DROPIN = paths.dropin(UNIT)
@@ -41,9 +41,9 @@ class Etcd(Role):
     def files(self, target: Target) -> tuple[File, ...]:
         members = target.manifest.carrying(Group.ETCD)
         token = target.roots.token("etcd")
-        join = self.render("etcd-join.j2", target, members=members, joined=JOINED, tls=TLS, ca=DOOR)
+        before = members[: members.index(target.host)]
+        join = self.render("etcd-join.j2", target, members=members, before=before, joined=JOINED, tls=TLS, ca=DOOR)
         values = {
-            "members": members,
             "token": token,
             "suites": ",".join(tls.SUITES),
             "tls": TLS,

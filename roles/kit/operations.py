@@ -154,13 +154,17 @@ def unit_running(wanted: Unit, state: HostState) -> Commands:
     if not found or found.active != "active":
         # Its count of failed starts too, or systemd would refuse one more; one that it does not know has none.
         yield f"systemctl reset-failed {wanted.name} 2>/dev/null || true"
-        yield from _systemctl(wanted.name, "start")
+        # One that is just starting has read the files that were there before.
+        resting = not found or found.active in ("", "inactive", "failed")
+        yield from _unstamped(wanted.triggers)
+        yield from _systemctl(wanted.name, "start" if resting else "restart")
         yield from _stamped(wanted.triggers)
 
 
 @operation()
 def unit_reloaded(wanted: Unit) -> Commands:
     """Make a unit read its configuration again; called only when that changed."""
+    yield from _unstamped(trigger for trigger in wanted.triggers if trigger[1] == "reload")
     yield from _systemctl(wanted.name, "reload-or-restart")
     yield from _stamped(trigger for trigger in wanted.triggers if trigger[1] == "reload")
 
@@ -168,8 +172,16 @@ def unit_reloaded(wanted: Unit) -> Commands:
 @operation()
 def unit_restarted(wanted: Unit) -> Commands:
     """Restart a unit; called only when something changed that it reads at its start."""
+    yield from _unstamped(wanted.triggers)
     yield from _systemctl(wanted.name, "restart")
     yield from _stamped(wanted.triggers)
+
+
+def _unstamped(triggers: Iterable[tuple[str, str, tuple[str, ...]]]) -> Commands:
+    """Forget what a unit has read, before it reads them again: where that is interrupted it is not known what it has read, though the
+    files may be put back to what they were."""
+    if stamps := [stamp(unit, kind) for unit, kind, _ in triggers]:
+        yield f"rm -f {' '.join(stamps)}"
 
 
 def _stamped(triggers: Iterable[tuple[str, str, tuple[str, ...]]]) -> Commands:

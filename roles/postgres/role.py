@@ -24,6 +24,11 @@ from roles.postgres.parameters import LOGS, TLS, dynamic_configuration
 CONFIG = "/etc/patroni/config.yml"
 NEW_CLUSTER = "/etc/patroni/new-cluster.json"
 """Patroni's configuration in etcd as a new cluster begins with it. No running Patroni reads it: see `before-patroni`."""
+VALID = (
+    "said=$(patroni --validate-config {} --ignore-listen-port 2>&1) || "
+    '{{ test -n "$said" && ! echo "$said" | grep -v \'^etcd3[.]hosts[.].* is not reachable$\' >&2; }}'
+)
+"""What Patroni says of its file. A member of the store that is away just now, or joins later, is no fault of the file."""
 UNIT = "patroni.service"
 TO_ETCD = f"{paths.TLS}/patroni-to-{Authority.ETCD}"
 DOOR, ETCD = paths.door(Authority.PATRONI), paths.door(Authority.ETCD)
@@ -109,9 +114,7 @@ class Postgres(Role):
             delay=target.manifest.postgres.apply_delay.get(target.host.name),
         )
         return (
-            File(
-                CONFIG, config, "postgres", "postgres", "600", check="patroni --validate-config {} --ignore-listen-port"
-            ),
+            File(CONFIG, config, "postgres", "postgres", "600", check=VALID),
             File(patroni.NETRC, self._netrc(target), mode="600"),
             File(str(Member.FILE), text(settings(target)), "root", "postgres", "640"),
             File(NEW_CLUSTER, f"{json.dumps(dynamic_configuration(target.manifest), indent=2)}\n"),

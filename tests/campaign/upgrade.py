@@ -11,6 +11,7 @@ import secrets
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -78,7 +79,7 @@ def upgraded(former: str) -> dict[str, Any]:
             "seconds": seconds,
             "acknowledged": len(pooled.acknowledged) + len(direct.acknowledged),
             "longest_pause": pauses,
-            "errors": {"pooled": pooled.errors, "direct": direct.errors},
+            "errors": {name: _codes(writer) for name, writer in (("pooled", pooled), ("direct", direct))},
             "majority_looks": majority.looks,
         }
         print(figures, flush=True)
@@ -148,3 +149,8 @@ def _rows(session: Session) -> dict[str, object]:
     """What the products' tables hold, but those that the writers change and Alembic's."""
     found = fingerprint(session)
     return {name: rows for name, rows in found.items() if not WRITTEN.search(name) and ": alembic." not in name}
+
+
+def _codes(writer: Writer) -> Counter[str]:
+    """How often a writer was refused, by the server's code."""
+    return Counter(error.partition(":")[0] for error in writer.errors)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -56,3 +56,11 @@ def staging() -> Program:
 def kept() -> Program:
     """Staging in containers."""
     return program_of("kept")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What began and was not verified is read and written beside Pulumi's state: not beside that of this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path_factory.mktemp('state')}")
+        yield

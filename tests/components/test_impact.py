@@ -95,10 +95,8 @@ def test_other_steps_are_silent() -> None:
 
 
 def test_a_host_is_named_with_what_differs() -> None:
-    new = step("base", patch={"hosts.db1.address": "10.88.0.99"})
-    assert impact(step("base"), new, lambda *_: ["one sentence"]) == [
-        "hosts.db1.address: 10.88.0.11 => 10.88.0.99: one sentence"
-    ]
+    new = step("base", patch={"hosts.db1.memory": 4096})
+    assert impact(step("base"), new, lambda *_: ["one sentence"]) == ["hosts.db1.memory: 2048 => 4096: one sentence"]
 
 
 def test_a_container_that_is_made_anew_is_left_out() -> None:

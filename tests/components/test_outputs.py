@@ -68,7 +68,7 @@ def test_redis_is_reached_over_tls_with_an_account(dev: Program) -> None:
 def test_hosts_ports_and_authority_are_told(dev: Program) -> None:
     outputs = dev.secret_outputs
     assert outputs["hosts"]["edge1"] == {
-        "address": "10.88.0.21", "groups": ["edge", "etcd", "redis"], "ssh": "127.0.0.1:2203"
+        "address": "10.88.0.21", "groups": ["edge", "etcd", "redis"], "ssh": "127.0.0.1:2211"
     }  # fmt: skip
     assert outputs["endpoints"] == {"address": "127.0.0.1", "primary": 5220, "pgbouncer": 6432, "redis": 6379}
     assert x509.load_pem_x509_certificate(outputs["ca"].encode()).subject.rfc4514_string() == "CN=Keel CA dev 1"

@@ -13,8 +13,10 @@ from pulumi.dynamic import ConfigureRequest
 from pulumi.dynamic.config import Config
 
 from components.step import StepProvider
-from environment import derive
+from environment import derive, unfinished
+from environment.program import load
 from processes.step import StepFailed
+from tests.unit.stacks import ROOTS, config
 
 OLDS = {
     "action": "converge", "name": "data", "stage": "data", "drift": [], "__provider": "pickled long ago",
@@ -194,6 +196,81 @@ def test_work_is_shown_as_it_goes_and_a_look_is_not(provider: StepProvider, monk
     answering(monkeypatch, [], progress=("data: db2",))
     provider.read("converge/data", OLDS)
     assert shown == ["data: db1, True"]
+
+
+def again(name: str = "dev", *steps: str) -> str | None:
+    """What the program gives a step that is one of these or follows them."""
+    return unfinished.mark(name, steps)
+
+
+def test_a_step_that_failed_and_what_follows_run_again_whatever_the_stack_file_says(
+    provider: StepProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PLAT-28, PLAT-36: Pulumi's state still holds the inputs of the run before, and the old stack file equals them."""
+    answering(monkeypatch, error="db1: etcd does not start")
+    with pytest.raises(StepFailed):
+        provider.update("id", OLDS, SETTING)
+    assert again("dev", "converge-base") is None, "what comes before it need not run"
+    mark = again("dev", "converge-base", "converge-data")
+    assert mark and provider.diff("id", OLDS, {**NEWS, "again": mark}).changes is True
+    answering(monkeypatch, {})
+    outs = provider.update("id", OLDS, {**NEWS, "again": mark}).outs
+    assert outs is not None
+    assert provider.diff("id", outs, {**NEWS, "again": again("dev", "converge-data")}).changes is True, (
+        "it is not verified"
+    )
+    verification = {**NEWS, "action": "verification", "name": "verification"}
+    provider.update("id", verification, verification)
+    assert again("dev", "converge-base", "converge-data", "verification-verification") is None
+    assert provider.diff("id", outs, NEWS).changes is False
+
+
+def test_a_verification_that_fails_makes_all_of_it_run_again(
+    provider: StepProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PLAT-49: what it found may be the work of any step: an update that follows repairs it, or is red again."""
+    verification = {**NEWS, "action": "verification", "name": "verification"}
+    answering(monkeypatch, error="verification of dev failed")
+    with pytest.raises(StepFailed):
+        provider.update("id", verification, verification)
+    assert again("dev", "converge-base") and again("dev", "leave-leave") is None
+    assert again("ci", "converge-base") is None
+    answering(monkeypatch, {})
+    provider.update("id", verification, verification)
+
+
+def leave(postgres: int = 18, **groups: list[str]) -> dict[str, Any]:
+    """The inputs of the first step."""
+    stack = config("ci", {"release": {"source": "pgdg", "postgres": postgres}})
+    manifest = load("ci", {**stack, **ROOTS}).manifest.model_dump(mode="json")
+    return {"action": "leave", "name": "leave", "manifest": manifest, "hosts": groups, "__provider": "pickled"}
+
+
+def test_what_a_running_environment_does_not_take_is_refused_first(provider: StepProvider) -> None:
+    """X-01: before anything else is asked for, in a preview too; a new environment may have any."""
+    assert provider.check({}, leave(17)).failures == []
+    assert provider.check(leave(), leave()).failures == []
+    (failure,) = provider.check(leave(), leave(17)).failures
+    assert failure.reason.startswith("keel:release.postgres: 18 => 17: ")
+
+
+def test_who_leaves_is_told_and_compared_with_what_ran(provider: StepProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAT-37: of the first step only hosts and their groups count, and it hears who was there before."""
+    lines: list[str] = []
+    monkeypatch.setattr(pulumi.log, "info", lambda line, **_: lines.append(line))
+    old, new = leave(db1=["etcd", "postgres"], db2=["postgres"]), leave(db1=["postgres"])
+    assert provider.diff("id", old, leave(17, **old["hosts"])).changes is False
+    assert provider.diff("id", old, new).changes is True
+    assert lines == [
+        "db1 leaves etcd: it is taken out, and what it had of them stops",
+        "db2 leaves: it is taken out of postgres and stops, and is removed when the rest is verified",
+    ]
+    steps = answering(monkeypatch, {})
+    provider.update("id", old, new)
+    assert steps.requests[0]["inputs"]["before"] == old["manifest"]
+    provider.create(new)
+    assert len(steps.requests) == 1, "on a first creation nobody leaves"
+    unfinished.verified("ci")
 
 
 def test_the_providers_name_is_stable() -> None:

@@ -137,7 +137,7 @@ def test_ports_are_published_on_this_machine_only(dev: Program, ci: Program, kep
 def test_the_ports_of_the_seeds_are_published(dev: Program) -> None:
     """JEEX-03: PostgreSQL on 5220, PgBouncer on 6432; sshd of each host beside them."""
     assert published(dev) == {
-        "db1": {22: 2201}, "db2": {22: 2202}, "edge1": {22: 2203, 5000: 5220, 6432: 6432, 6379: 6379}, "ops1": {22: 2204}
+        "db1": {22: 2201}, "db2": {22: 2202}, "edge1": {22: 2211, 5000: 5220, 6432: 6432, 6379: 6379}, "ops1": {22: 2221}
     }  # fmt: skip
 
 

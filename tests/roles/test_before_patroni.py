@@ -91,3 +91,27 @@ def test_a_parameter_is_not_in_the_file_that_a_running_patroni_reads() -> None:
     read = yaml.safe_load(files("postgres")["/etc/patroni/config.yml"].content)
     assert read["bootstrap"]["dcs"] == {}
     assert read["postgresql"]["parameters"].keys() == {"unix_socket_directories"}
+
+
+AWAY = "etcd3.hosts.0 10.88.0.99:2379 didn't pass validation: 10.88.0.99:2379 is not reachable"
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "valid"),
+    [
+        ("", 0, True),
+        (AWAY, 1, True),
+        (f"{AWAY}\n{AWAY}", 1, True),
+        (f"{AWAY}\nttl is not an integer", 1, False),
+        ("", 1, False),
+    ],
+)
+def test_a_store_that_is_away_is_no_fault_of_the_file(tmp_path: Path, said: str, status: int, valid: bool) -> None:
+    """X-23: a member of etcd that joins is in the file before it runs; what else Patroni says refuses the file, and is shown."""
+    stand_in(tmp_path, "patroni", f'printf "%s" "{said}"; exit {status}')
+    check = files("postgres")["/etc/patroni/config.yml"].check
+    assert check
+    done = run_script(tmp_path, f"#!/bin/sh\n{check.format('/run/keel/new')}\n")
+    assert (done.returncode == 0) is valid
+    assert ("ttl is not an integer" in done.stderr) is ("ttl" in said)
+    assert "is not reachable" not in done.stderr

@@ -125,8 +125,13 @@ def test_a_stamp_tells_what_a_unit_has_read(tmp_path: Path, monkeypatch: pytest.
         return ObserveHost().process(done.stdout.splitlines()).stale
 
     assert stale() == {("x.service", "restart")}
-    for command in commands(operations.unit_restarted, unit)[1:]:
-        subprocess.run(["sh", "-c", command], check=True)
+    forget, _, remember = commands(operations.unit_restarted, unit)
+    subprocess.run(["sh", "-c", remember], check=True)
     assert stale() == set()
+    subprocess.run(["sh", "-c", forget], check=True)
+    assert stale() == {("x.service", "restart")}, (
+        "a restart that was interrupted is made again, whatever the files are then"
+    )
+    subprocess.run(["sh", "-c", remember], check=True)
     (tmp_path / "tls" / "cert.pem").write_text("c")
     assert stale() == {("x.service", "restart")}

@@ -215,15 +215,34 @@ def test_a_unit_that_starts_at_boot_in_any_way_needs_nothing(enabled: str) -> No
 def test_a_reload_leaves_what_needs_a_restart_to_be_made_up_for() -> None:
     """It was not read: its stamp stays as it is. A restart reads everything."""
     unit = Unit("etcd.service", restart=("/etc/default/etcd",), reload=("/etc/keel/ca.crt",))
-    reload, *stamped = commands(operations.unit_reloaded, unit)
+    forgotten, reload, *stamped = commands(operations.unit_reloaded, unit)
+    assert forgotten == "rm -f /var/lib/keel/units/etcd.service.reload"
     assert reload.startswith("systemctl reload-or-restart etcd.service || {")
     assert [command.rpartition("> ")[2] for command in stamped] == ["/var/lib/keel/units/etcd.service.reload"]
-    restart, *stamped = commands(operations.unit_restarted, unit)
+    forgotten, restart, *stamped = commands(operations.unit_restarted, unit)
     assert restart.startswith("systemctl restart etcd.service || {")
     stamps = ["/var/lib/keel/units/etcd.service.restart", "/var/lib/keel/units/etcd.service.reload"]
+    assert forgotten == f"rm -f {' '.join(stamps)}", "what it read is not known until it has"
     assert [command.rpartition("> ")[2] for command in stamped] == stamps
-    _, _, *stamped = commands(operations.unit_running, unit, HostState())
+    _, _, _, *stamped = commands(operations.unit_running, unit, HostState())
     assert [command.rpartition("> ")[2] for command in stamped] == stamps
+
+
+@pytest.mark.parametrize(
+    ("found", "verb"),
+    [
+        ("inactive", "start"),
+        ("failed", "start"),
+        ("activating", "restart"),
+        ("deactivating", "restart"),
+        ("reloading", "restart"),
+    ],
+)
+def test_a_unit_that_is_just_starting_is_started_anew(found: str, verb: str) -> None:
+    """It has read the files that were there when it began: a start would leave it so, and its stamp would say otherwise."""
+    unit = Unit("etcd.service", restart=("/etc/default/etcd",))
+    state = HostState(units={"etcd.service": UnitState(found, "enabled")})
+    assert f"systemctl {verb} etcd.service" in commands(operations.unit_running, unit, state)[2]
 
 
 def test_systemd_reads_its_files() -> None:

@@ -58,7 +58,7 @@ def trio(before: frozenset[str]) -> Iterator[Ephemeral]:
     """An environment like dev with a second replica, and etcd beside the databases: the ways back."""
     environment = prepare("dev", "trio")
     hosts = environment.config["keel:hosts"]
-    hosts["db3"] = {**hosts["db2"], "address": f"{hosts['db2']['address']}3"}
+    hosts["db3"] = {**hosts["db2"], "address": hosts["db2"]["address"].replace(".12", ".13")}
     hosts["edge1"]["groups"].remove("etcd")
     environment.config["keel:postgres"]["replicas"] = 2
     environment.save()

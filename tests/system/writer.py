@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -31,10 +30,10 @@ class Write:
 
 
 class Writer(Background):
-    """Inserts users one by one, as a product would; ``acknowledged`` holds the e-mail of every committed one, in order.
+    """Inserts users one by one, as a product would; ``acknowledged`` holds the e-mail of every committed one, in order,
+    ``errors`` what it was refused with: the server's code or psycopg's name for it, and the message.
 
-    ``pause``: seconds between two rows. ``direct``: past the pooler, at the port of the primary. ``errors``: what it met, by the
-    server's code or psycopg's name for it.
+    ``pause``: seconds between two rows. ``direct``: past the pooler, at the port of the primary.
     """
 
     def __init__(self, manifest: Manifest, roots: Roots, pause: float = 0.02, *, direct: bool = False) -> None:
@@ -43,7 +42,7 @@ class Writer(Background):
             pooled, primary = ("@{}:{}/".format(*reached(manifest, way)) for way in ("pgbouncer", "primary"))
             self.url = self.url.replace(pooled, primary)
         self.acknowledged: dict[str, Write] = {}
-        self.errors: Counter[str] = Counter()
+        self.errors: list[str] = []
         self._pause = pause
         self._name = secrets.token_hex(4)
         self._news = threading.Condition()
@@ -87,7 +86,7 @@ class Writer(Background):
                             self._news.notify_all()
                         self._stop.wait(self._pause)
             except psycopg.Error as error:
-                self.errors[error.sqlstate or type(error).__name__] += 1
+                self.errors.append(f"{error.sqlstate or type(error).__name__}: {error}")
                 self._stop.wait(0.2)  # a switchover: connect again, as a product does
 
 

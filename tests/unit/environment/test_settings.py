@@ -156,7 +156,7 @@ RULES = [
     Bad("loopback network", "dev", {"network.cidr": "127.0.0.0/8"}, "network.cidr", "hosts can have"),
     Bad("two services, one port", "dev", {"ports.redis": 6432}, "ports.redis", "also pgbouncer"),
     Bad("published twice", "dev", {"network.published.redis": 5220}, "network.published.redis", "published.primary"),
-    Bad("published over sshd", "dev", {"network.published.primary": 2203}, "network.published.ssh (for host edge1)",
+    Bad("published over sshd", "dev", {"network.published.primary": 2211}, "network.published.ssh (for host edge1)",
         "published.primary"),
     Bad("sshd past the last port", "dev", {"network.published.ssh": 65534}, "network.published.ssh (for host edge1)",
         "65535"),
@@ -338,7 +338,7 @@ BOUNDARIES = [
     ("dev", {"patroni.loop_wait": 1}),
     ("dev", {"patroni.retry_timeout": 3}),
     ("dev", {"etcd.election_ms": 500}),
-    ("dev", {"network.published.ssh": 65532}),
+    ("dev", {"network.published.ssh": 65515}),
     ("dev", {"postgres.apply_delay": {"db2": 60}, "postgres.synchronous": False}),
     ("production", {"postgres.replicas": 1, "hosts.db3.groups": ["etcd"]}),
     ("dev", {"release": {"debian": "trixie", "source": "debian", "postgres": 17}}),
@@ -420,6 +420,30 @@ def test_dev_always_exercises_replication_and_ci_does_not() -> None:
     """X-22: dev has one replica, ci none, production at least two."""
     replicas = {stack: parse(config(stack), stack).postgres.replicas for stack in ("dev", "ci", "production")}
     assert replicas == {"dev": 1, "ci": 0, "production": 2}
+
+
+def test_a_further_database_host_is_a_replica() -> None:
+    """ADA-28: its line alone is enough, beside a single instance too; a stack file that says how many is held to it."""
+    joins = {"hosts.db2": {"address": "10.89.0.12", "groups": ["postgres"]}}
+    assert parse(config("ci", joins), "ci").postgres.replicas == 1
+    with pytest.raises(InvalidStack, match=r"keel:postgres\.replicas = 2: 1, one less than the postgres hosts"):
+        parse(config("ci", {**joins, "postgres": {"replicas": 2}}), "ci")
+
+
+def test_a_host_keeps_its_port_whoever_joins() -> None:
+    """PLAT-37: it follows from the address, and the services of the edges from the lowest of theirs."""
+    joins = {
+        "hosts.aaa": {"address": "10.88.0.22", "groups": ["edge"]},
+        "hosts.dba": {"address": "10.88.0.13", "groups": ["postgres"]},
+        "postgres.replicas": 2,
+    }
+    few = {"products": {"jeex_idea": {"max_db_connections": 5, "readonly_max_db_connections": 5}}}
+    before, after = (
+        {host.name: manifest.published(host) for host in manifest.hosts}
+        for manifest in (program.load("dev", {**config("dev", few | patch), **ROOTS}).manifest for patch in ({}, joins))
+    )
+    assert before.items() <= after.items()
+    assert (after["dba"], after["aaa"]) == ({22: 2203}, {22: 2212})
 
 
 def test_the_manifest_holds_no_secret() -> None:

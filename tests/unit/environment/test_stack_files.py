@@ -90,7 +90,7 @@ def test_an_environments_name_is_a_dns_label(name: str) -> None:
 CLASHES = [
     ("ci", {"network.cidr": "10.88.0.0/16", "hosts.all1.address": "10.88.9.9"}, "network.cidr", "10.88.0.0/24"),
     ("ci", {"network.published.primary": 5220}, "network.published.primary", "keel:network.published.primary"),
-    ("ci", {"network.published.redis": 2204}, "network.published.redis", "for host ops1"),
+    ("ci", {"network.published.redis": 2221}, "network.published.redis", "for host ops1"),
     ("ci", {"network.published.ssh": 6432}, "network.published.ssh (for host all1)", "published.pgbouncer"),
     ("staging", {"hosts.db1.ssh.hostname": "db2.production.example"}, "hosts.db1.ssh.hostname", "db2 of production"),
 ]

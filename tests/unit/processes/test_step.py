@@ -30,6 +30,7 @@ from ops.steps import (
     databases,
     drain,
     image,
+    leave,
     migration,
     ready,
     verification,
@@ -45,7 +46,7 @@ LOOKING: dict[str, Observed] = {
     "verification": verification,
 }  # fmt: skip
 STEPS: dict[str, Step] = {
-    **LOOKING, "drain": drain, "recovery": bootstrap_gate, "converge-on-demand": converge_on_demand
+    **LOOKING, "leave": leave, "drain": drain, "recovery": bootstrap_gate, "converge-on-demand": converge_on_demand
 }  # fmt: skip
 """That each is one is for mypy to say."""
 

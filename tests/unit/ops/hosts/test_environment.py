@@ -85,14 +85,14 @@ def test_a_host_that_listens_is_enough(monkeypatch: pytest.MonkeyPatch, tmp_path
 
     def connect(address: tuple[str, int], timeout: float) -> Any:
         asked.append((address[1], timeout))
-        if address[1] != 2204:
+        if address[1] != 2221:
             raise OSError
         return SimpleNamespace(close=lambda: None)
 
     monkeypatch.setattr(socket, "create_connection", connect)
     with environment.open_environment("dev") as opened:
         assert opened.manifest.identity.name == "dev"
-    assert sorted(asked) == [(port, 3.0) for port in (2201, 2202, 2203, 2204)]
+    assert sorted(asked) == [(port, 3.0) for port in (2201, 2202, 2211, 2221)]
 
 
 def test_an_unknown_environment_is_told_with_those_there_are(folder: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from environment.load import ROOT
+from ops.hosts.docker import DockerFailed
 from ops.state import clear_killed, stack
 
 
@@ -129,6 +130,32 @@ def test_containers_of_a_lost_state_are_left_alone(monkeypatch: pytest.MonkeyPat
     assert removed == [("network", "rm", "unrecorded")]
     clear_killed._remove_unrecorded("dev", [network], True)
     assert removed[1:] == [("rm", "-f", "abc"), ("network", "rm", "unrecorded")]
+
+
+@pytest.fixture(autouse=True)
+def declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stack file has every host but one."""
+    monkeypatch.setattr(clear_killed, "_leaves", lambda _environment, host: host == "left")
+
+
+def test_a_host_that_leaves_stays_stopped_and_one_that_cannot_start_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """PLAT-36: its ports may be another's by now; the update ends what was begun, with the old stack file as with the new."""
+    asked: list[tuple[str, ...]] = []
+
+    def docker(*arguments: str) -> str:
+        asked.append(arguments)
+        if arguments[:2] == ("start", "b"):
+            raise DockerFailed("docker start: port is already allocated")
+        return "a exited\nb created\nc exited" if arguments[0] == "ps" else ""
+
+    monkeypatch.setattr(clear_killed, "docker", docker)
+    names = {"a": "left", "b": "db2", "c": "edge1"}
+    made = [{"type": "docker:index/container:Container", "id": i, "urn": f"urn::{name}"} for i, name in names.items()]
+    clear_killed._notice_missing("dev", {"deployment": {"resources": made}})
+    assert [each for each in asked if each[0] == "start"] == [("start", "b"), ("start", "c")]
+    assert "left to the update: docker start: port is already allocated" in capsys.readouterr().out
 
 
 def test_stopped_containers_are_started_and_what_is_lost_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,10 @@ from roles.postgres.patroni import Member
 from tests.unit.cli_fakes import LEADER, SYNC_STANDBY
 from tests.unit.hosts import ANY, Clock, Hosts, hosts
 
+MEMBERS = "".join(
+    f"{number}, started, {name}, https://10.88.0.{number}:2380, https://10.88.0.{number}:2379, false\n"
+    for name, number in (("db1", 11), ("db2", 12), ("edge1", 21))
+)
 ILL = subprocess.CalledProcessError(1, "etcdctl")
 SECOND_LEADS = (replace(LEADER, name="db2"), replace(SYNC_STANDBY, name="db1"))
 
@@ -34,6 +38,7 @@ def dev(folder: Path, etcd: Mapping[str, bool], patch: Mapping[str, Any] | None 
     session.says[ANY, "true"] = ""
     for host, well in etcd.items():
         session.says[host, "endpoint health"] = "" if well else ILL
+    session.says[ANY, "member list"] = MEMBERS
     return session
 
 

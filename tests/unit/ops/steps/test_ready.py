@@ -50,6 +50,8 @@ def listening(folder: Path, port: int) -> Hosts:
     session = hosts(folder, {"network.published": {"ssh": port - 1}})
     assert session.manifest.host("db2").ssh.port == port
     session.says["db2", "is-system-running"] = "running\n"
+    session.says[ANY, "/etc/keel/hosts"] = ""
+    session.says[ANY, "/etc/patroni/config.yml"] = ""
     return session
 
 
@@ -99,6 +101,48 @@ def test_a_replacement_gets_its_services_back(
     ]
     assert converged == ([(list(run.all_stages()), {"only": ["db2"], "converge_cluster": False})] if converges else [])
     assert session.asked("is-system-running") == [("db2", 30)]
+
+
+@pytest.mark.parametrize("address", ["10.88.0.99", "10.88.0.120", "10.88.0.12"])
+def test_a_database_host_that_joins_is_left_to_the_stages(
+    tmp_path: Path,
+    greeting: list[bytes],
+    docker: list[Any],
+    converged: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+) -> None:
+    """PLAT-37, ADA-28: the others do not let it in yet, and its server would be waited for in vain."""
+    session = listening(tmp_path, int(greeting[1]))
+    del session.says[ANY, "/etc/patroni/config.yml"]
+    session.says["db1", "/etc/patroni/config.yml"] = (
+        f"    - hostssl replication keel_replication {address}/32 scram-sha-256\n"
+    )
+    session.says[ANY, "ls -d"] = "/var/lib/etcd/member"
+    monkeypatch.setattr(ready, "_well", lambda *_: True)
+    assert ready.apply(session, INPUTS, nothing) == {}
+    assert bool(converged) is (address == "10.88.0.12")
+
+
+LIST = "10.88.0.11 db1 db1.dev # etcd postgres\n10.88.0.21 edge1 edge1.dev # edge etcd redis\n"
+DB2 = "10.88.0.12 db2 db2.dev # etcd postgres\n"
+
+
+def test_the_others_learn_first_what_a_host_carries_now(
+    tmp_path: Path, greeting: list[bytes], docker: list[Any], converged: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """X-23: a member that joins etcd is let in before it starts. Who knows, or has a list of an earlier release, which does not
+    say what hosts carry, is left alone."""
+    session = listening(tmp_path, int(greeting[1]))
+    del session.says[ANY, "/etc/keel/hosts"]
+    session.says["db1", "/etc/keel/hosts"] = LIST + DB2
+    session.says["edge1", "/etc/keel/hosts"] = LIST + DB2.replace("etcd ", "")
+    session.says["ops1", "/etc/keel/hosts"] = LIST + DB2.partition(" #")[0]
+    session.says[ANY, "ls -d"] = "/var/lib/etcd/member"
+    monkeypatch.setattr(ready, "_well", lambda *_: True)
+    ready.apply(session, INPUTS, nothing)
+    assert converged[0] == (["base"], {"only": ["edge1"], "converge_cluster": False})
+    assert [how["only"] for _, how in converged[1:]] == [["db2"]]
 
 
 def test_a_stopped_container_is_started(tmp_path: Path, greeting: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
