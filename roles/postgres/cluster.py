@@ -21,6 +21,7 @@ from roles.kit.results import call, perform
 from roles.postgres import patroni
 from roles.postgres.parameters import dynamic_configuration
 from roles.postgres.restarts import restart_all
+from roles.postgres.switchover import Reach
 
 Commands = Generator[str | FunctionCommand, None, None]
 
@@ -200,8 +201,9 @@ def _remove(paths_: list[str]) -> Commands:
 @operation()
 def _rolling_restart(target: Target, pending: list[str]) -> Commands:
     if pending:
-        ask = partial(_ask, target)
-        yield call(restart_all, target.manifest, ask, target.host.name, partial(_await_new_configuration, target))
+        reach = Reach(partial(_ask, target), _run)
+        waits = partial(_await_new_configuration, target)
+        yield call(restart_all, target.manifest, reach, target.host.name, waits, lambda _: None)
 
 
 def _question(target: Target, path: str) -> str:
@@ -213,6 +215,17 @@ def _ask(target: Target, member: str, path: str, data: Mapping[str, Any] | None 
     succeeded, output = host.run_shell_command(StringCommand(patroni.command(target.manifest, member, path, data)))
     if not succeeded:
         raise Refused(f"Patroni on {member} refused {path}: {output.stdout or output.stderr}")
+    return str(output.stdout)
+
+
+def _run(name: str, command: str) -> str:
+    """Shell on any host of the environment that pyinfra is connected to. Raises Refused with what it said."""
+    there = next((each for each in host.state.activated_hosts if each.name == name), None)
+    if there is None:
+        raise Refused(f"{name} is not reached by this run")
+    succeeded, output = there.run_shell_command(StringCommand(command))
+    if not succeeded:
+        raise Refused(f"{name} did not do as it was asked: {output.stdout or output.stderr}")
     return str(output.stdout)
 
 

@@ -151,7 +151,7 @@ def test_who_waits_for_a_restart_is_named(on: Any, monkeypatch: pytest.MonkeyPat
     here = at()
     cluster.carry_out_restarts(here)
     assert list(host.done) == ["postgres: pending restarts (db1, db3)"]
-    ((manifest, _, name, _),) = restarted
+    ((manifest, _, name, *_),) = restarted
     assert (manifest, name) == (here.manifest, "db1")
     assert host.questions == [("Members", {"question": f"{ASK} {DB1}/cluster"})]
 
