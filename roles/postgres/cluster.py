@@ -201,7 +201,8 @@ def _remove(paths_: list[str]) -> Commands:
 @operation()
 def _rolling_restart(target: Target, pending: list[str]) -> Commands:
     if pending:
-        reach = Reach(partial(_ask, target), _run)
+        # Looked up here: pyinfra knows its host and its state only where the operation runs.
+        reach = Reach(partial(_ask, target), partial(_run, {each.name: each for each in host.state.activated_hosts}))
         waits = partial(_await_new_configuration, target)
         yield call(restart_all, target.manifest, reach, target.host.name, waits, lambda _: None)
 
@@ -218,12 +219,11 @@ def _ask(target: Target, member: str, path: str, data: Mapping[str, Any] | None 
     return str(output.stdout)
 
 
-def _run(name: str, command: str) -> str:
-    """Shell on any host of the environment that pyinfra is connected to. Raises Refused with what it said."""
-    there = next((each for each in host.state.activated_hosts if each.name == name), None)
-    if there is None:
+def _run(connected: Mapping[str, Any], name: str, command: str) -> str:
+    """Shell on one of the hosts that pyinfra is ``connected`` to. Raises Refused with what it said."""
+    if name not in connected:
         raise Refused(f"{name} is not reached by this run")
-    succeeded, output = there.run_shell_command(StringCommand(command))
+    succeeded, output = connected[name].run_shell_command(StringCommand(command))
     if not succeeded:
         raise Refused(f"{name} did not do as it was asked: {output.stdout or output.stderr}")
     return str(output.stdout)
