@@ -155,6 +155,28 @@ class LoginHost:
     """The firewall's set of the addresses and ports whose new connections come in slowly."""
 
 
+@dataclass(frozen=True)
+class Edge:
+    """The settings of the program that holds the pooler's clients while the primary moves, on edges."""
+
+    FILE: ClassVar[Path] = FOLDER / "edge.json"
+
+    sockets: Path
+    """Folder of PgBouncer's socket."""
+    port: int
+    """PgBouncer's port."""
+    administrator: str
+    """The OS account that its console admits, and its login there."""
+    databases: tuple[str, ...]
+    """Its databases that lead to the primary, as clients name them."""
+    lookup: str
+    """Its database in which it looks passwords up, at the primary."""
+    proxy: Path
+    """HAProxy's socket."""
+    account: Path
+    """What became of the last hold, in JSON."""
+
+
 Kind = TypeVar("Kind", bound=Settings)
 
 
@@ -166,6 +188,6 @@ def read(kind: type[Kind]) -> Kind:
         raise Failed(f"{kind.FILE} cannot be read: {error}. Nothing was done; `make up` writes it") from error
 
 
-def text(settings: Member | BackupHost | LoginHost) -> str:
+def text(settings: Member | BackupHost | LoginHost | Edge) -> str:
     """What `read` reads."""
     return json.dumps(asdict(settings), indent=2, default=str) + "\n"

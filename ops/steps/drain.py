@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from environment.errors import UNCHANGED, Refused
 from environment.report import Report
 from environment.types import Group
-from environment.waiting import NotReached
-from ops.cluster import etcd
-from ops.cluster.patroni import PatroniRefused, asking, members
+from ops.cluster import etcd, switchover
+from ops.cluster.patroni import members
 from ops.hosts.session import Session, Unreachable
-from roles.postgres import patroni
 
 
 def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -69,21 +66,4 @@ def _move_leader(session: Session, host: str, report: Report) -> None:
         return
     if all(member.delay for member in others):
         return  # nor has one whose replicas all stay behind
-    look = partial(members, session)
-    try:
-        candidate = patroni.await_candidate(session.manifest, look)
-    except NotReached as error:
-        raise Refused(
-            f"{host} cannot be stopped now, because it leads: {error}",
-            UNCHANGED,
-            "Look at `./keel status`, then run again",
-        ) from error
-    report(f"switchover from {host} to {candidate}")
-    try:
-        answer = patroni.hand_over(asking(session), host, candidate)
-        what = f"{candidate} to lead (Patroni said {answer!r})"
-        patroni.await_members(look, lambda now: any(m.leads and m.name == candidate for m in now), what, 60)
-    except (PatroniRefused, NotReached) as error:
-        raise Refused(
-            f"the switchover from {host} to {candidate} did not succeed: {error}", f"{host} was left running"
-        ) from error
+    switchover.carry_out(session, switchover.plan(session), report)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from environment.access import door, lines, listens
 from environment.names import BACKUP_VOLUME, IDENTITY, LOOKUP, PGBOUNCER, POSTGRES_VOLUME, SUPERUSER
 from environment.pki import Leaf
 from environment.types import Reset
 from environment.versions import ends_transactions
+from keel_host.config import Edge, text
 from roles import paths
 from roles.kit import tls
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
@@ -20,6 +23,8 @@ USERS = f"{FOLDER}/userlist.txt"
 LISTEN = f"{FOLDER}/listen.ini"
 TLS = f"{paths.TLS}/pgbouncer"
 UNIT = "pgbouncer.service"
+HOLD = f"{paths.UNITS}/{paths.HOLD_UNIT}"
+HELD = Path(paths.HELD)
 DROPIN = paths.dropin(UNIT)
 OTHERS = (POSTGRES_VOLUME, BACKUP_VOLUME, paths.PATRONI, paths.PGBACKREST)
 """What the server's user may read on a host that carries both, and the pooler runs as that user."""
@@ -29,6 +34,10 @@ LOOKUP_TLS = f"{paths.TLS}/lookup"
 READS_LAST = 20
 """Seconds after which a server connection for reads is opened again, when its transaction has ended. PgBouncer spreads them over
 as long again, so all are on a replica that came back within 40 s."""
+ADMINISTRATOR = "postgres"
+"""Who may give orders on the console, over the socket: the account as which the pooler runs."""
+LOOKUP_DATABASE = "postgres"
+"""PgBouncer's name for where passwords are looked up, at the primary."""
 
 RESET_QUERIES = {
     Reset.IDENTITY: f"RESET {IDENTITY}; RESET row_security",
@@ -63,6 +72,8 @@ class Pgbouncer(Role):
             "folder": FOLDER,
             "lookup_role": PGBOUNCER,
             "lookup": LOOKUP,
+            "lookup_database": LOOKUP_DATABASE,
+            "administrator": ADMINISTRATOR,
             "ends_transactions": ends_transactions(manifest.release.debian, manifest.release.source),
             "lookup_tls": LOOKUP_TLS,
             "admitted": lines(manifest, target.host, "pgbouncer"),
@@ -79,8 +90,26 @@ class Pgbouncer(Role):
             File(CONFIG, self.render("pgbouncer.ini.j2", target, **values), "postgres", "postgres", "640"),
             File(DROPIN, self.render("pgbouncer.service.conf", target)),
             sandbox(UNIT, self.certificates(target), hides=OTHERS),
+            File(str(Edge.FILE), text(settings(target))),
+            File(
+                HOLD, self.render("hold-writes.service.j2", target, program=paths.HOLD_WRITES, folder=HELD.parent.name)
+            ),
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:
         reload = (CONFIG, DATABASES, ACCESS, USERS, TLS, LOOKUP_TLS, paths.CA)
         return (Unit(UNIT, restart=(DROPIN, path(UNIT), LISTEN), reload=reload, title="PgBouncer"),)
+
+
+def settings(target: Target) -> Edge:
+    """What the program that holds clients needs to know of this edge. A client that logs in waits too: the look-up of its
+    password leads to the primary."""
+    return Edge(
+        sockets=Path(paths.PGBOUNCER_SOCKETS),
+        port=target.manifest.ports.pgbouncer,
+        administrator=ADMINISTRATOR,
+        databases=tuple(target.manifest.products),
+        lookup=LOOKUP_DATABASE,
+        proxy=Path(paths.HAPROXY_SOCKET),
+        account=HELD,
+    )

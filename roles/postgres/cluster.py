@@ -21,6 +21,7 @@ from roles.kit.results import call, perform
 from roles.postgres import patroni
 from roles.postgres.parameters import dynamic_configuration
 from roles.postgres.restarts import restart_all
+from roles.postgres.switchover import Reach
 
 Commands = Generator[str | FunctionCommand, None, None]
 
@@ -203,8 +204,10 @@ def _remove(paths_: list[str]) -> Commands:
 @operation()
 def _rolling_restart(target: Target, pending: list[str]) -> Commands:
     if pending:
-        ask = partial(_ask, target)
-        yield call(restart_all, target.manifest, ask, target.host.name, partial(_await_new_configuration, target))
+        # Looked up here: pyinfra knows its host and its state only where the operation runs.
+        reach = Reach(partial(_ask, target), partial(_run, {each.name: each for each in host.state.activated_hosts}))
+        waits = partial(_await_new_configuration, target)
+        yield call(restart_all, target.manifest, reach, target.host.name, waits, lambda _: None)
 
 
 def _question(target: Target, path: str) -> str:
@@ -216,6 +219,16 @@ def _ask(target: Target, member: str, path: str, data: Mapping[str, Any] | None 
     succeeded, output = host.run_shell_command(StringCommand(patroni.command(target.manifest, member, path, data)))
     if not succeeded:
         raise Refused(f"Patroni on {member} refused {path}: {output.stdout or output.stderr}")
+    return str(output.stdout)
+
+
+def _run(connected: Mapping[str, Any], name: str, command: str) -> str:
+    """Shell on one of the hosts that pyinfra is ``connected`` to. Raises Refused with what it said."""
+    if name not in connected:
+        raise Refused(f"{name} is not reached by this run")
+    succeeded, output = connected[name].run_shell_command(StringCommand(command))
+    if not succeeded:
+        raise Refused(f"{name} did not do as it was asked: {output.stdout or output.stderr}")
     return str(output.stdout)
 
 

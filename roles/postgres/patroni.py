@@ -168,13 +168,19 @@ def candidates(manifest: Manifest, members: Sequence[Member]) -> list[str]:
     return [m.name for m in members if m.role == role and m.state == STREAMING and not m.delay]
 
 
-def await_candidate(manifest: Manifest, look: Callable[[], list[Member]]) -> str:
-    """The member to hand over to, within 30 s: a standby that has just come back is synchronous again a loop later.
+def await_candidate(manifest: Manifest, look: Callable[[], list[Member]], wanted: str | None = None) -> str:
+    """The member to hand over to, ``wanted`` or any, within 30 s: a standby that has just come back is synchronous again a loop
+    later.
 
     Raises NotReached.
     """
-    what = f"a {'synchronous' if manifest.postgres.synchronous else 'streaming'} replica to switch over to"
-    return candidates(manifest, await_members(look, lambda now: bool(candidates(manifest, now)), what, 30))[0]
+
+    def fit(now: list[Member]) -> list[str]:
+        return [name for name in candidates(manifest, now) if wanted in (None, name)]
+
+    kind = "synchronous" if manifest.postgres.synchronous else "streaming"
+    what = f"{wanted} to be a {kind} replica" if wanted else f"a {kind} replica to switch over to"
+    return fit(await_members(look, lambda now: bool(fit(now)), what, 30))[0]
 
 
 def await_members(

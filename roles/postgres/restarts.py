@@ -7,11 +7,13 @@ from contextlib import suppress
 
 from environment.errors import KeelError
 from environment.manifest import Manifest
+from environment.report import Report
 from environment.waiting import NotReached
 from roles.kit.declare import Effect
 from roles.postgres import patroni
 from roles.postgres.parameters import AT_START, dynamic_configuration, parameters
 from roles.postgres.patroni import Ask, Member
+from roles.postgres.switchover import Reach, switch_over
 
 ROUNDS = 5
 
@@ -46,12 +48,15 @@ def _hands_over(manifest: Manifest) -> bool:
     return manifest.postgres.replicas > len(manifest.postgres.apply_delay)
 
 
-def restart_all(manifest: Manifest, ask: Ask, host: str, await_configuration: Callable[[], None]) -> None:
+def restart_all(
+    manifest: Manifest, reach: Reach, host: str, await_configuration: Callable[[], None], report: Report
+) -> None:
     """Replicas one by one, then switchover and the old leader; to lower a value, the leader first, in its place.
 
     ``host`` is the member that is asked about all. Each round looks again; raises StillWaiting when members still wait after
-    five, NotReached when one does not come back.
+    five, NotReached when one does not come back, OpenTransactions before the leader hands over.
     """
+    ask = reach.ask
 
     def look() -> list[Member]:
         return patroni.members_of(manifest, ask(host, "/cluster"))
@@ -70,7 +75,7 @@ def restart_all(manifest: Manifest, ask: Ask, host: str, await_configuration: Ca
         for name in replicas:
             _restart(ask, look, name)
         if leader.pending_restart:
-            _restart_leader(manifest, ask, look, leader.name)
+            _restart_leader(manifest, reach, look, leader.name, report)
     waiting = [member.name for member in look() if member.pending_restart]
     if waiting:
         raise StillWaiting(
@@ -79,19 +84,15 @@ def restart_all(manifest: Manifest, ask: Ask, host: str, await_configuration: Ca
         )
 
 
-def _restart_leader(manifest: Manifest, ask: Ask, look: Callable[[], list[Member]], leader: str) -> None:
+def _restart_leader(
+    manifest: Manifest, reach: Reach, look: Callable[[], list[Member]], leader: str, report: Report
+) -> None:
     """After it has handed over; in its place where there is no replica but delayed ones."""
     if _hands_over(manifest):
         candidate = patroni.await_candidate(manifest, look)
-        patroni.hand_over(ask, leader, candidate)
-        patroni.await_members(
-            look,
-            lambda now: patroni.healthy(now) and any(m.leads and m.name == candidate for m in now),
-            f"the switchover from {leader} to {candidate}",
-            60,
-        )
+        switch_over(manifest, reach, leader, candidate, report, patroni.healthy)
     if _waits(look(), leader):
-        _restart(ask, look, leader)
+        _restart(reach.ask, look, leader)
 
 
 def _restart(ask: Ask, look: Callable[[], list[Member]], name: str) -> None:

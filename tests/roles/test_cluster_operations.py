@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from environment.errors import Refused
 from roles import paths
 from roles.kit.declare import Target
 from roles.kit.operations import serving
@@ -146,12 +147,24 @@ def test_a_changed_order_counts_and_no_server_is_none(on: Any, found: list[str],
 
 def test_who_waits_for_a_restart_is_named(on: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     host = on(Members=members(db1=True, db2=False, db3=True))
+
+    def answers(command: Any) -> tuple[bool, Any]:
+        return command.get_raw_value() == "hold", type("Output", (), {"stdout": "held", "stderr": "no"})
+
+    edge = type("Edge", (), {"name": "edge1", "run_shell_command": staticmethod(answers)})
+    host.state = type("State", (), {"activated_hosts": [edge]})
     restarted: list[Any] = []
     monkeypatch.setattr(cluster, "restart_all", lambda *how: restarted.append(how))
     here = at()
     cluster.carry_out_restarts(here)
     assert list(host.done) == ["postgres: pending restarts (db1, db3)"]
-    ((manifest, _, name, _),) = restarted
+    ((manifest, reach, name, *_),) = restarted
+    del host.state  # a thread that asks an edge does not see it
+    assert reach.run("edge1", "hold") == "held"
+    with pytest.raises(Refused, match="edge1 did not do as it was asked: held"):
+        reach.run("edge1", "fail")
+    with pytest.raises(Refused, match="edge2 is not reached by this run"):
+        reach.run("edge2", "hold")
     assert (manifest, name) == (here.manifest, "db1")
     assert host.questions == [("Members", {"question": f"{ASK} {DB1}/cluster"})]
 

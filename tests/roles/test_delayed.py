@@ -14,6 +14,7 @@ from roles.order import ROLES
 from roles.postgres import patroni, restarts
 from roles.postgres.patroni import Member
 from roles.postgres.role import CONFIG
+from roles.postgres.switchover import Reach
 from tests.roles.targets import manifest_of, target
 
 LEADER = Member("db1", "leader", "running", 1, None, False)
@@ -75,5 +76,6 @@ def test_where_all_replicas_are_delayed_the_primary_restarts_in_its_place(manife
     def look() -> list[Member]:
         return [LEADER if asked else waiting, replace(REPLICA, delay=60), DELAYED]
 
-    restarts._restart_leader(manifest.model_copy(update={"postgres": settings}), ask, look, "db1")
+    reach = Reach(ask, lambda *_: pytest.fail("there is no switchover"))
+    restarts._restart_leader(manifest.model_copy(update={"postgres": settings}), reach, look, "db1", pytest.fail)
     assert asked == [("db1", "/restart")]

@@ -13,9 +13,10 @@ from environment.errors import Refused
 from environment.manifest import Manifest
 from environment.waiting import NotReached
 from roles.order import ROLES
-from roles.postgres import cluster, patroni, restarts
+from roles.postgres import cluster, patroni, restarts, switchover
 from roles.postgres.parameters import LEADER_FIRST
 from roles.postgres.patroni import Member
+from roles.postgres.switchover import Reach
 from tests.roles.hosts import Clock
 from tests.roles.targets import manifest_of, target
 
@@ -50,6 +51,9 @@ class Cluster:
         """Members that still wait after a restart."""
         self.restarted_by_switchover = True
         self.order: list[str] = []
+        self.held: set[str] = set()
+        """Edges whose clients wait."""
+        self.told: list[str] = []
 
     def members(self) -> list[dict[str, Any]]:
         synchronous = next((name for name in self.value if name != self.leader and self.runs(name)), "")
@@ -90,6 +94,7 @@ class Cluster:
 
     def switchover(self, leader: str, candidate: str) -> None:
         assert leader == self.leader and self.runs(candidate)
+        assert self.held == {"edge1", "edge2"}, "clients of the pooler see an error"
         self.order.append(f"switchover {leader} to {candidate}")
         self.leader = candidate
         self.ready[leader] = self.clock.now + STARTS
@@ -99,7 +104,7 @@ class Cluster:
     def ask(self, host: str, path: str, data: Mapping[str, Any] | None = None) -> str:
         """Patroni's REST API."""
         if data is None:
-            assert (host, path) == (next(iter(self.value)), "/cluster")
+            assert path == "/cluster" and host in self.value
             return json.dumps({"members": self.members()})
         if path == "/restart":
             self.restart(host)
@@ -108,12 +113,32 @@ class Cluster:
             self.switchover(data["leader"], data["candidate"])
         return ""
 
+    def run(self, host: str, command: str) -> str:
+        """Shell on any host: what the switchover needs in addition to Patroni."""
+        if command == switchover.CHECKPOINT:
+            assert host == self.leader
+            return ""
+        assert host.startswith("edge")
+        if command == switchover.HOLD:
+            self.held.add(host)
+            return "held\n"
+        self.held.discard(host)
+        return '{"held": 1.5, "drained": true, "moved": true, "open": []}'
+
+    @property
+    def reach(self) -> Reach:
+        return Reach(self.ask, self.run)
+
     def look(self) -> list[Member]:
         return patroni.members_of(PRODUCTION, self.ask("db1", "/cluster"))
 
     def restart_all(self, manifest: Manifest | None = None) -> None:
         restarts.restart_all(
-            manifest or PRODUCTION, self.ask, next(iter(self.value)), lambda: self.clock.sleep(LOOP + 1)
+            manifest or PRODUCTION,
+            self.reach,
+            next(iter(self.value)),
+            lambda: self.clock.sleep(LOOP + 1),
+            self.told.append,
         )
 
 
@@ -325,12 +350,14 @@ def test_a_candidate_streams(patch: Any) -> None:
 
 def test_a_switchover_is_over_when_the_candidate_leads(patch: Any) -> None:
     found = patch(Cluster())
-    restarts._restart_leader(PRODUCTION, found.ask, found.look, "db1")
+    restarts._restart_leader(PRODUCTION, found.reach, found.look, "db1", found.told.append)
     assert found.leader == "db2" and found.clock.now >= STARTS, "the old leader runs again"
+    assert found.held == set()
     found = patch(Cluster())
     found.switchover = lambda *_: None
-    with pytest.raises(NotReached, match="waited 60 s for the switchover from db1 to db2: the members are db1"):
-        restarts._restart_leader(PRODUCTION, found.ask, found.look, "db1")
+    with pytest.raises(NotReached, match=r"waited 60 s for db2 to lead .*: the members are db1"):
+        restarts._restart_leader(PRODUCTION, found.reach, found.look, "db1", found.told.append)
+    assert found.held == set(), "clients go on"
 
 
 def test_a_member_that_still_waits_is_watched_for_ten_seconds_only(patch: Any) -> None:

@@ -6,12 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ops.backup import awaited
-from ops.cluster import patroni
+from ops.cluster import patroni, switchover
 from ops.hosts.session import Session
 from ops.steps import drain
 from roles.postgres.patroni import Member
@@ -43,14 +42,9 @@ def test_it_is_never_switched_over_to(
     """Where all replicas are delayed, the primary stays where it is, as a single server does."""
     found = [LEADER, DELAYED, replace(REPLICA, delay=delays.get("db3", 0))]
     asked: list[str] = []
-
-    def ask(_session: object, _host: str, path: str, data: dict[str, Any]) -> str:
-        asked.append(data["candidate"])
-        found[:] = [replace(LEADER, name=data["candidate"]), DELAYED]
-        return path
-
-    monkeypatch.setattr(drain, "members", lambda _: found)
-    monkeypatch.setattr(patroni, "ask", ask)
+    for module in (drain, switchover):
+        monkeypatch.setattr(module, "members", lambda _: found)
+    monkeypatch.setattr(switchover, "carry_out", lambda _session, move, _report: asked.append(move.candidate))
     drain._move_leader(production(tmp_path, delays), "db1", lambda _: None)
     assert asked == candidates
 

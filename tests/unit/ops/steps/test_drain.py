@@ -15,7 +15,10 @@ from environment.errors import Refused
 from environment.types import Group
 from ops.hosts.session import Unreachable
 from ops.steps import drain
+from roles import paths
+from roles.postgres import switchover
 from roles.postgres.patroni import Member
+from roles.postgres.switchover import OpenTransactions
 from tests.unit.cli_fakes import LEADER, SYNC_STANDBY
 from tests.unit.hosts import ANY, Clock, Hosts, hosts
 
@@ -100,17 +103,33 @@ def test_where_nothing_moves(tmp_path: Path, members: tuple[Member, ...], refuse
         drain._move_leader(session, "db1", pytest.fail)
 
 
+def moving(session: Hosts, *rounds: str, hold: Any = "held\n") -> None:
+    """What a switchover from db1 asks of the hosts; the members in each round, and what an edge answers."""
+    session.says["db1", "/switchover"] = "accepted"
+    session.says["db1", switchover.CHECKPOINT] = ""
+    session.says[ANY, f"systemctl start {paths.HOLD_UNIT}"] = hold
+    session.says[ANY, f"systemctl stop {paths.HOLD_UNIT}"] = ""
+    session.says[ANY, f"is-active {paths.HOLD_UNIT}"] = '{"held": 1.25, "drained": true, "moved": true, "open": []}'
+    session.says[ANY, "/cluster"] = list(rounds)
+
+
+def order(session: Hosts) -> list[str]:
+    """What was done, in order, without looks at the members."""
+    parts = ("checkpoint", "systemctl start", "/switchover", "systemctl stop", "is-active")
+    return [part for ran in session.ran for part in parts if part in ran.command.replace("while systemctl", "")]
+
+
 def test_the_leader_moves_to_the_synchronous_standby(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the step ends when that one leads; one that has just come back is awaited."""
+    """PLAT-37: while the pooler's clients wait. The step ends when that one leads; one that has just come back is awaited."""
     clock, told = Clock(monkeypatch), list[str]()
     session = dev(tmp_path, dict.fromkeys(("db1", "db2", "edge1"), True))
     before, back = cluster(LEADER, replace(SYNC_STANDBY, role="replica")), cluster(LEADER, SYNC_STANDBY)
-    session.says["db1", "/switchover"] = "accepted"
-    session.says[ANY, "/cluster"] = [before, before, back, back, cluster(*SECOND_LEADS)]
+    moving(session, before, before, before, back, back, cluster(*SECOND_LEADS))
     assert drain.apply(session, {"host": "db1"}, told.append) == {}
-    assert told == ["switchover from db1 to db2"]
+    assert told == ["switchover from db1 to db2: checkpoint", "switchover from db1 to db2"]
     ((_, posted, _),) = [ran for ran in session.ran if "/switchover" in ran.command]
     assert """-d '{"candidate": "db2", "leader": "db1"}'""" in posted
+    assert order(session) == ["checkpoint", "systemctl start", "/switchover", "is-active"]
     assert clock.waits == [0.3, 0.3]
 
 
@@ -120,39 +139,70 @@ def test_without_a_synchronous_standby_the_leader_stays(tmp_path: Path, monkeypa
     session.says[ANY, "/cluster"] = cluster(LEADER, replace(SYNC_STANDBY, role="replica"))
     with pytest.raises(
         Refused,
-        match=r"it leads: waited 30 s for a synchronous replica .*db2 \(replica, streaming\). Nothing was changed",
+        match=r"stays on db1: waited 30 s for a synchronous replica .*db2 \(replica, streaming\). Nothing was changed",
     ):
         drain._move_leader(session, "db1", pytest.fail)
     assert (clock.now, set(clock.waits)) == (30, {0.3})
 
 
+def test_a_transaction_that_stays_open_keeps_the_leader(tmp_path: Path) -> None:
+    """Before anything moves; it is named by what the operator can find it by, and never by its statement."""
+    session = dev(tmp_path, {})
+    moving(session, hold='{"held": 2.01, "drained": false, "moved": false, "open": [4711]}')
+    session.says[ANY, "/cluster"] = cluster(LEADER, SYNC_STANDBY)
+    who = "pid 4711 (ruleiq_user in ruleiq from report - 10.88.0.1:4242, idle in transaction for 31 s)"
+    session.says["db1", "from pg_stat_activity"] = f"{who}\n"
+    with pytest.raises(OpenTransactions) as refused:
+        drain._move_leader(session, "db1", lambda _: None)
+    assert str(refused.value).startswith(
+        f"the primary stays on db1: transactions did not end within 2 s: {who}. Nothing was changed. "
+    )
+    assert order(session) == ["checkpoint", "systemctl start"], "it never moved"
+    ((question, _),) = [(ran.command, ran.host) for ran in session.ran if "pg_stat_activity" in ran.command]
+    assert "pid in (4711)" in question and "query" not in question
+
+
+@pytest.mark.parametrize("answer", [Unreachable("edge1 cannot be reached"), "absent", "PgBouncer did not answer"])
+def test_an_edge_that_holds_no_client_is_named(tmp_path: Path, answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dead one keeps no primary where it is, nor does one of an earlier release."""
+    Clock(monkeypatch)
+    session, told = dev(tmp_path, {}), list[str]()
+    before = cluster(LEADER, SYNC_STANDBY)
+    moving(session, before, before, before, cluster(*SECOND_LEADS), hold=answer)
+    drain._move_leader(session, "db1", told.append)
+    assert told[-1] == f"edge1: its clients are not held: {answer}"
+    assert order(session) == ["checkpoint", "systemctl start", "/switchover"], "and none is let go"
+
+
 def test_a_switchover_that_fails_leaves_the_host_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether Patroni refuses it, or nobody leads then; its words are in the sentence. Without synchronous replication any
-    replica that streams will do."""
+    """Whether Patroni refuses it, or none leads then; its words are in the sentence, and clients go on at once. Without
+    synchronous replication any replica that streams will do."""
     clock = Clock(monkeypatch)
     session = dev(tmp_path, {}, {"postgres.synchronous": False})
+    moving(session)
     session.says["db1", "/switchover"] = "Switchover failed: no good candidates"
     session.says[ANY, "/cluster"] = cluster(LEADER, replace(SYNC_STANDBY, role="replica"))
     failed = r"to db2 did not succeed: .*Switchover failed: no good.* db1 was left running"
     with pytest.raises(Refused, match=failed):
         drain._move_leader(session, "db1", lambda _: None)
     assert (clock.now, set(clock.waits)) == (60, {0.3})
+    assert order(session)[-1] == "systemctl stop"
     session.says["db1", "/switchover"] = subprocess.CalledProcessError(22, "curl", output="Switchover failed: no good")
     with pytest.raises(Refused, match=failed):
         drain._move_leader(session, "db1", lambda _: None)
-    assert clock.now == 60
+    assert clock.now == 60 and order(session)[-1] == "systemctl stop"
 
 
 def test_the_first_replica_that_is_up_to_date_takes_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where none is synchronous."""
+    """Where none is synchronous. Both edges hold."""
     others = [replace(SYNC_STANDBY, name=name, role="replica") for name in ("db2", "db3")]
     session = hosts(tmp_path, {"postgres.synchronous": False, "environment.kind": "dev"}, "production")
-    session.says["db1", "/switchover"] = ""
     before = cluster(LEADER, *others)
-    session.says[ANY, "/cluster"] = [before, before, cluster(replace(others[0], role="leader"))]
+    moving(session, before, before, before, cluster(replace(others[0], role="leader")))
     drain._move_leader(session, "db1", lambda _: None)
     ((_, posted, _),) = [ran for ran in session.ran if "/switchover" in ran.command]
     assert '"candidate": "db2"' in posted
+    assert {host for host, _ in session.asked("systemctl start")} == {"edge1", "edge2"}
 
 
 def test_devs_etcd_has_three_members(tmp_path: Path) -> None:

@@ -1,0 +1,206 @@
+"""Hold the pooler's clients while the primary moves, and let them go by itself (decision 16).
+
+hold-writes             hold; ready (as systemd means it) once no transaction is open, ended when the clients go on
+hold-writes --release   let them go, whoever held them
+
+Only the databases that lead to the primary are held: PgBouncer lets their open transactions end, closes their server
+connections and makes their clients wait. Transactions get `PATIENCE` to end; if one does not, all go on at once and the primary
+must not move. Otherwise they wait until this host's HAProxy has another primary and no longer the old one, and `LIMIT` at the
+most. All of that happens here, so it ends whatever becomes of whoever asked for it.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterable, Set
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+
+from keel_host.config import Edge, read
+from keel_host.console import Console, Row
+from keel_host.files import replace
+from keel_host.processes import Failed, end_on_signals
+
+PATIENCE = 2.0
+"""Seconds that open transactions get."""
+LIMIT = 10.0
+"""Seconds that a client is held at the most."""
+LOGINS = 1.0
+"""Seconds that connections to the server that are being opened get."""
+SHORTLY = 0.002
+"""Seconds between two looks at PgBouncer before the hold."""
+LOOK = 0.02
+"""Seconds between two looks at HAProxy, and at PgBouncer after the hold."""
+OPEN = ("sv_active", "sv_idle", "sv_used", "sv_tested")
+"""Of SHOW POOLS: server connections whose login has ended."""
+CLIENTS = ("cl_active", "cl_waiting")
+Pool = tuple[str, str]
+"""Database and user."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What became of it; times in seconds."""
+
+    held: float
+    """How long clients waited."""
+    drained: bool
+    """No transaction was open; otherwise the primary must not move."""
+    moved: bool
+    """HAProxy had another primary when the clients went on."""
+    open: tuple[int, ...] = ()
+    """The server's processes whose transactions did not end."""
+
+
+def main(arguments: list[str]) -> int:
+    """0 held or nothing to hold, 1 not held."""
+    try:
+        edge = read(Edge)
+        if arguments == ["--release"]:
+            release(edge)
+            return 0
+        end_on_signals()
+        edge.account.unlink(missing_ok=True)
+        return hold(edge)
+    except (Failed, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def hold(edge: Edge) -> int:
+    """Hold until HAProxy has another primary. Raises Failed or OSError where the pooler cannot be asked; then nothing is held."""
+    try:
+        consoles = {name: _console(edge) for name in (*edge.databases, edge.lookup)}
+    except (FileNotFoundError, ConnectionRefusedError):
+        _record(edge, Account(held=0, drained=True, moved=False))  # no pooler runs, so no client waits
+        notify("READY=1")
+        return 0
+    old = primaries(edge)
+    served = _await_logins(edge, time.monotonic() + LOGINS)
+    began = time.monotonic()
+    drained = moved = False
+    busy: tuple[int, ...] = ()
+    try:
+        for name, console in consoles.items():
+            console.send(f"PAUSE {name}")
+        drained = _drained(consoles, began + PATIENCE)
+        if drained:
+            notify("READY=1")
+            moved = _moves(edge, old, began + LIMIT)
+        else:
+            busy = _busy(edge)
+    finally:
+        release(edge, served)
+        _record(edge, Account(round(time.monotonic() - began, 3), drained, moved, busy))
+    return 0 if drained else 1
+
+
+def release(edge: Edge, served: Set[Pool] = frozenset()) -> None:
+    """Let every client go on; one that is not held does so already. Raises Failed or OSError.
+
+    Those that log in go on last, once each pool that was ``served`` has a server connection again: whoever comes to one whose
+    connections PgBouncer has closed before they were open is refused.
+    """
+    console = _console(edge)
+    for name in edge.databases:
+        _resume(console, name)
+    end = time.monotonic() + LOGINS
+    while served and time.monotonic() < end:
+        pools = console.ask("SHOW POOLS")
+        # Without a client PgBouncer opens no connection, and has opened and closed none meanwhile.
+        if not served & _having(pools, CLIENTS) - _having(pools, OPEN):
+            break
+        time.sleep(LOOK)
+    _resume(console, edge.lookup)
+    console.close()
+
+
+def _resume(console: Console, database: str) -> None:
+    try:
+        console.ask(f"RESUME {database}")
+    except Failed as error:
+        if "is not paused" not in str(error):
+            raise
+
+
+def primaries(edge: Edge) -> set[str]:
+    """The servers to which HAProxy leads whoever wants the primary. Raises OSError."""
+    with socket.socket(socket.AF_UNIX) as proxy:
+        proxy.settimeout(1)
+        proxy.connect(str(edge.proxy))
+        proxy.sendall(b"show stat\n")
+        said = b"".join(iter(lambda: proxy.recv(65536), b"")).decode()
+    rows = csv.DictReader(said.removeprefix("# ").splitlines())
+    servers = (row for row in rows if row["pxname"] == "primary" and row["svname"] not in ("FRONTEND", "BACKEND"))
+    return {row["svname"] for row in servers if row["status"].startswith("UP")}
+
+
+def _await_logins(edge: Edge, end: float) -> Set[Pool]:
+    """The pools with server connections, as soon as PgBouncer is opening none of them, or at the end. It closes one that is not
+    open yet, and takes that for a failure of the server."""
+    console = _console(edge)
+    while True:
+        pools = [pool for pool in console.ask("SHOW POOLS") if pool["database"] in edge.databases]
+        if not _having(pools, ("sv_login",)) or time.monotonic() >= end:
+            console.close()
+            return _having(pools, OPEN)
+        time.sleep(SHORTLY)
+
+
+def _having(pools: Iterable[Row], states: Iterable[str]) -> Set[Pool]:
+    """The pools that have a connection in one of these states."""
+    return {(pool["database"], pool["user"]) for pool in pools if any(int(pool[state]) for state in states)}
+
+
+def _drained(consoles: dict[str, Console], end: float) -> bool:
+    """Whether each database is without a transaction by then: its command is answered once it is. Raises Failed."""
+    for console in consoles.values():
+        if not console.answers(end - time.monotonic()):
+            return False
+        console.rows()
+    return True
+
+
+def _busy(edge: Edge) -> tuple[int, ...]:
+    """The server's processes that work for a client. Raises Failed or OSError."""
+    console = _console(edge)
+    shown = console.ask("SHOW SERVERS")
+    console.close()
+    return tuple(sorted(int(each["remote_pid"]) for each in shown if _works(edge, each)))
+
+
+def _works(edge: Edge, server: Row) -> bool:
+    return server["database"] in edge.databases and server["state"] == "active"
+
+
+def _moves(edge: Edge, old: set[str], end: float) -> bool:
+    """Whether HAProxy comes to lead to one server that it did not lead to before, and to no other."""
+    while time.monotonic() < end:
+        with suppress(OSError):
+            now = primaries(edge)
+            if len(now) == 1 and not now & old:
+                return True
+        time.sleep(LOOK)
+    return False
+
+
+def _record(edge: Edge, account: Account) -> None:
+    replace(edge.account, json.dumps(asdict(account)))
+    print(account, flush=True)
+
+
+def notify(state: str) -> None:
+    """Tell systemd, where it listens."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+            systemd.sendto(state.encode(), address.replace("@", "\0", 1))
+
+
+def _console(edge: Edge) -> Console:
+    return Console(edge.sockets, edge.port, edge.administrator)
