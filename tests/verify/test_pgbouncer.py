@@ -17,12 +17,7 @@ from tests.verify import expect
 from tests.verify.look import Look
 from tests.verify.pooler import Pooler
 
-REFUSED_AT_START = (
-    "statement_timeout",
-    "lock_timeout",
-    "idle_in_transaction_session_timeout",
-    "default_transaction_read_only",
-)
+REFUSED_AT_START = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 USERS = "/etc/pgbouncer/userlist.txt"
 
 
