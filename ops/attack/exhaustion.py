@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from environment.products import Product
 from environment.types import Group, Provider
+from keel_host.programs.watch_logins import ALLOWED
 from ops.attack.attacker import Attacker
 from ops.attack.attempts import Tried, attempt, must_work
 from ops.attack.cache import client_of
@@ -49,9 +50,10 @@ def guesses_passwords(attacker: Attacker) -> Iterator[Tried]:
             )
             yield Tried(subject, False, f"no client comes from where Keel runs: {why}")
             continue
-        began = time.monotonic()
-        while time.monotonic() - began < NOTICED:
+        began, guesses = time.monotonic(), 0
+        while guesses <= ALLOWED or time.monotonic() - began < NOTICED:
             refused("keel-attack")
+            guesses += 1
         began = time.monotonic()
         for _ in range(GUESSES):
             refused("keel-attack")

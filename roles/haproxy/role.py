@@ -19,12 +19,12 @@ ALONE = (
     # For the same path systemd carries out one of the two, and would choose this one.
     "ProtectSystem=no",
     "TemporaryFileSystem=/:ro",
-    f"BindReadOnlyPaths=/usr/sbin/haproxy /usr/bin/kill /usr/lib /lib -/lib64 /etc/haproxy /etc/ssl/openssl.cnf {paths.KEEL}",
+    f"BindReadOnlyPaths=/usr/sbin/haproxy /usr/bin/kill /usr/bin/kill:/bin/kill /usr/lib /lib -/lib64 /etc/haproxy /etc/ssl/openssl.cnf {paths.KEEL}",
     "BindReadOnlyPaths=/run/systemd/notify",
     "MountAPIVFS=yes",
 )
 """HAProxy's whole file system: itself, what it is linked with, its configuration and whom it trusts. `chroot` in the
-configuration would need a capability at each start; this needs none."""
+configuration would need a capability at each start; this needs none. The package's unit calls `kill` by its former path."""
 
 
 class Haproxy(Role):
