@@ -66,7 +66,7 @@ class StepProvider(ResourceProvider):
         failures = []
         if news["action"] == "leave" and olds:
             old, new = (Manifest.from_slice(_plain(side)["manifest"]) for side in (olds, news))
-            failures = [CheckFailure("hosts", sentence) for sentence in refused(old, new)]
+            failures = [CheckFailure("", sentence) for sentence in refused(old, new)]
         return CheckResult(news, failures)
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
@@ -130,8 +130,7 @@ class StepProvider(ResourceProvider):
         request = {
             "action": props["action"],
             "phase": phase,
-            "inputs": _plain(props)
-            | ({"before": _plain(olds)["manifest"]} if olds and props["action"] == "leave" else {}),
+            "inputs": _plain(props) | _before(props["action"], _plain(olds or {}), bool(olds and olds.get("drift"))),
             "roots": roots.secrets(),
         }
         return run_step(request, _unsaid if phase == "observe" else _show)
@@ -144,6 +143,12 @@ def step_key(action: str, name: str) -> str:
 
 FIRST = step_key("converge", next(iter(roles.stages())))
 """The step after which everything is done again."""
+
+
+def _before(action: str, olds: dict[str, Any], drift: bool) -> dict[str, Any]:
+    """What a step must know of the run before: who was there, or which container was well."""
+    known = {"leave": "manifest", "ready": "container"}.get(action)
+    return {} if known is None or drift or known not in olds else {"before": olds[known]}
 
 
 def _plain(props: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from environment.changes import leaving
@@ -19,15 +18,15 @@ from environment.names import ETCD_VOLUME, container
 from environment.report import Report
 from environment.types import Group, Provider
 from environment.waiting import NotReached
-from ops.cluster import etcd, patroni
-from ops.cluster.patroni import PatroniRefused, asking, members
+from ops.cluster import etcd, patroni, switchover
+from ops.cluster.patroni import members
 from ops.hosts.docker import DockerFailed, docker
 from ops.hosts.session import Session, Unreachable, open_session
 from roles import paths
 from roles.etcd.role import UNIT as ETCD
 from roles.kit.declare import Target
 from roles.order import ROLES
-from roles.postgres.patroni import Member, await_candidate, await_members, hand_over
+from roles.postgres.patroni import Member, await_candidate
 
 KEPT = frozenset({"base", "firewall", "pki"})
 """Roles whose units go on running: without them a machine could not be reached, and not come back."""
@@ -119,14 +118,9 @@ def _move_leader(session: Session, leader: str, servers: list[str], report: Repo
 
     try:
         candidate = await_candidate(session.manifest, staying)
-        report(f"switchover from {leader} to {candidate}")
-        said = hand_over(asking(session), leader, candidate)
-        what = f"{candidate} to lead (Patroni said {said!r})"
-        await_members(
-            partial(members, session), lambda now: any(m.leads and m.name == candidate for m in now), what, 60
-        )
-    except (PatroniRefused, NotReached) as error:
+    except NotReached as error:
         raise Refused(f"{leader} cannot leave now, because it leads: {error}", f"{leader} was left running") from error
+    switchover.carry_out(session, switchover.Move(leader, candidate), report)
 
 
 def _stop(session: Session, host: HostEntry, kept: HostEntry | None, report: Report) -> None:

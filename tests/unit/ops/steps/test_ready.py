@@ -124,6 +124,23 @@ def test_a_database_host_that_joins_is_left_to_the_stages(
     assert bool(converged) is (address == "10.88.0.12")
 
 
+@pytest.mark.parametrize("before", ["the same", "another"])
+def test_a_container_that_is_there_as_before_is_only_started(
+    tmp_path: Path,
+    greeting: list[bytes],
+    docker: list[Any],
+    converged: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    before: str,
+) -> None:
+    """The gate is passed again after an update that was not verified; the stages do the rest."""
+    session = listening(tmp_path, int(greeting[1]))
+    session.says[ANY, "ls -d"] = "/var/lib/etcd/member"
+    monkeypatch.setattr(ready, "_well", lambda *_: True)
+    assert ready.apply(session, {**INPUTS, "container": "the same", "before": before}, nothing) == {}
+    assert bool(converged) is (before == "another")
+
+
 LIST = "10.88.0.11 db1 db1.dev # etcd postgres\n10.88.0.21 edge1 edge1.dev # edge etcd redis\n"
 DB2 = "10.88.0.12 db2 db2.dev # etcd postgres\n"
 
