@@ -24,8 +24,8 @@ class Change:
     """Takes away something the model does not declare: reported, executed only on request."""
     told: bool = False
     """Reported, never executed: an operator decides. `sql` is the statement they could run, if one is enough."""
-    secret: bool = False
-    """`sql` holds a verifier, which the server must not log."""
+    secret: str = ""
+    """The login whose verifier `sql` holds, which the server must not log."""
     shown: SQL | Composed | None = field(repr=False, default=None)
     """What people see in place of `sql`, where that holds a verifier or what only a program needs."""
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from db.spec import PUBLIC, Grant
+from db.spec import ADVISORY_LOCKS, LARGE_OBJECTS, PUBLIC, Grant
 from environment.names import BACKUP, LOOK
 
 Connect = Callable[[str], "psycopg.Connection[Any]"]
@@ -107,6 +107,8 @@ class Contents:
     """The server's own functions that the backup role was given."""
     open_statistics: bool = False
     """PUBLIC may read pg_stat_statements, as it comes."""
+    callers: frozenset[tuple[str, str]] = frozenset((each, PUBLIC) for each in (*LARGE_OBJECTS, *ADVISORY_LOCKS))
+    """Who may call which of the server's functions that make large objects and take advisory locks."""
     hides_revision: bool = False
     """The login that looks may not read the version table, which is older than it."""
 
@@ -177,6 +179,13 @@ select exists (
     where d.refclassid = 'pg_extension'::regclass and d.deptype = 'e' and coalesce(c.oid, p.oid) is not null
       and coalesce(p.proname, '') <> 'pg_stat_statements_reset' and a.grantee = 0)
 """
+_CALLERS = b"""
+select p.oid::regprocedure::text, coalesce(r.rolname, 'PUBLIC')
+from pg_proc p
+cross join lateral aclexplode(coalesce(proacl, acldefault('f', proowner))) a left join pg_roles r on r.oid = a.grantee
+where pronamespace = 'pg_catalog'::regnamespace
+  and (proname in ('lo_creat', 'lo_create', 'lo_from_bytea') or proname ~ '^pg_(try_)?advisory_(xact_)?lock')
+"""
 _BACKUP_CALLS = b"""
 select p.oid::regprocedure::text from pg_proc p, aclexplode(proacl) a join pg_roles r on r.oid = a.grantee
 where p.pronamespace = 'pg_catalog'::regnamespace and r.rolname = %s
@@ -245,6 +254,12 @@ def read_backup_calls(connection: "psycopg.Connection[Any]") -> frozenset[str]:
     return frozenset(name for (name,) in connection.execute(_BACKUP_CALLS, [BACKUP]).fetchall())
 
 
+def read_open_public(connection: "psycopg.Connection[Any]") -> frozenset[Grant]:
+    """What everybody may do in the schema `public` of the connected database."""
+    found = (Grant(*row) for row in _rows(connection, _SCHEMA_GRANTS))
+    return frozenset(grant for grant in found if (grant.object, grant.grantee) == ("public", PUBLIC))
+
+
 def read_contents(connection: "psycopg.Connection[Any]") -> Contents:
     """Read the catalogues of the connected database; system schemas are left out. Needs no right but to connect."""
     return Contents(
@@ -254,6 +269,7 @@ def read_contents(connection: "psycopg.Connection[Any]") -> Contents:
         grants=frozenset(Grant(*row) for row in _rows(connection, _SCHEMA_GRANTS)),
         backup_calls=read_backup_calls(connection),
         open_statistics=_rows(connection, _OPEN_STATISTICS) == [(True,)],
+        callers=frozenset((name, role) for name, role in _rows(connection, _CALLERS)),
         hides_revision=connection.execute(_HIDES_REVISION, [LOOK]).fetchall() == [(True,)],
         needing={extension: tuple(objects) for extension, objects in _rows(connection, _NEEDING)},
     )

@@ -9,14 +9,26 @@ from collections.abc import Iterable, Iterator
 import psycopg
 from psycopg import sql
 
-from db import lookup, role_changes, undeclared
+from db import definer, lookup, passwords, role_changes, undeclared
 from db.change import Change, ProvisionError, privileges
-from db.found import FRESH_DATABASE, Cluster, Connect, Contents, read_backup_calls, read_cluster, read_contents
+from db.found import (
+    FRESH_DATABASE,
+    Cluster,
+    Connect,
+    Contents,
+    read_backup_calls,
+    read_cluster,
+    read_contents,
+    read_open_public,
+)
 from db.spec import (
+    ADVISORY_LOCKS,
     BACKUP_CALLS,
     BY_HAND,
+    LARGE_OBJECTS,
     MADE_ELSEWHERE,
     MAINTENANCE_DATABASE,
+    PUBLIC,
     UNLIMITED,
     ClusterSpec,
     Grant,
@@ -85,18 +97,31 @@ def _plan(connect: Connect, look: Connect, spec: ClusterSpec) -> tuple[list[Chan
     """The changes, and whether a database could not be looked into."""
     with connect(MAINTENANCE_DATABASE) as connection:
         cluster = read_cluster(connection)
-        lookup_changes = lookup.plan(connection, spec.products)
+        kept = passwords.read(connection)
+        function_changes = [
+            *definer.schema(connection),
+            *passwords.table(kept),
+            *passwords.FUNCTION.plan(connection),
+            *lookup.function(spec.products).plan(connection),
+        ]
         backup_calls = read_backup_calls(connection)
     roles = declared_roles(spec, cluster.version)
     _check(cluster, spec, roles)
-    changes = [*_roles(roles, cluster, spec), *undeclared.databases(cluster, spec)]
+    of_roles = list(_roles(roles, cluster, spec))
+    verifiers = _verifiers(cluster, spec)
+    given = verifiers.keys() & {change.secret for change in of_roles}
+    changes = [*passwords.forget(kept, given), *of_roles, *undeclared.databases(cluster, spec)]
     for product in spec.products:
         changes += _database(product, cluster, spec)
     changes += privileges(
         _of_database(cluster, MAINTENANCE_DATABASE), maintenance_grants(spec), MAINTENANCE_DATABASE, ""
     )
     changes += privileges(_of_database(cluster, "template1"), set(), MAINTENANCE_DATABASE, "")
-    changes += lookup_changes
+    for name in (MAINTENANCE_DATABASE, "template1"):
+        with connect(name) as connection:
+            changes += privileges(read_open_public(connection), set(), name, "")
+    changes += function_changes
+    changes += passwords.remember(kept, verifiers, given)
     changes += _backup_calls(BACKUP_CALLS, backup_calls, MAINTENANCE_DATABASE)
     blind = False
     for product in spec.products:
@@ -175,6 +200,12 @@ def declared_roles(spec: ClusterSpec, version: int) -> list[Role]:
         migrated = spec.migrated.get(product.name, Migrated.NEVER)
         roles += product_roles(product, migrated, spec.bounds_of(product.name))
     return roles
+
+
+def _verifiers(cluster: Cluster, spec: ClusterSpec) -> dict[str, str | None]:
+    """Login of a product → its verifier, as far as it is there."""
+    logins = (login for product in spec.products for login in product.login_roles)
+    return {login: cluster.roles[login].verifier if login in cluster.roles else None for login in logins}
 
 
 def _check(cluster: Cluster, spec: ClusterSpec, roles: list[Role]) -> None:
@@ -258,6 +289,7 @@ def _contents(product: Product, found: Contents, *, development: bool) -> Iterat
         statement = sql.SQL(CLOSE_STATISTICS).format(owner=sql.Identifier(product.owner_role))
         yield Change(what, statement, product.name)
     yield from _backup_calls(frozenset(), found.backup_calls, product.name)
+    yield from _closed(product, found)
     if found.hides_revision:
         statement = sql.SQL("GRANT SELECT ON TABLE alembic.alembic_version TO {}").format(sql.Identifier(LOOK))
         yield Change(f"let {LOOK} read the version table of {product.name}", statement, product.name)
@@ -293,6 +325,21 @@ def _relations(product: Product, found: Contents) -> Iterator[Change]:
         else:
             what = f"give {schema}.{name} in {product.name} from {owner} to {product.owner_role}"
             yield Change(what, statement, product.name)
+
+
+def _closed(product: Product, found: Contents) -> Iterator[Change]:
+    """What PostgreSQL lets everybody do, and no program of a product needs. The migrator takes locks."""
+    for what, functions, may in (
+        ("make large objects", LARGE_OBJECTS, ""),
+        ("take advisory locks", ADVISORY_LOCKS, product.migrator_role),
+    ):
+        names = sql.SQL(", ").join(sql.SQL(f"pg_catalog.{each}") for each in functions)
+        if {(each, PUBLIC) for each in functions} & found.callers:
+            statement = sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC").format(names)
+            yield Change(f"no longer let everybody {what} in {product.name}", statement, product.name)
+        if may and not {(each, may) for each in functions} <= found.callers:
+            statement = sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(names, sql.Identifier(may))
+            yield Change(f"let {may} {what} in {product.name}", statement, product.name)
 
 
 def _backup_calls(declared: frozenset[str], found: frozenset[str], database: str) -> Iterator[Change]:

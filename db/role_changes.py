@@ -68,7 +68,7 @@ def password(role: Role, found: FoundRole | None, passwords: Mapping[str, Secret
         yield Change(
             f"set the password of role {role.name}",
             statement + sql.Literal(scram.verifier(wanted)),
-            secret=True,
+            secret=role.name,
             shown=statement + sql.SQL("'<verifier>'"),
         )
 

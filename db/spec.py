@@ -209,6 +209,19 @@ def product_grants(product: Product, *, development: bool = False) -> set[Grant]
     return usage | future
 
 
+LARGE_OBJECTS = ("lo_creat(integer)", "lo_create(oid)", "lo_from_bytea(oid,bytea)")
+"""What makes one. They have no row-level security: all tenants, whose role is the same, would see it (W15)."""
+ADVISORY_LOCKS = tuple(
+    f"pg_{tries}advisory_{until_commit}lock{shared}({keys})"
+    for tries in ("", "try_")
+    for until_commit in ("", "xact_")
+    for shared in ("", "_shared")
+    for keys in ("bigint", "integer,integer")
+)
+"""What takes one. They are in the table of locks, which all databases share: one session could fill it in a second, and no one could
+log in to any product, the superuser neither. Migrations take turns by them (W9, W15)."""
+
+
 BACKUP_CALLS = frozenset({
     "pg_create_restore_point(text)", "pg_switch_wal()", "pg_ls_archive_statusdir()", "pg_ls_waldir()",
 })  # fmt: skip

@@ -18,6 +18,9 @@ COPIED_WITHIN = 900
 """Seconds until the second repository has what the first one has (ADA-25)."""
 GRACE = timedelta(hours=6)
 """A job that was due so long ago and has not succeeded is late."""
+CERTIFICATES = ((7, CRITICAL), (30, WARNING))
+"""Days that a certificate is still valid."""
+DAY = 86400
 MIB = 2**20
 
 
@@ -66,6 +69,18 @@ def archive_gaps(gaps: Iterable[ArchiveGap]) -> Iterator[Alert]:
     for gap in gaps:
         if gap.is_unreachable and not (gap.until and gap.acknowledged):
             yield Alert("archive_gap", WARNING if gap.until else CRITICAL, gap.sentence, gap.first)
+
+
+def certificates(ends: Mapping[str, float], now: float) -> Iterator[Alert]:
+    """When one of this host's ends soon. ``ends``: key pair → end; times in seconds since 1970."""
+    for name, end in sorted(ends.items()):
+        days = int((end - now) // DAY)
+        for left, severity in CERTIFICATES:
+            if days < left:
+                when = f"{datetime.fromtimestamp(end, UTC):%F}"
+                text = f"the certificate {name} of the backup host ends on {when}; `pulumi up --refresh` signs those of all hosts again"
+                yield Alert("certificate", severity, text, name)
+                break
 
 
 def jobs(

@@ -112,6 +112,8 @@ class BackupHost:
     """Where the WAL was at which time: lines of seconds since 1970, timeline, LSN."""
     archive_gaps: Path
     alerts: Path
+    certificates: Path
+    """Folder of this host's key pairs."""
     copied: Path
     """The files of the archive that are in the second repository too, a name a line."""
     scratch_config: Path

@@ -13,12 +13,17 @@ ANSWERS_WITHIN = 20
 """Seconds; the next look follows anyway."""
 NO_SERVER = 2
 """psql's exit status where there is no server to speak to."""
+FULL = "out of shared memory"
 BEFORE = "\\set ON_ERROR_STOP on\nset statement_timeout = '10s';\n"
+
+
+class NoRoom(Failed):
+    """The table of locks, which all databases share, is full: no one can log in."""
 
 
 def lines(host: Member, question: str) -> list[str]:
     """What the server answers; nothing where none runs, or where the host's settings bound no one. ``:'bounds'`` in the
-    question are the host's, in JSON. Raises Failed where the server does not do as it is asked."""
+    question are the host's, in JSON. Raises NoRoom, or Failed where the server does not do as it is asked."""
     if not host.bounds:
         return []
     bounds = json.dumps([{"login": login, **asdict(bound)} for login, bound in sorted(host.bounds.items())])
@@ -34,6 +39,8 @@ def lines(host: Member, question: str) -> list[str]:
         )
     except subprocess.TimeoutExpired:
         raise Failed(f"the server did not answer within {ANSWERS_WITHIN} s") from None
+    if done.returncode == NO_SERVER and FULL in done.stderr:
+        raise NoRoom(f"psql: {done.stderr.strip()[-800:]}")
     if done.returncode == NO_SERVER:
         return []
     if done.returncode:

@@ -1,18 +1,24 @@
-"""End what a product's program may not hold so long, whatever it has set itself: on this host's server, once (W9).
+"""End what a product's program may not hold so long, whatever it has set itself, and put passwords back: on this host's server,
+once (W9, W15).
 
 end-sessions
 
-It connects as a login that may end sessions and see their ages, and nothing else; the server's superusers are out of its
-reach. Of what it ends it reports the login, the database and the age, never a statement: that may hold personal data.
+It connects as a login that may end sessions, see their ages and have passwords put back (db/passwords.py), and nothing else; the
+server's superusers are out of its reach. Of what it ends it reports the login, the database and the age, never a statement: that may hold personal data.
 """
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import sys
+from collections.abc import Container, Iterator
+from pathlib import Path
 
 from keel_host.config import Member, read
 from keel_host.processes import Failed
-from keel_host.server import lines
+from keel_host.server import NoRoom, lines
 
 QUESTION = """
 with open_transactions as (
@@ -30,13 +36,39 @@ select format('ended %s on %s from %s: %s', usename, datname, coalesce(host(clie
               case when age >= transaction then format('its transaction took %s s, the limit is %s s', age, transaction)
                    else format('its transaction was idle for %s s, the limit is %s s', still, idle_transaction) end)
 from ended where done;
+select 'select keel.put_back_passwords()' from pg_proc p join pg_namespace n on n.oid = pronamespace
+where nspname = 'keel' and proname = 'put_back_passwords' and has_schema_privilege(n.oid, 'usage') and not pg_is_in_recovery()
+\\gexec
 """
+
+
+TITLE = re.compile(r"postgres: (?:\S+: )?(?P<login>\S+) (?P<database>\S+) \S+\(\d+\) (?P<doing>.+)")
+"""How PostgreSQL names the process of a session."""
+PROCESSES = Path("/proc")
+
+
+def make_room(logins: Container[str]) -> Iterator[str]:
+    """End the sessions of products' programs that are in a transaction, by their processes: locks are theirs, and no one can log in
+    to ask whose."""
+    for process in PROCESSES.glob("[0-9]*"):
+        try:
+            title = TITLE.fullmatch((process / "cmdline").read_bytes().rstrip(b"\0 ").decode(errors="replace"))
+            if title and title["login"] in logins and title["doing"] != "idle":
+                os.kill(int(process.name), signal.SIGTERM)
+                yield f"ended {title['login']} on {title['database']}: the table of locks is full, and no one could log in"
+        except OSError:
+            continue  # it has ended
 
 
 def main(_arguments: list[str]) -> int:
     """0, also where no server runs. It takes no arguments."""
     try:
-        for line in lines(read(Member), QUESTION):
+        host = read(Member)
+        try:
+            done = lines(host, QUESTION)
+        except NoRoom:
+            done = list(make_room(host.bounds))
+        for line in done:
             print(line, flush=True)
     except Failed as error:
         print(error, file=sys.stderr)

@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from keel_host import active_alerts, alerts, files, gaps, metrics, positions, wal
+from keel_host import active_alerts, alerts, certificates, files, gaps, metrics, positions, wal
 from keel_host.alerts import Alert
 from keel_host.config import BackupHost, read
 from keel_host.gaps import ArchiveGap
@@ -100,6 +100,10 @@ def look(host: BackupHost, now: float) -> None:
         raised += archive(host, primary, figures, now, found)
     except (Failed, OSError, ValueError) as error:
         raised.append(Alert("archive_repository", alerts.CRITICAL, f"the repository cannot be read: {error}"))
+    try:
+        raised += alerts.certificates(certificates.ends(host.certificates), now)
+    except (Failed, ValueError) as error:
+        raised.append(Alert("certificate", alerts.WARNING, f"a certificate cannot be read: {error}"))
     raised += alerts.jobs(host.schedule, *last_runs(host.metrics), since, now)
     if copy_archive.SECOND in host.repositories:
         copied = metrics.read(host.metrics / copy_archive.METRICS)

@@ -40,8 +40,10 @@ WITHIN = 20
 AT_ONCE = 5
 """Seconds: a wrong password is answered after one, a right one is used."""
 FAILED, SHORT, REFUSED = "failed log-ins", f"sessions shorter than {AT_ONCE} s", "sessions beyond the limit"
-WRONG = re.compile(r"@(?P<address>[0-9.]+):\d+ closing because: (\S+ authentication failed|no such user)")
-"""PgBouncer's line about a client that did not get in."""
+WRONG = re.compile(
+    r"^C-0x[0-9a-f]+: \S+@(?P<address>[0-9.]+):\d+ closing because: (\S+ authentication failed|no such user) \(age=\d+\w+\)$"
+)
+"""PgBouncer's line about a client that did not get in, whole: a client chooses names that look like another's line."""
 DIRECT = re.compile(r"^direct (?P<address>[0-9.]+):\d+ .* on (?P<port>\d+) for (?P<ms>\d+) ms (?P<end>\S\S)$")
 """HAProxy's line about a session that has ended: roles/haproxy."""
 KEPT = "MULTI\nACL LOG\nACL LOG RESET\nEXEC\n"

@@ -11,13 +11,15 @@ from ops.attack.attempts import Tried, attempt
 
 @attempt("W15")
 def weak_ssh(attacker: Attacker) -> Iterator[Tried]:
-    """sshd takes no password, no SHA-1, and forwards no agent."""
+    """sshd takes no password, no SHA-1, no tag of what is not encrypted, none of NIST's curves, and forwards no agent."""
     for host in attacker.manifest.hosts:
         found = attacker.shell(host.name, "sshd -T").text.lower().splitlines()
         settings = dict(line.split(" ", 1) for line in found if " " in line)
         weak = {
             "passwords": settings.get("passwordauthentication") != "no",
             "SHA-1": any("sha1" in name for name in settings.get("macs", "sha1").split(",")),
+            "tags of clear text": any("-etm@" not in name for name in settings.get("macs", "").split(",")),
+            "NIST's curves": "nistp" in settings.get("kexalgorithms", "nistp"),
             "agents": settings.get("allowagentforwarding") != "no",
         }
         for what, open_ in weak.items():

@@ -93,6 +93,8 @@ POWERS = {
     "changes the server's settings": "alter system set work_mem = default",
     "creates a function in public": "create function public.keel_attack() returns integer language sql as 'select 1'",
     "creates a schema": "create schema keel_attack",
+    "stores a large object, which all tenants see": "select lo_create(0)",
+    "takes the lock of migrations": "select pg_try_advisory_xact_lock(0)",
     "creates an extension": "create extension dblink",
     "switches row-level security off": "alter table {table} disable row level security",
     "reads past row-level security": "set local row_security = off; select * from {table} limit 1",
@@ -116,19 +118,6 @@ def powers_of_applications(attacker: Attacker) -> Iterator[Tried]:
                         continue
                     said = _rolled_back(connection, statement.format(owner=product.owner_role, table=f"public.{table}"))
                     yield Tried(f"{role} {what}", not said, said)
-
-
-@attempt("W15")
-def locks_its_product_out(attacker: Attacker) -> Iterator[Tried]:
-    """An application cannot change its own password or settings, which would lock the others of its product out."""
-    for product in _products(attacker):
-        role = product.app_role
-        with attacker.login(role, product.name, attacker.manifest.ports.primary) as connection:
-            for what in ("password 'keel'", "set work_mem = '1GB'"):
-                said = _rolled_back(connection, f"alter role {role} {what}")
-                yield Tried(f"{role}: alter role … {what}", not said, said)
-            said = _rolled_back(connection, "select lo_create(0)")
-            yield Tried(f"{role} stores a large object, which all tenants see", not said, said)
 
 
 @attempt("W15")

@@ -6,6 +6,7 @@ import csv
 import json
 import shlex
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,6 +19,8 @@ from environment.names import LOOK, MONITOR, SUPERUSER
 from environment.products import revisions
 from environment.types import Group
 from environment.urls import redis_login
+from keel_host import certificates
+from keel_host.alerts import DAY
 from keel_host.revision import QUESTION
 from ops.hosts.session import Session, Unreachable
 from ops.status.facts import Facts, HeadFacts, HostFacts, PoolFacts, RedisFacts, ServerFacts, WatchFacts
@@ -107,7 +110,14 @@ def _ask(session: Session, host: HostEntry) -> tuple[HostFacts, Answers]:
     if "units" not in answers:
         return silent(f"did not answer within {PATIENCE} s")
     pairs = (line.split(" ", 1) for line in answers.get("packages", "").splitlines() if " " in line)
-    return facts.model_copy(update={"failed_units": tuple(answers["units"].split()), "versions": dict(pairs)}), answers
+    ends = certificates.times(answers.get("certificates", "").splitlines())
+    left = [int((end - time.time()) // DAY) for end in ends]
+    found = {
+        "failed_units": tuple(answers["units"].split()),
+        "versions": dict(pairs),
+        "certificate_days": min(left, default=None),
+    }
+    return facts.model_copy(update=found), answers
 
 
 def _questions(manifest: Manifest, host: HostEntry) -> Iterator[tuple[str, str]]:
@@ -117,6 +127,7 @@ def _questions(manifest: Manifest, host: HostEntry) -> Iterator[tuple[str, str]]
         return f"PGOPTIONS='{options}' psql -U {user} -p {manifest.ports.postgres} -d {database} -XAt"
 
     yield "units", "systemctl list-units --failed --plain --no-legend --no-pager | cut -d' ' -f1"
+    yield "certificates", f"for pair in {paths.TLS}/*; do {' '.join(certificates.SHOW)} $pair/cert.pem; done"
     names = [
         name.format(postgres=manifest.release.postgres) for group in host.groups for name in PACKAGES.get(group, ())
     ]

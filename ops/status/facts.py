@@ -19,6 +19,8 @@ class HostFacts(Model):
     failed_units: tuple[str, ...] = ()
     versions: dict[str, str] = Field(default_factory=dict)
     """Package → installed version, for what its groups serve with."""
+    certificate_days: int | None = None
+    """Until the first of its certificates ends."""
 
 
 class Standby(Model):

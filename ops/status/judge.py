@@ -10,6 +10,8 @@ from ops.status.facts import Facts
 WAITING_COMMITS = frozenset({"on", "remote_apply", "remote_write"})
 """Values of synchronous_commit with which a commit waits for the standby."""
 SYNCHRONOUS = frozenset({"sync", "quorum"})
+ENDING = 30
+"""Days before its end at which a certificate is a problem. A converge signs it again 60 days before (environment/pki.py)."""
 UNWATCHED = 300
 """Seconds without a check of the archive that mean that checks have stopped: they run every minute."""
 
@@ -70,6 +72,8 @@ def _problems(facts: Facts) -> Iterator[str]:
             yield f"{host.name}: {host.fault}"
         if host.failed_units:
             yield f"{host.name}: failed units: {', '.join(host.failed_units)}"
+        if host.certificate_days is not None and host.certificate_days < ENDING:
+            yield f"{host.name}: a certificate ends in {host.certificate_days} days; `pulumi up --refresh` signs it again"
     yield from _cluster(facts)
     for name, answers in facts.etcd.items():
         if not answers:

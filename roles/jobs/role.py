@@ -120,6 +120,7 @@ def settings(target: Target) -> BackupHost:
         positions=Path(paths.POSITIONS),
         archive_gaps=Path(paths.ARCHIVE_GAPS),
         alerts=Path(paths.ALERTS),
+        certificates=Path(paths.TLS),
         copied=Path(paths.COPIED),
         scratch_config=Path(paths.SCRATCH_CONFIG),
         copy_config=Path(paths.SECOND_CONFIG),

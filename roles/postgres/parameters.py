@@ -77,6 +77,7 @@ def parameters(manifest: Manifest) -> dict[str, str]:
         "log_checkpoints": "on",
         "log_connections": "on",
         "log_disconnections": "on",
+        "log_replication_commands": "on",  # W14: who copies the cluster
         "log_lock_waits": "on",
         # BAC-07: the trailing space belongs to it
         "log_line_prefix": "%t [%p]: [%l-1] user=%u,db=%d,app=%a,client=%h ",

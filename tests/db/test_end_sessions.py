@@ -89,6 +89,23 @@ def test_a_busy_transaction_ends_too(server: Server, product: Product, applicati
     assert ended(application)
 
 
+def test_a_password_that_a_login_gave_itself_is_put_back(server: Server, product: Product, ends: Ends) -> None:
+    """W15: PostgreSQL lets it; the others of its product would be locked out. Without what is remembered nothing is touched."""
+    verifier = "select rolpassword from pg_authid where rolname = 'jeex_user'"
+    before = server.execute(verifier)
+    with server.connect(product.name, product.app_role) as session:
+        session.execute("alter role current_user password 'mine'")
+    assert server.execute(verifier) != before
+    assert ends(LONG, LONG) == ["put back the password of jeex_user, which was not changed by Keel"]
+    assert server.execute(verifier) == before and ends(LONG, LONG) == []
+    given = server.execute("delete from keel.passwords where login = 'jeex_user' returning verifier")
+    with server.connect(product.name, product.app_role) as session:
+        session.execute("alter role current_user password 'mine'")
+    assert ends(LONG, LONG) == []
+    server.execute(f"insert into keel.passwords values ('jeex_user', '{given[0][0]}')")
+    assert len(ends(LONG, LONG)) == 1 and server.execute(verifier) == before
+
+
 def test_its_login_sees_and_ends_and_nothing_else(server: Server, product: Product, ends: Ends) -> None:
     """W9: it reaches neither a superuser's session nor a product's database."""
     connect = partial(server.connect, role=SESSIONS)

@@ -86,6 +86,26 @@ REPAIRED = [
         "postgres",
         "restore function keel.user_lookup",
     ),
+    ("DROP TABLE keel.passwords", "postgres", "create the table of the products' passwords"),
+    (
+        "DELETE FROM keel.passwords WHERE login = 'jeex_user'",
+        "postgres",
+        "remember the passwords of the products' logins",
+    ),
+    ("GRANT EXECUTE ON FUNCTION keel.put_back_passwords TO PUBLIC", "postgres", "let only keel_sessions call"),
+    ("GRANT EXECUTE ON FUNCTION lo_create(oid) TO PUBLIC", "jeex_idea", "no longer let everybody make large objects"),
+    (
+        "GRANT EXECUTE ON FUNCTION pg_advisory_lock_shared(integer, integer) TO PUBLIC",
+        "jeex_idea",
+        "no longer let everybody take advisory locks",
+    ),
+    (
+        "REVOKE EXECUTE ON FUNCTION pg_try_advisory_lock(bigint) FROM jeex_idea_migrator",
+        "jeex_idea",
+        "let jeex_idea_migrator take advisory locks",
+    ),
+    ("GRANT USAGE ON SCHEMA public TO PUBLIC", "postgres", "revoke USAGE on schema public from PUBLIC"),
+    ("GRANT USAGE ON SCHEMA public TO PUBLIC", "template1", "revoke USAGE on schema public from PUBLIC"),
     ("ALTER FUNCTION keel.user_lookup RESET ALL", "postgres", "restore function keel.user_lookup"),
     ("GRANT EXECUTE ON FUNCTION keel.user_lookup TO PUBLIC", "postgres", "let only keel_pgbouncer call"),
 ]
@@ -192,7 +212,7 @@ def test_a_verifier_is_in_no_log_and_in_no_statistics(server: Server) -> None:
         assert server.execute("SELECT 1 FROM pg_authid WHERE rolname = 'planted' AND rolpassword IS NOT NULL")
         written = [*(row[0] for row in server.execute(statistics, "jeex_idea")), server.log(), str(change.difference)]
         assert not [text for text in written if verifier in text]
-        provision.apply(server.superuser, [replace(change, secret=False)])
+        provision.apply(server.superuser, [replace(change, secret="")])
         kept = [*(row[0] for row in server.execute(statistics, "jeex_idea")), server.log()]
         assert len([text for text in kept if verifier in text]) == 2, "the log and the statistics are kept"
     finally:

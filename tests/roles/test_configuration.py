@@ -32,7 +32,7 @@ PARAMETERS = {
     },
     "BAC-06": {
         "log_statement": "mod", "log_min_duration_statement": "1000", "log_checkpoints": "on", "log_connections": "on",
-        "log_disconnections": "on", "log_lock_waits": "on",
+        "log_disconnections": "on", "log_lock_waits": "on", "log_replication_commands": "on",
     },
     "BAC-07": {"log_line_prefix": "%t [%p]: [%l-1] user=%u,db=%d,app=%a,client=%h "},
     "BAC-08": {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from environment.names import LOOKUP
+from environment.names import LOOK, LOOKUP
 from environment.types import Group
 from keel_host.accounts import RECEIVER
 from roles import paths
@@ -81,7 +81,59 @@ def _both(one: Breach, other: Breach) -> Breach:
     return Breach(one.group, f"{one.down} && {other.down}", f"{other.again} && {one.again}")
 
 
+PATRONI = "/etc/patroni/config.yml"
+UNASKED = "curl -k -s -o /dev/null https://$(hostname -I | cut -d' ' -f1):8008/patroni"
+OPEN_PATRONI = Breach(
+    Group.POSTGRES,
+    f"cp -p {PATRONI} /run/patroni.yml; sed -i 's/verify_client: required/verify_client: optional/; /^  authentication:/,/^    password:/d' {PATRONI}; "
+    f"systemctl reload patroni; for i in $(seq 100); do {UNASKED} && exit; sleep 0.1; done; exit 1",
+    f"cat /run/patroni.yml > {PATRONI}; rm /run/patroni.yml; "
+    f"systemctl reload patroni; for i in $(seq 100); do {UNASKED} || exit 0; sleep 0.1; done; exit 1",
+)
+KEY_FOR_ALL = Breach(
+    Group.ETCD,
+    f"chmod o+r {paths.TLS}/etcd/key.pem; chmod o+x {paths.TLS}/etcd",
+    f"chmod o-r {paths.TLS}/etcd/key.pem; chmod o-x {paths.TLS}/etcd",
+)
+UP_TO_A_BACKUP = (
+    f"at=$(find {paths.REPOSITORY} -name backup.info | head -1); "
+    f'while :; do stat -c "chmod %a %n" "$at"; [ "$at" != {paths.REPOSITORY} ] || break; at=$(dirname "$at"); done'
+)
+"""The modes of a backup's description and of the folders above it."""
+FINGERPRINT = f"{paths.LIBRARY}/keel_host/fingerprint.py"
+PGBACKREST = "/etc/systemd/system/keel-pgbackrest.service.d/zz.conf"
+RESTART_PGBACKREST = "systemctl daemon-reload; systemctl restart keel-pgbackrest"
+SSHD = "/etc/ssh/sshd_config.d/00-breach.conf"
+
+
 BREACHES = {
+    "looks_with_power": Breach(
+        Group.POSTGRES, _sql(f"alter role {LOOK} superuser"), _sql(f"alter role {LOOK} nosuperuser")
+    ),
+    "planted_objects": Breach(
+        Group.BACKUP,
+        f"sed -i 's/search_path=pg_catalog/search_path=public,pg_catalog/' {FINGERPRINT}",
+        f"sed -i 's/search_path=public,pg_catalog/search_path=pg_catalog/' {FINGERPRINT}",
+    ),
+    **dict.fromkeys(("keys_at_doors", "reads_foreign_keys"), KEY_FOR_ALL),
+    **dict.fromkeys(("no_key_at_doors", "orders_to_patroni"), OPEN_PATRONI),
+    "reads_backups": Breach(
+        Group.BACKUP,
+        f"{UP_TO_A_BACKUP} > /run/modes; cut -d' ' -f3 /run/modes | xargs chmod o+rx",
+        "sh /run/modes; rm /run/modes",
+    ),
+    "changes_backups": Breach(
+        Group.BACKUP,
+        f"printf '[Service]\\nReadOnlyPaths=\\nReadWritePaths={paths.REPOSITORY}\\n' > {PGBACKREST}; {RESTART_PGBACKREST}",
+        f"rm {PGBACKREST}; {RESTART_PGBACKREST}",
+    ),
+    "weak_ciphers": _setting("ssl_ciphers", "ALL:@SECLEVEL=0"),
+    "weak_ssh": Breach(Group.POSTGRES, f"echo 'AllowAgentForwarding yes' > {SSHD}", f"rm {SSHD}"),
+    "sees_strange_databases": Breach(
+        Group.POSTGRES,
+        _sql("grant connect on database postgres to public"),
+        _sql("revoke connect on database postgres from public"),
+    ),
     "another_clients_identity": Breach(
         Group.EDGE,
         "sed -i 's/^server_reset_query_always = 1/server_reset_query_always = 0/' /etc/pgbouncer/pgbouncer.ini; systemctl reload pgbouncer",
@@ -144,8 +196,12 @@ BREACHES = {
             "psql -U postgres -XAtq -v ON_ERROR_STOP=1 -f /run/limits",
         ),
     ),
-    "holds_a_transaction": Breach(
-        Group.POSTGRES, "systemctl stop keel-end-sessions.timer", "systemctl start keel-end-sessions.timer"
+    **dict.fromkeys(
+        ("holds_a_transaction", "keeps_another_password"),
+        Breach(Group.POSTGRES, "systemctl stop keel-end-sessions.timer", "systemctl start keel-end-sessions.timer"),
+    ),
+    "leaves_its_container": Breach(
+        Group.POSTGRES, "mount -o remount,bind,rw /proc/sys", "mount -o remount,bind,ro /proc/sys"
     ),
     "guesses_passwords": Breach(Group.EDGE, "systemctl stop keel-watch-logins", "systemctl start keel-watch-logins"),
     **dict.fromkeys(

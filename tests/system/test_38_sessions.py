@@ -35,10 +35,6 @@ LEFT = {
         "exists (select from pg_cursors where is_holdable)",
     ),
     "channel": ("listen left_behind", "exists (select from pg_listening_channels())"),
-    "lock": (
-        "select pg_advisory_lock(hashtext('left_behind'), pg_backend_pid())",
-        "exists (select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid())",
-    ),
 }
 """What a session can keep: how it is left, and how the next one sees it."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,7 +15,7 @@ from psycopg.conninfo import make_conninfo
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from environment.products import catalogue
+from environment.products import Product, catalogue
 from environment.urls import redis_login
 from environment.waiting import until
 from ops.hosts.session import Session
@@ -60,6 +62,55 @@ def test_no_transaction_outlasts_its_limit(environment: Session, port: str) -> N
     logged = "".join(told(environment, host, "keel-end-sessions") for host in ("db1", "db2"))
     assert re.search(rf"ended {FORGE.app_role} on {FORGE.name} from {edge.address}: .* the limit is {WHOLE} s", logged)
     assert "forty_two" not in logged
+
+
+TAKES = "pg_catalog.pg_advisory_xact_lock(bigint)"
+TIMER = "systemctl {} keel-end-sessions.timer"
+
+
+def fill(holder: psycopg.Connection[Any]) -> None:
+    """Take locks in one transaction until there is room for none."""
+    holder.execute("set idle_in_transaction_session_timeout = 0")
+    taken = 0
+    for step in (1000, 100, 10, 1):
+        with suppress(psycopg.errors.OutOfMemory):
+            while True:
+                with holder.transaction():
+                    holder.execute(
+                        "select count(pg_advisory_xact_lock(n)) from generate_series(%s::int, %s) n",
+                        [taken + 1, taken + step],
+                    )
+                taken += step
+
+
+def test_a_full_table_of_locks_is_emptied(environment: Session) -> None:
+    """W9: all databases share it, and while it is full no one logs in. Programs may take no advisory locks; where one fills the
+    table by others, the program that ends sessions cannot ask who it is, and finds it by its process."""
+    leader, holds = environment.leader().name, catalogue()["jeex_idea"]
+    with environment.superuser() as superuser, environment.direct() as where, ExitStack() as stack:
+
+        def login(product: Product) -> psycopg.Connection[Any]:
+            return psycopg.connect(environment.url(product.app_role, product.name, *where))
+
+        def allow(verb: str, word: str) -> None:
+            with superuser.connect(holds.name) as connection:
+                connection.execute(f"{verb} execute on function {TAKES} {word} {holds.app_role}".encode())
+
+        allow("grant", "to")
+        stack.callback(allow, "revoke", "from")
+        environment.run(leader, TIMER.format("stop"))
+        stack.callback(environment.run, leader, TIMER.format("start"))
+        with login(holds) as holder:
+            fill(holder)
+            with pytest.raises(psycopg.OperationalError, match="out of shared memory"):
+                login(FORGE)
+            environment.run(leader, TIMER.format("start"))
+            until(lambda: login(FORGE), 60, "a log-in", despite=(psycopg.OperationalError,)).close()
+            with pytest.raises(psycopg.OperationalError):
+                holder.execute("select 1")
+    assert f"ended {holds.app_role} on {holds.name}: the table of locks is full" in told(
+        environment, leader, "keel-end-sessions"
+    )
 
 
 def test_guesses_are_slow_and_counted_with_their_address(environment: Session) -> None:

@@ -6,82 +6,27 @@ import json
 import shlex
 
 from environment.manifest import HostEntry, Manifest
-from environment.pki import Authority
-from environment.types import Group
+from ops.attack.knocking import NO_ONE, Door, doors, knocks, opened, pairs, unsigned
 from roles import paths
-from roles.kit.declare import Certificate
 from roles.postgres.patroni import CURL, url
 from tests.verify import expect
 from tests.verify.look import Look
 
-KNOCK = """
-import json, socket, ssl, sys
-from concurrent.futures import ThreadPoolExecutor
-pair, doors = json.loads(sys.argv[1])
-def knock(door):
-    address, port, request = door
-    context = ssl._create_unverified_context()
-    if pair:
-        context.load_cert_chain(pair + "/cert.pem", pair + "/key.pem")
-    try:
-        with socket.create_connection((address, port), timeout=1) as plain:
-            plain.settimeout(4)
-            secured = context.wrap_socket(plain)
-            secured.sendall(request.encode())
-            return secured.recv(200).decode(errors="replace").partition("\\r\\n")[0]
-    except OSError as error:
-        return "refused: %s" % error
-with ThreadPoolExecutor(8) as pool:
-    print(json.dumps(list(pool.map(knock, doors))))
-"""
-"""Python for a host: what each door answers to a request with a key pair, or without one. A host's kernel answers within a
-second, or a firewall does not; a service may take longer."""
-NO_ONE = "daemon"
-"""An account of every host, to which Keel gives nothing."""
 PRIVATE = "for key in {keys}; do runuser -u {account} -- test -r $key/key.pem && echo {account} reads $key; done; true"
-Door = tuple[str, int, str]
 
 
-def doors(manifest: Manifest) -> dict[Authority, Door]:
-    """Authority → a door that it opens, and a request that changes nothing. pgBackRest's server greets whom it lets in."""
-    ports, stores = manifest.ports, manifest.carrying(Group.ETCD)
-    server, repository = manifest.carrying(Group.POSTGRES)[0], manifest.repository_host
-    body = '{"key": "L2tlZWwv"}'
-    ask = f"POST /v3/kv/range HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n{body}"
-    found = {
-        Authority.PATRONI: (str(server.address), ports.patroni, "GET /config HTTP/1.0\r\n\r\n"),
-        Authority.ETCD: (str(stores[0].address), ports.etcd_client, ask),
-        Authority.ETCD_PEERS: (str(stores[0].address), ports.etcd_peer, "GET /version HTTP/1.0\r\n\r\n"),
-    }
-    if any(host != repository for host in manifest.carrying(Group.POSTGRES)):
-        found[Authority.PGBACKREST] = (str(repository.address), ports.pgbackrest, "")
+def let_in(look: Look, host: HostEntry, tried: list[Door], as_who: list[tuple[str, str]]) -> list[list[bool]]:
+    """Which of these doors open on ``host`` for each account and its key pair."""
+    found = opened(look.shell(host, knocks(tried, as_who)))
+    assert len(found) == len(as_who), f"{host.name}: {len(found)} of {len(as_who)} knocked"
     return found
-
-
-def opened(look: Look, host: HostEntry, tried: list[Door], as_who: list[tuple[str, str]]) -> list[list[bool]]:
-    """Which of these doors open on ``host`` for each account and its key pair ('' for none). All knock at the same time: a door
-    behind a firewall keeps each of them waiting."""
-    knocks = [
-        f"runuser -u {account} -- python3 -I -c {shlex.quote(KNOCK)} {shlex.quote(json.dumps([pair, tried]))}"
-        for account, pair in as_who
-    ]
-    folder = "said=$(mktemp -d); trap 'rm -r $said' EXIT"
-    all_of_them = "\n".join(f"{knock} > $said/{number:03} &" for number, knock in enumerate(knocks))
-    said = look.shell(host, f"{folder}\n{all_of_them}\nwait; cat $said/*").splitlines()
-    assert len(said) == len(as_who), f"{host.name}: {len(said)} of {len(as_who)} knocked"
-    return [[" 200 " in answer or answer.startswith("{") for answer in json.loads(line)] for line in said]
-
-
-def pairs(look: Look, host: HostEntry) -> list[Certificate]:
-    """The key pairs that the roles declare on ``host``."""
-    return look.declared(host, lambda role, target: role.certificates(target))
 
 
 def test_a_key_pair_opens_its_own_door(host: HostEntry, look: Look, manifest: Manifest) -> None:
     """W1, W5, X-23: as the account that owns it, each key pair of the host is tried at every door that asks only who signed."""
     tried, problems = doors(manifest), []
-    declared = pairs(look, host)
-    opening = opened(look, host, list(tried.values()), [(pair.owner, pair.directory) for pair in declared])
+    declared = pairs(manifest, host, look.session.roots).values()
+    opening = let_in(look, host, list(tried.values()), [(pair.owner, pair.directory) for pair in declared])
     for pair, found in zip(declared, opening, strict=True):
         for door, opens in zip(tried, found, strict=True):
             if opens is not (pair.leaf.enters and pair.leaf.authority is door):
@@ -93,14 +38,14 @@ def test_a_key_pair_opens_its_own_door(host: HostEntry, look: Look, manifest: Ma
 
 def test_without_a_certificate_no_door_opens(host: HostEntry, look: Look, manifest: Manifest) -> None:
     """W12, X-23: not even for reading. pgBackRest's server greets everybody and hears no one without a name that it knows."""
-    tried = {door: at for door, at in doors(manifest).items() if door is not Authority.PGBACKREST}
-    (found,) = opened(look, host, list(tried.values()), [(NO_ONE, "")])
+    tried = unsigned(manifest)
+    (found,) = let_in(look, host, list(tried.values()), [(NO_ONE, "")])
     expect.nothing(f"{host.name}: {door} is open" for door, opens in zip(tried, found, strict=True) if opens)
 
 
-def test_a_key_is_its_accounts_own(host: HostEntry, look: Look) -> None:
+def test_a_key_is_its_accounts_own(host: HostEntry, look: Look, manifest: Manifest) -> None:
     """W1, PLAT-49: no account of the host reads the key of another."""
-    declared = pairs(look, host)
+    declared = list(pairs(manifest, host, look.session.roots).values())
     keys = " ".join(pair.directory for pair in declared)
     accounts = sorted({pair.owner for pair in declared} | {NO_ONE})
     said = look.shell(host, "; ".join(PRIVATE.format(keys=keys, account=account) for account in accounts))

@@ -91,6 +91,7 @@ def test_what_is_logged(server: HostEntry, look: Look, manifest: Manifest) -> No
         "log_statement": manifest.postgres.log_statement,
         "log_checkpoints": "on",
         "log_disconnections": "on",
+        "log_replication_commands": "on",
         "log_lock_waits": "on",
     }
     expect.same(facts.settings, wanted, server.name)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from db import found, lookup, provision
+from db import definer, found, lookup, provision
 from db.change import ProvisionError
 from db.found import Cluster, Holding, Membership
 from db.role_changes import memberships
@@ -99,9 +99,7 @@ def test_who_is_to_log_in_has_to_be_there(monkeypatch: pytest.MonkeyPatch) -> No
 def test_only_the_pooler_may_look_a_password_up(callers: list[str], usage: bool, restricted: bool) -> None:
     """PLAT-11: it needs the function and its schema; anybody else needs neither."""
     callers = [PGBOUNCER if caller == "pgbouncer" else caller for caller in callers]
-    products = catalogue().values()
-    answer = (lookup._body(products), True, lookup._SETTINGS, True, callers, usage)
+    function = lookup.function(catalogue().values())
+    answer = (function.body, True, definer._SETTINGS, True, callers, usage)
     connection: Any = SimpleNamespace(execute=lambda *_: SimpleNamespace(fetchone=lambda: answer))
-    assert [change.what for change in lookup.plan(connection, products)] == (
-        [lookup._restrict().what] if restricted else []
-    )
+    assert [change.what for change in function.plan(connection)] == ([function._restrict().what] if restricted else [])

@@ -49,6 +49,7 @@ def backup_host(folder: Path, **changed: Any) -> BackupHost:
         positions=volume / "positions.log",
         archive_gaps=volume / "archive-gaps.jsonl",
         alerts=folder / "alerts.json",
+        certificates=folder / "tls",
         copied=volume / "second-copied",
         **changed,
     )

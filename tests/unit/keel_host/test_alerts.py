@@ -95,3 +95,14 @@ def test_a_second_repository_that_lacks_wal_for_too_long_is_told() -> None:
     )
     (never,) = alerts.copying(0, 0, now)
     assert never.severity == WARNING and "not been complete since it began" in never.text
+
+
+@pytest.mark.parametrize(
+    ("days", "severity"), [(30, None), (29.9, WARNING), (7, WARNING), (6.9, CRITICAL), (-1, CRITICAL)]
+)
+def test_a_certificate_that_ends_soon_is_told(days: float, severity: str | None) -> None:
+    """W15: leaves are signed again by a converge alone, and one that nobody runs signs none."""
+    now = NOW.timestamp()
+    raised = list(alerts.certificates({"etcd": now + days * 86400, "redis": now + 397 * 86400}, now))
+    assert [(each.severity, each.subject) for each in raised] == ([(severity, "etcd")] if severity else [])
+    assert all("etcd of the backup host ends on 2026-1" in each.text for each in raised)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -74,3 +75,31 @@ def test_an_earlier_releases_file_bounds_nobody(monkeypatch: pytest.MonkeyPatch)
     given = answering(monkeypatch, 0, "ended a\n")
     old = Member("", NOWHERE, NOWHERE, "", NOWHERE, "", 0)
     assert (lines(old, "select 1"), given) == ([], [])
+
+
+def test_where_no_one_can_log_in_programs_in_a_transaction_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """W9: one session had filled the table of locks. Who is idle, or is no product's program, holds none of them, or may."""
+    titles = {
+        1: "postgres: main: app one 10.0.0.1(4242) idle in transaction",
+        2: "postgres: main: app one 10.0.0.1(4243) idle",
+        3: "postgres: app two 10.0.0.1(4244) DO",
+        4: "postgres: main: migrator one 10.0.0.1(4245) idle in transaction",
+        5: "postgres: main: checkpointer ",
+        6: "/usr/bin/postgres -D app one 10.0.0.1(1) DO",
+    }
+    for number, title in titles.items():
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "cmdline").write_bytes(title.encode() + b"\0\0")
+    (tmp_path / "7").mkdir()  # has just ended
+    ended: list[tuple[int, int]] = []
+    monkeypatch.setattr(end_sessions, "PROCESSES", tmp_path)
+    monkeypatch.setattr(os, "kill", lambda *which: ended.append(which))
+    answering(monkeypatch, 2, error="psql: error: FATAL:  out of shared memory\n")
+    assert end_sessions.main([]) == 0
+    assert sorted(ended) == [(1, 15), (3, 15)]
+    assert sorted(capsys.readouterr().out.splitlines()) == [
+        "ended app on one: the table of locks is full, and no one could log in",
+        "ended app on two: the table of locks is full, and no one could log in",
+    ]

@@ -43,6 +43,10 @@ jeex_idea,jeex_user,6,5,4,3,2
 pgbouncer,pgbouncer,1,0,0,0,0
 """
 INFO = "# Memory\r\nused_memory:1048576\r\nmaxmemory:268435456\r\n# Clients\r\nconnected_clients:3\r\n"
+ENDS = "".join(
+    time.strftime("notAfter=%b %d %H:%M:%S %Y GMT\n", time.gmtime(time.time() + days * 86400)) for days in (700, 365.5)
+)
+"""Two certificates."""
 ALERTS = {
     "looked": "2026-11-22T09:00:00Z",
     "alerts": [{"alert": "archive_waiting", "severity": "warning", "text": "WAL waits", "since": "then"}],
@@ -53,7 +57,12 @@ def answers() -> Answers:
     """A healthy dev's, by host and question."""
     at = {f"revision-{name}": f"{revisions(name)[-1]}\n" for name in catalogue()}
     behind = {f"revision-{name}": "001_behind\n" for name in catalogue()}
-    database = {"units": "", "packages": "postgresql-18 18.6-1\npatroni 4.1-1\n", "etcd": "healthy\n"}
+    database = {
+        "units": "",
+        "certificates": ENDS,
+        "packages": "postgresql-18 18.6-1\npatroni 4.1-1\n",
+        "etcd": "healthy\n",
+    }
     patroni = {"cluster": _cluster(LEADER, STANDBY), "config": json.dumps({"synchronous_mode": True})}
     primary, replica = (json.dumps(server.model_dump(exclude={"host"})) for server in (PRIMARY, REPLICA))
     return {
@@ -81,6 +90,12 @@ def collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Answ
         return collect.collect(session(tmp_path))
 
     return look
+
+
+def test_the_first_certificate_to_end_is_told(collected: Callable[[Answers], Facts]) -> None:
+    """W15: in days; a host that does not say has none."""
+    found = {host.name: host.certificate_days for host in collected(answers()).hosts}
+    assert found == {"db1": 365, "db2": 365, "edge1": None, "ops1": None}
 
 
 def test_a_healthy_environment_is_told_whole(collected: Callable[[Answers], Facts]) -> None:
@@ -113,10 +128,20 @@ def test_a_healthy_environment_is_told_whole(collected: Callable[[Answers], Fact
     assert found.watch == WatchFacts(looked="2026-11-22T09:00:00Z", seconds_ago=3, alerts=(alert,))
 
 
-DATABASE = {"units", "packages", "server", "cluster", "config", "etcd", *(f"revision-{name}" for name in catalogue())}
+DATABASE = {
+    "units",
+    "certificates",
+    "packages",
+    "server",
+    "cluster",
+    "config",
+    "etcd",
+    *(f"revision-{name}" for name in catalogue()),
+}
 CARRIED = {
     "dev": {
-        "db1": DATABASE, "db2": DATABASE, "edge1": {"units", "packages", "etcd", "pools", "redis"}, "ops1": {"units", "watch"}
+        "db1": DATABASE, "db2": DATABASE, "edge1": {"units", "certificates", "packages", "etcd", "pools", "redis"},
+        "ops1": {"units", "certificates", "watch"},
     },
     "ci": {"all1": {*DATABASE, "pools", "redis", "watch"}},
 }  # fmt: skip

@@ -77,6 +77,10 @@ def test_an_environment_without_replicas_is_unprotected_by_design() -> None:
             {"hosts": (HostFacts(name="ops1", address="", groups=(), failed_units=("cron.service",)),)},
             "ops1: failed units: cron.service",
         ),
+        (
+            {"hosts": (HostFacts(name="ops1", address="", groups=(), certificate_days=29),)},
+            "ops1: a certificate ends in 29 days; `pulumi up --refresh` signs it again",
+        ),
         ({"members": (LEADER,)}, "db2: is no member of the PostgreSQL cluster"),
         ({"members": (LEADER, replace(SYNC_STANDBY, state="stopped"))}, "db2: PostgreSQL is stopped"),
         ({"members": (LEADER, replace(SYNC_STANDBY, pending_restart=True))}, "db2: PostgreSQL waits for a restart"),
@@ -93,6 +97,12 @@ def test_every_problem_is_told_and_makes_the_exit_status_1(changes: dict[str, ob
     verdict = judge(facts(**changes))
     assert problem in verdict.problems
     assert verdict.exit_status == 1
+
+
+def test_a_certificate_with_a_month_left_is_no_problem() -> None:
+    """W15: and a host that does not say is none."""
+    hosts = [HostFacts(name="ops1", address="", groups=(), certificate_days=days) for days in (30, None)]
+    assert judge(facts(hosts=tuple(hosts))).problems == ()
 
 
 def _watch(severity: str, seconds_ago: int = 30) -> WatchFacts:

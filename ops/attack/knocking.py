@@ -1,0 +1,86 @@
+"""The doors that ask only who signed (decision 14), what each key pair does at them, and the key pairs of a host."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from environment.derive import Roots
+from environment.manifest import HostEntry, Manifest
+from environment.pki import Authority
+from environment.types import Group
+from roles.kit.declare import Certificate, Target
+
+KNOCK = """
+import json, socket, ssl, sys
+from concurrent.futures import ThreadPoolExecutor
+pair, doors = json.loads(sys.argv[1])
+def knock(door):
+    address, port, request = door
+    context = ssl._create_unverified_context()
+    if pair:
+        context.load_cert_chain(pair + "/cert.pem", pair + "/key.pem")
+    try:
+        with socket.create_connection((address, port), timeout=1) as plain:
+            plain.settimeout(4)
+            secured = context.wrap_socket(plain)
+            secured.sendall(request.encode())
+            return secured.recv(200).decode(errors="replace").partition("\\r\\n")[0]
+    except OSError as error:
+        return "refused: %s" % error
+with ThreadPoolExecutor(8) as pool:
+    print(json.dumps(list(pool.map(knock, doors))))
+"""
+"""Python for a host: what each door answers to a request with a key pair, or without one. A host's kernel answers within a
+second, or a firewall does not; a service may take longer."""
+NO_ONE = "daemon"
+"""An account of every host, to which Keel gives nothing."""
+Door = tuple[str, int, str]
+
+
+def doors(manifest: Manifest) -> dict[Authority, Door]:
+    """Authority → a door that it opens, and a request that changes nothing. pgBackRest's server greets whom it lets in."""
+    ports, stores = manifest.ports, manifest.carrying(Group.ETCD)
+    server, repository = manifest.carrying(Group.POSTGRES)[0], manifest.repository_host
+    body = '{"key": "L2tlZWwv"}'
+    ask = f"POST /v3/kv/range HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    found = {
+        Authority.PATRONI: (str(server.address), ports.patroni, "GET /config HTTP/1.0\r\n\r\n"),
+        Authority.ETCD: (str(stores[0].address), ports.etcd_client, ask),
+        Authority.ETCD_PEERS: (str(stores[0].address), ports.etcd_peer, "GET /version HTTP/1.0\r\n\r\n"),
+    }
+    if any(host != repository for host in manifest.carrying(Group.POSTGRES)):
+        found[Authority.PGBACKREST] = (str(repository.address), ports.pgbackrest, "")
+    return found
+
+
+def unsigned(manifest: Manifest) -> dict[Authority, Door]:
+    """Those that hear no one without a certificate. pgBackRest's server greets everybody, and hears no one whose name it does
+    not know."""
+    return {door: at for door, at in doors(manifest).items() if door is not Authority.PGBACKREST}
+
+
+def knocks(tried: list[Door], as_who: list[tuple[str, str]]) -> str:
+    """Shell for root of a host: who knocks at these doors, an account with a folder of a key pair ("" for none). All knock at the
+    same time: a door behind a firewall keeps each of them waiting. `opened` reads the answer."""
+    each = (
+        f"runuser -u {account} -- python3 -I -c {shlex.quote(KNOCK)} {shlex.quote(json.dumps([pair, tried]))}"
+        for account, pair in as_who
+    )
+    all_of_them = "\n".join(f"{knock} > $said/{number:03} &" for number, knock in enumerate(each))
+    return f"said=$(mktemp -d); trap 'rm -r $said' EXIT\n{all_of_them}\nwait; cat $said/*"
+
+
+def opened(said: str) -> list[list[bool]]:
+    """For each who knocked, which of the doors opened."""
+    answers = (json.loads(line) for line in said.splitlines())
+    return [[" 200 " in answer or answer.startswith("{") for answer in each] for each in answers]
+
+
+def pairs(manifest: Manifest, host: HostEntry, roots: Roots) -> dict[str, Certificate]:
+    """Folder → key pair that the roles declare on a host."""
+    from roles.order import ROLES  # with pyinfra, which is slow to import
+
+    target = Target(manifest, host, roots)
+    declared = (pair for role in ROLES.values() if role.runs_on(host) for pair in role.certificates(target))
+    return {pair.directory: pair for pair in declared}
