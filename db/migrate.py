@@ -24,6 +24,8 @@ from db.url import conninfo, database_url
 from environment.errors import UNCHANGED, KeelError
 from environment.products import ROOT, Product, SeedSet, short
 
+LOOKING = "-c role=none -c search_path=public -c statement_timeout=0"
+"""How a migrator's session begins that looks, whatever the owner has set for the database."""
 INI = ROOT / "alembic.ini"
 
 
@@ -120,11 +122,14 @@ def downgrade(product: Product, url: str, target: str) -> None:
 
 
 def differences(product: Product, url: str) -> list[str]:
-    """What the models have and the database has not, or the reverse; changes nothing (PLAT-29)."""
-    with _connect(url) as connection:
-        found = differences_of(connection, product)
-        connection.rollback()
-        return found
+    """What the models have and the database has not, or the reverse; changes nothing (PLAT-29). Raises MigrationError."""
+    try:
+        with _connect(url) as connection:
+            found = differences_of(connection, product)
+            connection.rollback()
+            return found
+    except SQLAlchemyError as error:
+        raise MigrationError(f"{product.name}: the models cannot be compared: {_reason(error)}") from error
 
 
 def differences_of(connection: Connection, product: Product) -> list[str]:
@@ -162,7 +167,7 @@ def seed(product: Product, url: str, which: SeedSet, *, production: bool) -> boo
 
 
 def _connect(url: str) -> Connection:
-    return create_engine(database_url(url), poolclass=pool.NullPool).connect()
+    return create_engine(database_url(url), poolclass=pool.NullPool, connect_args={"options": LOOKING}).connect()
 
 
 def _failed(product: Product, url: str, target: str, error: Exception) -> MigrationError:

@@ -19,12 +19,16 @@ _FIXED = {
     "default_transaction_read_only": "off",
     "statement_timeout": "0",
     "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
 }
 _WHERE_KNOWN = b"""
-select set_config(name, case name when 'event_triggers' then 'off' else 'view,foreign-table' end, false) from pg_settings
-where name = 'restrict_nonsystem_relation_kind' or name = 'event_triggers' and current_setting('is_superuser') = 'on'
+select set_config(name, case name when 'event_triggers' then 'off' when 'transaction_timeout' then '0' else 'view,foreign-table' end,
+                  false)
+from pg_settings
+where name in ('restrict_nonsystem_relation_kind', 'transaction_timeout')
+   or name = 'event_triggers' and current_setting('is_superuser') = 'on'
 """
-"""The first came with minor versions of 2024, the second with PostgreSQL 17."""
+"""The first came with minor versions of 2024, the others with PostgreSQL 17."""
 
 
 def superuser(database: str, **where: Any) -> "psycopg.Connection[tuple[Any, ...]]":

@@ -11,10 +11,14 @@ from psycopg import sql
 
 FORM = (
     "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=1 -c bytea_output=hex "
-    "-c search_path=pg_catalog -c row_security=off -c statement_timeout=0 -c synchronize_seqscans=off"
+    "-c search_path=pg_catalog -c row_security=off -c statement_timeout=0 -c synchronize_seqscans=off "
+    "-c role=none -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0"
 )
 """Settings under which the same row is the same text everywhere and comes in the same place, and a row that may not be seen is
-an error."""
+an error. What comes with the connection wins over what an owner has set for the database: one product's limits would end a
+known moment of all."""
+UNLIMITED = b"select set_config(name, '0', false) from pg_settings where name = 'transaction_timeout'"
+"""It came with PostgreSQL 17."""
 TABLES = """
 select format('%I.%I', n.nspname, c.relname)
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -36,7 +40,9 @@ Table = list[Any]
 
 def connect(where: str) -> psycopg.Connection[Any]:
     """A connection in which rows are written alike."""
-    return psycopg.connect(where, options=FORM, autocommit=True)
+    connection = psycopg.connect(where, options=FORM, autocommit=True)
+    connection.execute(UNLIMITED)
+    return connection
 
 
 def fingerprint(connection: psycopg.Connection[Any]) -> dict[str, Table]:

@@ -137,7 +137,7 @@ def test_the_readonly_role_writes_nothing(server: Server, product: Product, at_h
 @pytest.mark.since(17)  # pg_maintain
 def test_the_admin_maintains_but_reads_no_rows(server: Server, product: Product, at_head: str) -> None:
     """JEEX-06: a maintenance role of its own, not a superuser."""
-    table = sql.Identifier(next(iter(product.tables)))
+    table = sql.Identifier("public", next(iter(product.tables)))
     with server.connect(product.name, ADMIN) as connection:
         connection.autocommit = True
         connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(table))

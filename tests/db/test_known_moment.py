@@ -65,7 +65,7 @@ def test_in_silence_every_table_is_certain(database: str, server: Server) -> Non
 def test_what_an_open_transaction_has_written_is_left_out(database: str) -> None:
     """It may have written its commit before the point and not show it yet."""
     with psycopg.connect(database) as writer:
-        writer.execute("insert into busy values (1)")
+        writer.execute("insert into public.busy values (1)")
         moment = record(database)
         writer.rollback()
     assert moment.moving == {DATABASE: ["public.busy"]}
@@ -77,7 +77,7 @@ def test_what_was_committed_around_the_point_is_left_out(database: str) -> None:
 
     def commit() -> None:
         with psycopg.connect(database) as writer:
-            writer.execute("insert into busy values (2)")
+            writer.execute("insert into public.busy values (2)")
 
     moment = record(database, commit)
     assert moment.moving == {DATABASE: ["public.busy"]}
@@ -91,6 +91,6 @@ def test_nothing_is_emptied_while_it_is_read(database: str) -> None:
         with psycopg.connect(database) as writer:
             writer.execute("set lock_timeout = '50ms'")
             with pytest.raises(psycopg.errors.LockNotAvailable):
-                writer.execute("truncate still")
+                writer.execute("truncate public.still")
 
     assert record(database, truncate).tables[DATABASE]["public.still"][0] == 100
