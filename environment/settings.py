@@ -6,9 +6,9 @@ in :mod:`environment.rules`. Nothing here knows Pulumi, pyinfra or a secret.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from environment.types import (
     Address,
@@ -30,6 +30,7 @@ from environment.types import (
     Model,
     PackageName,
     Port,
+    Preset,
     ProductName,
     Provider,
     RecoveryEnd,
@@ -125,20 +126,40 @@ class Etcd(Model):
     election_ms: Milliseconds = Field(1000, description="election timeout, milliseconds; at least 5 heartbeats")
 
 
+TIMINGS: dict[str, dict[str, int]] = {
+    Preset.FAST: {"ttl": 20, "loop_wait": 2, "retry_timeout": 9},
+    Preset.BALANCED: {"ttl": 30, "loop_wait": 5, "retry_timeout": 10},
+    Preset.SAFE: {"ttl": 30, "loop_wait": 5, "retry_timeout": 10},
+}
+"""Preset → seconds. 20 is the shortest lease that Patroni takes, and 9 the longest patience that it then allows."""
+
+
 class Patroni(Model):
     """Leader lease and failover timing (design: ttl ≥ 20, loop_wait + 2·retry_timeout ≤ ttl)."""
 
-    ttl: Annotated[Seconds, Field(ge=20)] = Field(20, description="leader lease, seconds")
+    ha: Preset = Field(
+        Preset.FAST,
+        description="where the next three come from if they are not set: `fast`, 20/2/9; `balanced`, 30/5/10; `safe`, as "
+        "balanced, and without a synchronous replica nothing is written (docs/runbooks/failover.md)",
+    )
+    ttl: Annotated[Seconds, Field(ge=20)] = Field(20, description="leader lease, seconds; if not set, what `ha` says")
     loop_wait: Annotated[Seconds, Field(ge=1)] = Field(
-        2, description="pause between two checks of the cluster, seconds"
+        2, description="pause between two checks of the cluster, seconds; if not set, what `ha` says"
     )
     retry_timeout: Annotated[Seconds, Field(ge=3)] = Field(
-        9, description="how long etcd or PostgreSQL may be unavailable, seconds"
+        9, description="how long etcd or PostgreSQL may be unavailable, seconds; if not set, what `ha` says"
     )
     primary_start_timeout: Seconds = Field(30, description="how long a crashed primary may recover, seconds")
     maximum_lag_on_failover: int = Field(
         1048576, ge=0, le=2**40, description="how many bytes a replica may be behind and still be promoted"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _timed(cls, given: Any) -> Any:
+        """What is set stays; what `ha` is no preset is refused with the field."""
+        preset = given.get("ha", Preset.FAST) if isinstance(given, dict) else None
+        return {**TIMINGS[preset], **given} if preset in TIMINGS else given
 
 
 class Postgres(Model):
@@ -232,7 +253,8 @@ class Pgbouncer(Model):
         200, gt=0, le=100_000, description="prepared statements remembered per server connection (PLAT-23, X-11)"
     )
     lookup_connections: Connections = Field(
-        2, description="server connections per edge that look passwords up (PLAT-22)"
+        2,
+        description="server connections per edge that look passwords up (PLAT-22)",
     )
     server_connect_timeout: Seconds = Field(
         15, description="how long opening a server connection may take, seconds (JEEX-19)"

@@ -170,6 +170,17 @@ class Reset(StrEnum):
     OFF = "off"
 
 
+class Preset(StrEnum):
+    """What a failover costs, and what it may not cost."""
+
+    FAST = "fast"
+    """The shortest lease."""
+    BALANCED = "balanced"
+    """A lease that outlasts a slow store."""
+    SAFE = "safe"
+    """Balanced, and a commit that only the primary has is never acknowledged."""
+
+
 class Provider(StrEnum):
     """Where hosts come from: containers made by Pulumi, or machines that exist already."""
 

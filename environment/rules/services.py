@@ -8,7 +8,7 @@ from typing import Any
 from environment import products
 from environment.rules.base import Problem, carrying, rule
 from environment.settings import Host
-from environment.types import Group
+from environment.types import Group, Preset
 from environment.versions import DEBIAN_PGBOUNCER, NEEDED_PGBOUNCER, PackageSource, available_majors
 
 
@@ -59,6 +59,18 @@ def lease_holds(patroni: Any) -> Iterator[Problem]:
             "patroni.ttl",
             patroni.ttl,
             f"at least loop_wait + 2 * retry_timeout = {patroni.loop_wait + 2 * patroni.retry_timeout}",
+        )
+
+
+@rule("patroni", "postgres")
+def safe_outlives_a_replica(patroni: Any, postgres: Any) -> Iterator[Problem]:
+    """Where nothing is written without a synchronous replica, the loss of one must leave another."""
+    replicas = postgres.replicas - len(postgres.apply_delay)
+    if patroni.ha is Preset.SAFE and (replicas < 2 or not postgres.synchronous):
+        yield Problem(
+            "patroni.ha",
+            "safe",
+            "fast or balanced with fewer than two replicas that confirm commits: no write without one",
         )
 
 

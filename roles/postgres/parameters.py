@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from environment.budget import RESERVED
 from environment.manifest import Manifest
+from environment.types import Preset
 from roles import paths
 from roles.kit import tls
 
@@ -118,6 +119,7 @@ def dynamic_configuration(manifest: Manifest) -> dict[str, object]:
         "primary_start_timeout": patroni.primary_start_timeout,
         "maximum_lag_on_failover": patroni.maximum_lag_on_failover,
         "synchronous_mode": synchronous,
+        "synchronous_mode_strict": synchronous and patroni.ha is Preset.SAFE,
         "postgresql": {
             "use_pg_rewind": True,
             # pg_rewind cannot finish what it began, and refuses a standby that did not end cleanly. Without this line such a

@@ -16,6 +16,9 @@ from roles.postgres.patroni import Ask, Member
 from roles.postgres.switchover import Reach, switch_over
 
 ROUNDS = 5
+AFTER_LEASE = 8
+"""Seconds at the most from the end of a lease to a write through the pooler: etcd ends it, replicas ask each other, one is
+promoted, HAProxy and PgBouncer come to it."""
 
 
 class StillWaiting(KeelError):
@@ -31,7 +34,18 @@ def effects(old: Manifest, new: Manifest) -> tuple[Effect, ...]:
         return (Effect("PostgreSQL", "restarts", _order(new, patroni.lowers(reasons))),)
     if differing:
         return (Effect("PostgreSQL", "reloads"),)
-    return (Effect("Patroni", "reloads"),) if dynamic_configuration(old) != dynamic_configuration(new) else ()
+    if dynamic_configuration(old) == dynamic_configuration(new):
+        return ()
+    return (Effect("Patroni", "reloads", timing(new) if timing(old) != timing(new) else ""),)
+
+
+def timing(manifest: Manifest) -> str:
+    """How long writes stop when the primary's host is lost, in words: the arithmetic of docs/runbooks/failover.md."""
+    patroni = manifest.patroni
+    return (
+        f"a lost primary host costs at most {patroni.ttl} s of lease and {AFTER_LEASE} s; "
+        f"the primary gives up after {patroni.retry_timeout} s without etcd"
+    )
 
 
 def _order(manifest: Manifest, lowers: bool) -> str:

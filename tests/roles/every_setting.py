@@ -16,7 +16,7 @@ from environment.derive import Roots
 from environment.manifest import Manifest, build
 from environment.pki import ca_certificate
 from environment.settings import Settings
-from environment.types import Model
+from environment.types import Model, Preset
 from tests.unit.stacks import ROOTS, config
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43
@@ -40,6 +40,7 @@ OTHER: dict[str, Any] = {
     "hosts.*.ssh.hostname": "elsewhere.example",
     "hosts.*.ssh.host_key": KEY[:-4] + "AAAB",
     "postgres.apply_delay": {"db2": 60},
+    "patroni.ha": Preset.SAFE,
     "repository.second.endpoint": "elsewhere.example",
     "repository.second.bucket": "elsewhere",
     "repository.second.region": "elsewhere-1",

@@ -11,6 +11,8 @@ import pytest
 from environment import waiting
 from environment.errors import Refused
 from environment.manifest import Manifest
+from environment.settings import Patroni
+from environment.types import Preset
 from environment.waiting import NotReached
 from roles.order import ROLES
 from roles.postgres import cluster, patroni, restarts, switchover
@@ -201,6 +203,18 @@ def test_the_order_is_announced_as_it_comes(patch: Any, new: dict[str, Any], ord
     words = " ".join(found.order)
     assert words.startswith("restart db1") is order.startswith("the primary first")
     assert ("switchover" in words) is ("then a switchover" in order)
+
+
+def test_the_cost_of_a_lost_host_is_announced() -> None:
+    """PLAT-03, JEEX-31: where its timing changes, and not where another of Patroni's settings does."""
+    slower = PRODUCTION.model_copy(update={"patroni": Patroni(ha=Preset.BALANCED)})
+    (effect,) = restarts.effects(PRODUCTION, slower)
+    assert (effect.service, effect.does) == ("Patroni", "reloads")
+    assert effect.order.startswith(
+        "a lost primary host costs at most 30 s of lease and 8 s; the primary gives up after 10 s"
+    )
+    farther = PRODUCTION.model_copy(update={"patroni": Patroni(maximum_lag_on_failover=1)})
+    assert [each.order for each in restarts.effects(PRODUCTION, farther)] == [""]
 
 
 def test_these_are_postgresqls_own() -> None:

@@ -15,6 +15,7 @@ from environment.names import REPLICATION
 from environment.types import Group
 from ops.cluster import patroni
 from ops.hosts.session import Session
+from roles.postgres.parameters import dynamic_configuration
 from roles.postgres.patroni import Member
 from tests.verify import expect
 from tests.verify.look import Look, ServerFacts
@@ -51,8 +52,8 @@ def test_timing(look: Look, session: Session, manifest: Manifest) -> None:
     """PLAT-03: the configuration that Patroni follows, kept in etcd, is the manifest's."""
     host = manifest.carrying(Group.POSTGRES)[0]
     found: dict[str, Any] = json.loads(patroni.ask(session, host.name, "/config"))
-    wanted = manifest.patroni.model_dump()
-    wanted["synchronous_mode"] = manifest.postgres.synchronous and manifest.postgres.replicas > 0
+    declared = dynamic_configuration(manifest)
+    wanted = {name: value for name, value in declared.items() if name != "postgresql"}
     expect.same({"pause": False, **found}, {"pause": False, **wanted})
 
 

@@ -13,6 +13,7 @@ from environment.load import InvalidStack, parse
 from environment.manifest import Manifest
 from environment.settings import Patroni, Pgbouncer, Postgres, ProductSettings, SecondRepository, Settings
 from environment.types import Model
+from roles.postgres.parameters import dynamic_configuration
 from tests.unit.stacks import REMOVED, ROOTS, config
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -201,6 +202,10 @@ RULES = [
     Bad("Redis beside the rest", "dev", {"redis.maxmemory": 1024}, "hosts.edge1.memory", "at least 1312"),
     Bad("cache beyond memory", "dev", {"postgres.effective_cache_size": 4096}, "postgres.effective_cache_size", "2048"),
     Bad("cache below buffers", "dev", {"postgres.effective_cache_size": 128}, "postgres.effective_cache_size", "256"),
+    Bad("no preset", "dev", {"patroni.ha": "quick"}, "patroni.ha", "fast"),
+    Bad("safe with one replica", "dev", {"patroni.ha": "safe"}, "patroni.ha", "fewer than two replicas"),
+    Bad("safe without waiting", "dev", {"patroni.ha": "safe", "postgres.replicas": 2, "postgres.synchronous": False}, "patroni.ha", "fewer than two"),
+    Bad("safe and delayed", "production", {"patroni.ha": "safe", "postgres.apply_delay": {"db3": 60}}, "patroni.ha", "fewer than two"),
     Bad("short lease", "dev", {"patroni.ttl": 19}, "patroni.ttl", "equal to 20"),
     Bad("lease and retries", "dev", {"patroni.retry_timeout": 10}, "patroni.ttl", "loop_wait + 2 * retry_timeout = 22"),
     Bad("no pause", "dev", {"patroni.loop_wait": 0}, "patroni.loop_wait", "equal to 1"),
@@ -467,3 +472,24 @@ def test_a_step_reads_its_slice_without_what_is_none(stack: str) -> None:
 
     manifest = program.load(stack, config(stack) | ROOTS).manifest
     assert Manifest.from_slice(dropped(manifest.model_dump(mode="json"))) == manifest
+
+
+@pytest.mark.parametrize(
+    ("given", "timing", "strict"),
+    [
+        ({}, (20, 2, 9), False),
+        ({"patroni.ha": "fast"}, (20, 2, 9), False),
+        ({"patroni.ha": "balanced"}, (30, 5, 10), False),
+        ({"patroni.ha": "safe"}, (30, 5, 10), True),
+        ({"patroni.ha": "balanced", "patroni.ttl": 40}, (40, 5, 10), False),
+        ({"patroni.loop_wait": 1}, (20, 1, 9), False),
+    ],
+)
+def test_a_preset_is_where_the_timing_comes_from(
+    given: dict[str, Any], timing: tuple[int, int, int], strict: bool
+) -> None:
+    """JEEX-31: what is set itself stays; `safe` writes nothing that only the primary has."""
+    found = program.load("production", {**config("production", given), **ROOTS}).manifest
+    assert (found.patroni.ttl, found.patroni.loop_wait, found.patroni.retry_timeout) == timing
+    assert dynamic_configuration(found)["synchronous_mode_strict"] is strict
+    assert Manifest.from_slice(found.slice(["patroni"])).patroni == found.patroni
