@@ -49,9 +49,24 @@ def pooled(edges: int, share: ProductSettings) -> int:
     return edges * (share.max_db_connections + share.readonly_max_db_connections)
 
 
-def looking_up(edges: int, pgbouncer: Pgbouncer) -> int:
-    """What all poolers may open to look passwords up."""
-    return edges * pgbouncer.lookup_connections
+@dataclass(frozen=True)
+class LookUps:
+    """What one pooler may open to look passwords up."""
+
+    primary: int
+    replicas: int
+    """Of those who read. They lead to the primary where there is no replica."""
+
+    @property
+    def server(self) -> int:
+        """On one server at the most."""
+        return self.primary + self.replicas
+
+
+def looking_up(pgbouncer: Pgbouncer) -> LookUps:
+    """Half of `lookup_connections` for each, and one at least."""
+    replicas = max(1, pgbouncer.lookup_connections // 2)
+    return LookUps(primary=max(1, pgbouncer.lookup_connections - replicas), replicas=replicas)
 
 
 def direct(postgres: Postgres, products: int) -> int:

@@ -254,7 +254,7 @@ class Pgbouncer(Model):
     )
     lookup_connections: Connections = Field(
         2,
-        description="server connections per edge that look passwords up (PLAT-22)",
+        description="server connections per edge that look passwords up, half of them on replicas for those who read (PLAT-22)",
     )
     server_connect_timeout: Seconds = Field(
         15, description="how long opening a server connection may take, seconds (JEEX-19)"

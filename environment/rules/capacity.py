@@ -20,7 +20,7 @@ def connections_fit(
 ) -> Iterator[Problem]:
     """PLAT-20: what all poolers may open, plus the direct reserve, fits what the server admits."""
     edges = len(carrying(hosts, Group.EDGE))
-    pooled = sum(budget.pooled(edges, share) for share in wanted.values()) + budget.looking_up(edges, pgbouncer)
+    pooled = sum(budget.pooled(edges, share) for share in wanted.values()) + edges * budget.looking_up(pgbouncer).server
     room = postgres.max_connections - postgres.superuser_reserved_connections
     if pooled + postgres.direct_reserve > room:
         yield Problem(

@@ -105,6 +105,7 @@ class Facts(Model):
     paused: bool
     servers: tuple[ServerFacts, ...]
     etcd: dict[str, bool]
+    """Member of the store → does it answer with a leader."""
     pools: tuple[PoolFacts, ...]
     silent_poolers: tuple[str, ...]
     """Edges whose PgBouncer did not answer."""

@@ -54,6 +54,8 @@ def protection(facts: Facts) -> tuple[bool, str]:
     primary = facts.writable[0]
     if not facts.replicas:
         return False, "this environment has no replica"
+    if not elects(facts):
+        return False, f"etcd has no majority: none can take over from {primary.host}"
     if not facts.synchronous_mode:
         return False, "Patroni's synchronous mode is off"
     if primary.synchronous_commit not in WAITING_COMMITS:
@@ -75,9 +77,7 @@ def _problems(facts: Facts) -> Iterator[str]:
         if host.certificate_days is not None and host.certificate_days < ENDING:
             yield f"{host.name}: a certificate ends in {host.certificate_days} days; `pulumi up --refresh` signs it again"
     yield from _cluster(facts)
-    for name, answers in facts.etcd.items():
-        if not answers:
-            yield f"{name}: etcd does not answer"
+    yield from _store(facts)
     for name in facts.silent_poolers:
         yield f"{name}: PgBouncer does not answer"
     if facts.watch:
@@ -92,9 +92,31 @@ def _problems(facts: Facts) -> Iterator[str]:
             yield f"{head.product}: at revision {head.current or 'none'}, this checkout has {head.head}"
 
 
+def elects(facts: Facts) -> bool:
+    """Whether etcd has a majority: without it Patroni knows of no members, and none can take over."""
+    return not facts.etcd or sum(facts.etcd.values()) * 2 > len(facts.etcd)
+
+
+def _store(facts: Facts) -> Iterator[str]:
+    silent = [name for name, answers in facts.etcd.items() if not answers]
+    if elects(facts):
+        yield from (f"{name}: etcd does not answer" for name in silent)
+        return
+    lost = f"etcd has no majority ({', '.join(silent)}), so no server can take over"
+    if len(facts.writable) != 1:
+        yield f"{lost}, and the primary has stopped: it goes on only while Patroni answers it on every other member"
+        return
+    (primary,) = facts.writable
+    others = " and ".join(name for name in facts.expected_members if name != primary.host)
+    if others:
+        yield f"{lost}: {primary.host} goes on while Patroni answers it on {others}, and stops writing when one does not"
+    else:
+        yield f"{lost}: {primary.host}, the only server, goes on"
+
+
 def _cluster(facts: Facts) -> Iterator[str]:
     found = {member.name for member in facts.members}
-    for name in facts.expected_members:
+    for name in facts.expected_members if facts.members or elects(facts) else ():
         if name not in found:
             yield f"{name}: is no member of the PostgreSQL cluster"
     for member in facts.members:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from environment.access import door, lines, listens
+from environment.budget import looking_up
 from environment.names import BACKUP_VOLUME, IDENTITY, LOOKUP, PGBOUNCER, POSTGRES_VOLUME, SUPERUSER
 from environment.pki import Leaf
 from environment.types import Reset
@@ -73,6 +74,7 @@ class Pgbouncer(Role):
             "lookup_role": PGBOUNCER,
             "lookup": LOOKUP,
             "lookup_database": LOOKUP_DATABASE,
+            "looking_up": looking_up(manifest.pgbouncer),
             "administrator": ADMINISTRATOR,
             "ends_transactions": ends_transactions(manifest.release.debian, manifest.release.source),
             "lookup_tls": LOOKUP_TLS,

@@ -118,6 +118,8 @@ def dynamic_configuration(manifest: Manifest) -> dict[str, object]:
         "retry_timeout": patroni.retry_timeout,
         "primary_start_timeout": patroni.primary_start_timeout,
         "maximum_lag_on_failover": patroni.maximum_lag_on_failover,
+        # Without etcd the primary goes on for as long as Patroni answers it on every other member.
+        "failsafe_mode": True,
         "synchronous_mode": synchronous,
         "synchronous_mode_strict": synchronous and patroni.ha is Preset.SAFE,
         "postgresql": {

@@ -44,7 +44,7 @@ def timing(manifest: Manifest) -> str:
     patroni = manifest.patroni
     return (
         f"a lost primary host costs at most {patroni.ttl} s of lease and {AFTER_LEASE} s; "
-        f"the primary gives up after {patroni.retry_timeout} s without etcd"
+        f"the primary gives up after {patroni.retry_timeout} s without etcd and a replica"
     )
 
 

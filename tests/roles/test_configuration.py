@@ -202,6 +202,18 @@ def test_pgbouncer_verifies_the_server_and_looks_passwords_up() -> None:
     assert "keel.user_lookup($1)" in found["auth_query"]
 
 
+def test_readers_passwords_are_looked_up_where_they_read() -> None:
+    """PLAT-22, JEEX-31: so that they get in without a primary."""
+    databases = pgbouncer("databases.ini")["databases"]
+    found = {name: dict(pair.split("=", 1) for pair in shlex.split(text)) for name, text in databases.items()}
+    assert pgbouncer("pgbouncer.ini")["pgbouncer"]["auth_dbname"] == "postgres"
+    assert {name: of["auth_dbname"] for name, of in found.items() if "auth_dbname" in of} == {
+        f"{name}_ro": "postgres_ro" for name in manifest_of("dev").products
+    }
+    assert (found["postgres"]["port"], found["postgres_ro"]["port"]) == ("5000", "5001")
+    assert found["postgres_ro"]["host"] == "replica.dev" and found["postgres_ro"]["dbname"] == "postgres"
+
+
 @pytest.mark.parametrize(
     ("stack", "mode", "clear"),
     [("dev", "allow", {"bacopilot", "componentforge", "jeex_idea", "ruleiq"}), ("ci", "require", set()), ("staging", "require", set())],

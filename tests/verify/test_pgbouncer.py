@@ -66,7 +66,7 @@ def test_no_other_database(edge: HostEntry, look: Look, manifest: Manifest) -> N
     """PLAT-05: an edge offers each product's database, read-write and read-only, and no other but its own look-up's."""
     offered = [row["name"] for row in console(look, edge, "show databases")]
     wanted = [offer for name in manifest.products for offer in (name, f"{name}_ro")]
-    expect.exactly(offered, [*wanted, "pgbouncer", "postgres"], f"{edge.name}: database")
+    expect.exactly(offered, [*wanted, "pgbouncer", "postgres", "postgres_ro"], f"{edge.name}: database")
 
 
 def test_reset_and_startup(edge: HostEntry, config: dict[str, str], manifest: Manifest) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from environment.budget import RESERVED, connections
+from environment.budget import RESERVED, LookUps, connections, looking_up
 from environment.types import Group
 from tests.roles.targets import manifest_of
 
@@ -18,7 +18,7 @@ def test_the_sum_of_all_products_leaves_keel_its_own(stack: str) -> None:
     postgres, edges = manifest.postgres, len(manifest.carrying(Group.EDGE))
     products = sum(share.database for share in connections(manifest).values())
     room = postgres.max_connections - postgres.superuser_reserved_connections
-    assert products + edges * manifest.pgbouncer.lookup_connections <= room
+    assert products + edges * looking_up(manifest.pgbouncer).server <= room
     pools = sum(share.pooled for share in connections(manifest).values())
     assert pools <= room - RESERVED, "the pools are what every product is promised"
 
@@ -41,3 +41,11 @@ def test_every_edge_brings_its_pools() -> None:
     """Of production's two edges, each opens as many."""
     jeex = connections(manifest_of("production"))["jeex_idea"]
     assert jeex.pooled == 2 * (30 + 8)
+
+
+@pytest.mark.parametrize(("given", "shared"), [(1, (1, 1)), (2, (1, 1)), (3, (2, 1)), (8, (4, 4))])
+def test_half_of_the_look_ups_are_for_those_who_read(given: int, shared: tuple[int, int]) -> None:
+    """PLAT-20, PLAT-22: each of both may lead to the same server."""
+    settings = manifest_of("dev").pgbouncer.model_copy(update={"lookup_connections": given})
+    assert looking_up(settings) == LookUps(*shared)
+    assert looking_up(settings).server == sum(shared)

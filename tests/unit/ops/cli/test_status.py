@@ -31,6 +31,7 @@ edge1 jeex_idea jeex_user 3 0 1 2 0
 Services
 service where state
 etcd db1 healthy
+etcd db2 healthy
 etcd edge1 no answer
 redis edge1 1.5 of 256 MiB, 7 clients
 redis edge2 refused
@@ -57,7 +58,7 @@ MIXED = facts(
         LEADER, SYNC_STANDBY, Member("db3", "replica", "streaming", None, None, False),
         Member("db4", "replica", "streaming", 2, 512, False, delay=60),
     ),
-    etcd={"db1": True, "edge1": False},
+    etcd={"db1": True, "db2": True, "edge1": False},
     redis=(
         RedisFacts(host="edge1", used_bytes=3 * 2**19, limit_bytes=2**28, clients=7),
         RedisFacts(host="edge2", fault="refused"),

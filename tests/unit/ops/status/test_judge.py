@@ -105,6 +105,36 @@ def test_a_certificate_with_a_month_left_is_no_problem() -> None:
     assert judge(facts(hosts=tuple(hosts))).problems == ()
 
 
+ETCD_AWAY = {"db1": True, "db2": False, "edge1": False}
+
+
+def test_without_etcd_the_primary_goes_on_and_it_is_said_for_how_long() -> None:
+    """PLAT-42: whose absence would stop the writes, and why; of members no one knows, and none can take over."""
+    verdict = judge(facts(etcd=ETCD_AWAY, members=()))
+    assert verdict.problems == (
+        "etcd has no majority (db2, edge1), so no server can take over: db1 goes on while Patroni answers it on db2, and stops "
+        "writing when one does not",
+    )
+    assert (verdict.protected, verdict.reason) == (False, "etcd has no majority: none can take over from db1")
+    three = judge(facts(etcd=ETCD_AWAY, members=(), expected_members=("db1", "db2", "db3")))
+    assert "while Patroni answers it on db2 and db3, and" in three.problems[0]
+    alone = judge(facts(etcd=dict.fromkeys(ETCD_AWAY, False), members=(), expected_members=("db1",), replicas=0))
+    assert alone.problems == (
+        "etcd has no majority (db1, db2, edge1), so no server can take over: db1, the only server, goes on",
+    )
+
+
+def test_without_etcd_and_a_member_writes_have_stopped() -> None:
+    """PLAT-42: two causes, one sentence."""
+    stopped = (PRIMARY.model_copy(update={"in_recovery": True}), REPLICA)
+    problems = judge(facts(etcd=ETCD_AWAY, members=(), servers=stopped)).problems
+    assert problems == (
+        "no server accepts writes",
+        "etcd has no majority (db2, edge1), so no server can take over, and the primary has stopped: it goes on only while "
+        "Patroni answers it on every other member",
+    )
+
+
 def _watch(severity: str, seconds_ago: int = 30) -> WatchFacts:
     alert = AlertFacts(alert="archive_waiting", severity=severity, text="WAL waits", since="then")
     return WatchFacts(looked="then", seconds_ago=seconds_ago, alerts=(alert,))

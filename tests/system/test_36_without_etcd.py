@@ -1,0 +1,79 @@
+"""etcd's processes are away, and the primary's host is dead: what goes on, what stops, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from environment.types import Group
+from environment.waiting import until
+from ops.hosts.docker import docker
+from ops.hosts.session import Session
+from tests.system.environments import Ephemeral
+from tests.system.test_36_failover import await_whole, leader_and_replica, while_a_client_writes
+from tests.system.test_36_switchover import client
+
+
+@contextmanager
+def without_etcd(session: Session, primary: str) -> Iterator[None]:
+    """All members of the store but the primary's own are stopped."""
+    stopped = [host.name for host in session.manifest.carrying(Group.ETCD) if host.name != primary]
+    for host in stopped:
+        session.run(host, "systemctl stop etcd.service")
+    try:
+        yield
+    finally:
+        for host in stopped:
+            session.run(host, "systemctl start --no-block etcd.service")
+
+
+def status(dev: Ephemeral) -> dict[str, Any]:
+    """The verdict of `./keel status`."""
+    verdict: dict[str, Any] = json.loads(dev.keel("status", "--json", check=False).stdout)["verdict"]
+    return verdict
+
+
+def test_without_etcd_the_primary_goes_on_while_it_reaches_every_member(dev: Ephemeral) -> None:
+    """JEEX-31, PLAT-42: for longer than its lease; with a member away too it stops, and readers still get in."""
+    with dev.session() as session:
+        await_whole(session)
+        leader, replica = leader_and_replica(session)
+        lease = timedelta(seconds=session.manifest.patroni.ttl)
+        with while_a_client_writes(dev, session) as writer:
+            with without_etcd(session, leader.name):
+                began = datetime.now(UTC)
+                writer.await_rows(20, since=began + lease + timedelta(seconds=5), limit=90)
+                (problem,) = [each for each in status(dev)["problems"] if "etcd" in each]
+                assert f"{leader.name} goes on while Patroni answers it on {replica}" in problem
+                session.run(replica, "systemctl stop patroni.service")
+                recovering = "psql -U postgres -d postgres -XAtc 'select pg_is_in_recovery()' || true"
+                until(lambda: session.run(leader.name, recovering).strip() == "t", 60, "the primary to stop", every=1)
+                problems = status(dev)["problems"]
+                assert any("the primary has stopped" in each for each in problems), problems
+                with client(session, "ruleiq_ro") as reader:
+                    reader.execute("select 1")
+                session.run(replica, "systemctl start --no-block patroni.service")
+            writer.await_rows(20, since=datetime.now(UTC))
+
+
+def test_the_lease_of_a_dead_host_ends_on_request(dev: Ephemeral) -> None:
+    """JEEX-31: not while it lives; then long before the lease would have ended."""
+    with dev.session() as session:
+        await_whole(session)
+        leader, replica = leader_and_replica(session)
+        refused = dev.keel("failover", "--fenced", leader.name, "--yes", check=False)
+        assert refused.returncode == 2 and f"{leader.name} is not dead" in refused.stderr
+        with while_a_client_writes(dev, session) as writer:
+            docker("kill", dev.container(leader.name))
+            killed = datetime.now(UTC)
+            said = dev.keel("failover", "--fenced", leader.name, "--yes").stdout
+            assert f"{replica} leads" in said
+            writer.await_rows(1, since=killed)
+            taken = writer.acknowledged[
+                next(e for e, w in writer.acknowledged.items() if w.began > killed)
+            ].acknowledged
+            assert (taken - killed).total_seconds() < session.manifest.patroni.ttl - session.manifest.patroni.loop_wait
+            docker("start", dev.container(leader.name))
