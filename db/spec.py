@@ -221,7 +221,6 @@ ADVISORY_LOCKS = tuple(
 """What takes one. They are in the table of locks, which all databases share: one session could fill it in a second, and no one could
 log in to any product, the superuser neither. Migrations take turns by them (W9, W15)."""
 
-
 BACKUP_CALLS = frozenset({
     "pg_create_restore_point(text)", "pg_switch_wal()", "pg_ls_archive_statusdir()", "pg_ls_waldir()",
 })  # fmt: skip

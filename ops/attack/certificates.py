@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from environment.manifest import HostEntry
 from environment.types import Group
+from keel_host.accounts import POSTGRES, RECEIVER
 from ops.attack.attacker import Attacker
 from ops.attack.attempts import Tried, attempt, must_work
 from ops.attack.knocking import NO_ONE, doors, knocks, opened, pairs, unsigned
@@ -14,8 +15,6 @@ from roles import paths
 from roles.postgres.patroni import CURL, NETRC, url
 
 READABLE = f"for folder in {paths.TLS}/*; do ! [ -r $folder/key.pem ] || echo $folder; done"
-UNHEARD = "access denied"
-"""What pgBackRest says to who is none of its own."""
 
 
 def _accounts(attacker: Attacker, host: HostEntry) -> list[str]:
@@ -82,7 +81,7 @@ def reads_backups(attacker: Attacker) -> Iterator[Tried]:
     repository = manifest.repository_host
     for host in manifest.hosts:
         for account in _accounts(attacker, host):
-            if account == "postgres":
+            if account in (POSTGRES, RECEIVER):
                 continue
             if host == repository:
                 answer = attacker.shell(host.name, f"find {paths.REPOSITORY} -name 'backup.info*' -readable", account)
@@ -91,24 +90,6 @@ def reads_backups(attacker: Attacker) -> Iterator[Tried]:
                 for folder in _keys(attacker, host, account):
                     answer = attacker.shell(host.name, _lists(attacker, folder), account)
                     yield Tried(f"{account} of {host.name} with {folder}", "backup.info" in answer.text, answer.last)
-
-
-@attempt("W5")
-def changes_backups(attacker: Attacker) -> Iterator[Tried]:
-    """A database host adds to the archive and reads its own cluster's backups; it changes none, and sees no other cluster's."""
-    manifest = attacker.manifest
-    for host in attacker.carrying(Group.POSTGRES):
-        if host == manifest.repository_host:
-            continue
-        run = f"pgbackrest --stanza={manifest.stanza}"
-        answer = attacker.shell(host.name, f"{run} repo-ls backup/{manifest.stanza}", "postgres")
-        yield from must_work(f"{host.name} lists its backups", "backup.info" in answer.text, answer.last)
-        there = f"backup/{manifest.stanza}/keel-attack"
-        answer = attacker.shell(host.name, f"echo x | {run} repo-put {there} && {run} repo-rm {there}", "postgres")
-        yield Tried(f"{host.name} writes among its backups", answer.status == 0, answer.last)
-        other = run.replace(manifest.stanza, f"{manifest.stanza}-other")
-        answer = attacker.shell(host.name, f"{other} repo-ls backup", "postgres")
-        yield Tried(f"{host.name} asks for another cluster's backups", UNHEARD not in answer.text, answer.last)
 
 
 def _lists(attacker: Attacker, folder: str) -> str:

@@ -1,6 +1,6 @@
 """The primary's host is known to be dead: the others need not wait for its lease to end.
 
-Only whoever stands outside can know that. A host that merely does not answer may still take writes from those who reach it, so
+Only who is outside can know that. A host that merely does not answer may still take writes from those who reach it, so
 this refuses as long as anything of it answers, and on machines the operator has to say that its power is off.
 """
 

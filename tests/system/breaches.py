@@ -101,8 +101,6 @@ UP_TO_A_BACKUP = (
 )
 """The modes of a backup's description and of the folders above it."""
 FINGERPRINT = f"{paths.LIBRARY}/keel_host/fingerprint.py"
-PGBACKREST = "/etc/systemd/system/keel-pgbackrest.service.d/zz.conf"
-RESTART_PGBACKREST = "systemctl daemon-reload; systemctl restart keel-pgbackrest"
 SSHD = "/etc/ssh/sshd_config.d/00-breach.conf"
 
 
@@ -121,11 +119,6 @@ BREACHES = {
         Group.BACKUP,
         f"{UP_TO_A_BACKUP} > /run/modes; cut -d' ' -f3 /run/modes | xargs chmod o+rx",
         "sh /run/modes; rm /run/modes",
-    ),
-    "changes_backups": Breach(
-        Group.BACKUP,
-        f"printf '[Service]\\nReadOnlyPaths=\\nReadWritePaths={paths.REPOSITORY}\\n' > {PGBACKREST}; {RESTART_PGBACKREST}",
-        f"rm {PGBACKREST}; {RESTART_PGBACKREST}",
     ),
     "weak_ciphers": _setting("ssl_ciphers", "ALL:@SECLEVEL=0"),
     "weak_ssh": Breach(Group.POSTGRES, f"echo 'AllowAgentForwarding yes' > {SSHD}", f"rm {SSHD}"),
@@ -164,11 +157,6 @@ BREACHES = {
     "undeclared_pairs": Breach(Group.EDGE, "nft flush ruleset", f"nft -f {RULES}"),
     "verifiers_of_strong_logins": LOOKS_EVERYONE_UP,
     "uses_the_servers_socket": _admitted_first("local all all trust"),
-    "reads_foreign_keys": Breach(
-        Group.ETCD,
-        "chmod o+r /etc/keel/tls/etcd/key.pem; chmod o+x /etc/keel/tls/etcd",
-        "chmod o-r /etc/keel/tls/etcd/key.pem; chmod o-x /etc/keel/tls/etcd",
-    ),
     "destroys_backups": Breach(
         Group.BACKUP,
         f"systemctl stop keel-seal-archive.timer; chown -R {RECEIVER} {ARCHIVES}",

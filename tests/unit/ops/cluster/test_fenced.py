@@ -39,9 +39,12 @@ def test_the_lease_ends_and_another_leads(dead: Hosts, monkeypatch: pytest.Monke
     """JEEX-31: the host that shows no sign of life is waited for no longer. The key is compared and removed in one step."""
     Clock(monkeypatch)
     given: list[str] = []
-    monkeypatch.setattr(fenced, "_etcdctl", lambda _session, command, text="": given.append(text) or (
-        "SUCCESS" if command == "txn" else "db1\n"
-    ))  # fmt: skip
+
+    def etcdctl(_session: object, command: str, text: str = "") -> str:
+        given.append(text)
+        return "SUCCESS" if command == "txn" else "db1\n"
+
+    monkeypatch.setattr(fenced, "_etcdctl", etcdctl)
     dead.says["db2", "/cluster"] = [cluster("db1"), cluster("db2")]
     assert fenced.carry_out(dead, fenced.check(dead, "db1"), lambda _: None) == "db2"
     assert given[-1] == f'value("{KEY}") = "db1"\n\ndel {KEY}\n\n\n'
