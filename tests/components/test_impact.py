@@ -35,7 +35,7 @@ SENTENCES: list[tuple[str, dict[str, Any], str]] = [
      "primary last)"),
     ("data", {"patroni.ttl": 30},
      "patroni.ttl: 20 => 30: Patroni reloads on db1, db2 (a lost primary host costs at most 30 s of lease and 8 s; the primary "
-     "gives up after 9 s without etcd)"),
+     "gives up after 9 s without etcd and a replica)"),
     ("store", {"etcd.election_ms": 2000},
      "etcd.election_ms: 1000 => 2000: etcd restarts on db1, db2, edge1 (one host at a time)"),
     ("store", {"repository.processes": 4},

@@ -49,14 +49,21 @@ def test_without_etcd_the_primary_goes_on_while_it_reaches_every_member(dev: Eph
                 (problem,) = [each for each in status(dev)["problems"] if "etcd" in each]
                 assert f"{leader.name} goes on while Patroni answers it on {replica}" in problem
                 session.run(replica, "systemctl stop patroni.service")
-                recovering = "psql -U postgres -d postgres -XAtc 'select pg_is_in_recovery()' || true"
-                until(lambda: session.run(leader.name, recovering).strip() == "t", 60, "the primary to stop", every=1)
-                problems = status(dev)["problems"]
-                assert any("the primary has stopped" in each for each in problems), problems
-                with client(session, "ruleiq_ro") as reader:
-                    reader.execute("select 1")
-                session.run(replica, "systemctl start --no-block patroni.service")
+                try:
+                    _stopped(session, dev, leader.name)
+                finally:
+                    session.run(replica, "systemctl start --no-block patroni.service")
             writer.await_rows(20, since=datetime.now(UTC))
+
+
+def _stopped(session: Session, dev: Ephemeral, primary: str) -> None:
+    """The primary takes no write any more, the status says why, and who only reads gets in."""
+    recovering = "psql -U postgres -d postgres -XAtc 'select pg_is_in_recovery()' || true"
+    until(lambda: session.run(primary, recovering).strip() == "t", 60, "the primary to stop", every=1)
+    problems = status(dev)["problems"]
+    assert any("the primary has stopped" in each for each in problems), problems
+    with client(session, "ruleiq_ro") as reader:
+        reader.execute("select 1")
 
 
 def test_the_lease_of_a_dead_host_ends_on_request(dev: Ephemeral) -> None:
