@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import Any
 
 import psycopg
@@ -68,19 +68,29 @@ TAKES = "pg_catalog.pg_advisory_xact_lock(bigint)"
 TIMER = "systemctl {} keel-end-sessions.timer"
 
 
-def fill(holder: psycopg.Connection[Any]) -> None:
-    """Take locks in one transaction until there is room for none."""
-    holder.execute("set idle_in_transaction_session_timeout = 0")
-    taken = 0
-    for step in (1000, 100, 10, 1):
-        with suppress(psycopg.errors.OutOfMemory):
-            while True:
-                with holder.transaction():
-                    holder.execute(
-                        "select count(pg_advisory_xact_lock(n)) from generate_series(%s::int, %s) n",
-                        [taken + 1, taken + step],
-                    )
-                taken += step
+LOCK = "select count(pg_advisory_xact_lock(n)) from generate_series(%s::int, %s) n"
+
+
+class Holder:
+    """A session that takes locks in one transaction, and more as soon as there is room."""
+
+    def __init__(self, session: psycopg.Connection[Any]) -> None:
+        self.session, self.taken = session, 0
+        session.execute("set idle_in_transaction_session_timeout = 0")
+
+    def fill(self) -> bool:
+        """Until there is room for none. True once the session was ended."""
+        for step in (1000, 100, 10, 1):
+            try:
+                while True:
+                    with self.session.transaction():
+                        self.session.execute(LOCK, [self.taken + 1, self.taken + step])
+                    self.taken += step
+            except psycopg.errors.OutOfMemory:
+                continue
+            except psycopg.OperationalError:
+                return True
+        return False
 
 
 def test_a_full_table_of_locks_is_emptied(environment: Session) -> None:
@@ -100,17 +110,16 @@ def test_a_full_table_of_locks_is_emptied(environment: Session) -> None:
         stack.callback(allow, "revoke", "from")
         environment.run(leader, TIMER.format("stop"))
         stack.callback(environment.run, leader, TIMER.format("start"))
-        with login(holds) as holder:
-            fill(holder)
-            with pytest.raises(psycopg.OperationalError, match="out of shared memory"):
-                login(FORGE)
-            environment.run(leader, TIMER.format("start"))
-            until(lambda: login(FORGE), 60, "a log-in", despite=(psycopg.OperationalError,)).close()
-            with pytest.raises(psycopg.OperationalError):
-                holder.execute("select 1")
-    assert f"ended {holds.app_role} on {holds.name}: the table of locks is full" in told(
-        environment, leader, "keel-end-sessions"
-    )
+        holder = Holder(login(holds))
+        stack.callback(holder.session.close)
+        assert not holder.fill()
+        with pytest.raises(psycopg.OperationalError, match="out of shared memory"):
+            login(FORGE)
+        environment.run(leader, TIMER.format("start"))
+        until(holder.fill, 60, "the end of the session that holds the locks", every=0.1)
+        login(FORGE).close()
+    line = f"ended {holds.app_role} on {holds.name}: the table of locks is full"
+    assert line in told(environment, leader, "keel-end-sessions")
 
 
 def test_guesses_are_slow_and_counted_with_their_address(environment: Session) -> None:
