@@ -16,11 +16,12 @@ from ops.hosts.session import Session, Unreachable
 from roles import paths
 
 REPLAY = 30
-"""Seconds that the replicas may take to replay a migration before their pools are renewed all the same."""
+"""Seconds that the replicas may take to replay a migration before their pools are renewed all the same. One that was further
+behind already stays so on purpose, or serves no reads."""
 
 _BEHIND = """
 select application_name from pg_stat_replication
-where state = 'streaming' and application_name <> all (%s) and replay_lsn < %s::pg_lsn order by 1
+where state = 'streaming' and replay_lsn < %s::pg_lsn and coalesce(replay_lag, '0') < make_interval(secs => %s) order by 1
 """
 
 
@@ -54,7 +55,7 @@ def _await_replay(session: Session) -> None:
     with session.superuser() as superuser, superuser.connect(MAINTENANCE_DATABASE) as connection:
         connection.autocommit = True
         row = connection.execute("select pg_current_wal_flush_lsn()::text").fetchone()
-        about = [list(session.manifest.postgres.apply_delay), row[0] if row else None]
+        about = [row[0] if row else None, REPLAY]
 
         def behind() -> list[str]:
             return [name for (name,) in connection.execute(_BEHIND, about).fetchall()]

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from components.platform import _of_product
 from db import migrate, release
 from environment.manifest import Manifest
 from environment.products import Product
@@ -62,12 +63,13 @@ class Direct:
 
 
 def session(server: Server, product: Product, stack: str = "dev", held: str | None = None) -> Direct:
-    """An environment with this product, held or not."""
+    """An environment with this product, held or not; of its manifest what a migration is given, and no other section."""
     manifest = load(stack, config(stack) | ROOTS).manifest
     entry = manifest.products[product.name]
     limits = entry.limits.model_copy(update={"revision": held})
     held_entry = entry.model_copy(update={"product": product, "limits": limits})
-    return Direct(server, manifest.model_copy(update={"products": {product.name: held_entry}}))
+    whole = manifest.model_copy(update={"products": {product.name: held_entry}})
+    return Direct(server, Manifest.from_slice(_of_product(whole, product.name)))
 
 
 def apply(direct: Direct, product: Product) -> list[str]:
