@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
+
 from environment.types import Group
 from environment.waiting import until
 from ops.hosts.docker import docker
@@ -62,8 +64,13 @@ def _stopped(session: Session, dev: Ephemeral, primary: str) -> None:
     until(lambda: session.run(primary, recovering).strip() == "t", 60, "the primary to stop", every=1)
     problems = status(dev)["problems"]
     assert any("the primary has stopped" in each for each in problems), problems
+    # The proxy has to find out that the old primary only reads now.
+    until(lambda: _reads(session), 30, "a client that reads to get in", despite=(psycopg.Error,))
+
+
+def _reads(session: Session) -> bool:
     with client(session, "ruleiq_ro") as reader:
-        reader.execute("select 1")
+        return reader.execute("select pg_is_in_recovery()").fetchone() == (True,)
 
 
 def test_the_lease_of_a_dead_host_ends_on_request(dev: Ephemeral) -> None:
