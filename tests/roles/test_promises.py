@@ -190,6 +190,7 @@ def test_reads_go_to_the_primary_where_no_replica_serves(fallback: bool) -> None
         *direct,
         "use_backend replica if { srv_is_up(replica/db1) } { srv_is_up(fresh/db1) }",
         "use_backend replica if { srv_is_up(replica/db2) } { srv_is_up(fresh/db2) }",
+        "use_backend replica if { nbsrv(primary) eq 0 } { nbsrv(replica) gt 0 }",
         *["default_backend primary"] * fallback,
     ]  # fmt: skip
 
