@@ -108,12 +108,17 @@ class Pgbackrest(Role):
         )
 
     def activate(self, target: Target, changed: frozenset[str]) -> None:
+        if not peers(target):
+            serving = host.get_fact(Present, path=UNIT)
+            perform("pgbackrest: no other host needs its server any more", _forget_server, serving)
         if keeps(target) and not _copies(target):
             copying = host.get_fact(Present, path=f"{paths.UNITS}/{COPY_TIMER}")
             perform("pgbackrest: no second repository any more", _forget_second, copying)
 
     def effects(self, old: Target, new: Target) -> tuple[Effect, ...]:
-        return (Effect(COPYING, "stops"),) if _copies(old) and not _copies(new) else ()
+        copying = (Effect(COPYING, "stops"),) if _copies(old) and not _copies(new) else ()
+        serving = (Effect("pgBackRest's server", "stops"),) if peers(old) and not peers(new) else ()
+        return (*copying, *serving)
 
     def _walls(self, target: Target) -> File:
         """Around the server. On a database host it reads the data. On the backup host database hosts come this way: they add to
@@ -202,3 +207,12 @@ def _forget_second(copying: bool) -> Generator[str, None, None]:
         yield f"systemctl disable --now {COPY_TIMER}; systemctl stop {COPY_SERVICE}; systemctl reset-failed {COPY_SERVICE} || true"
         yield f"rm -f {paths.SECOND_CONFIG} {AUTHORITY} {paths.METRICS}/job_*-second.prom {paths.METRICS}/copy_archive.prom {paths.COPIED}"
         yield f"rm -f {' '.join(COPY_UNITS)}; systemctl daemon-reload"
+
+
+@operation()
+def _forget_server(serving: bool) -> Generator[str, None, None]:
+    """Stop the server, once what it received is the archive's."""
+    if serving:
+        sealing = f"{paths.UNITS}/{SEAL_TIMER}"
+        yield f"test ! -e {sealing} || {{ systemctl start {SEAL_SERVICE}; systemctl disable --now {SEAL_TIMER}; }}"
+        yield f"systemctl disable --now {SERVER}; rm -rf {UNIT} {UNIT}.d {' '.join(SEAL_UNITS)}; systemctl daemon-reload"

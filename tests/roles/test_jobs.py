@@ -163,6 +163,26 @@ def test_a_second_repository_that_was_taken_out_leaves_no_key_behind(
         assert commands == []
 
 
+@pytest.mark.parametrize("serving", [True, False])
+def test_a_host_that_is_alone_again_serves_no_one(monkeypatch: pytest.MonkeyPatch, serving: bool) -> None:
+    """PLAT-37, PLAT-49: what it received is sealed first, and then nothing listens that nobody needs."""
+    host = Host(Present=serving)
+    monkeypatch.setattr(pgbackrest, "host", host)
+    monkeypatch.setattr(pgbackrest, "perform", host.perform)
+    role = ROLES["pgbackrest"]
+    role.activate(target(role, "all1", manifest_of("ci")), frozenset())
+    assert host.questions[0] == ("Present", {"path": "/etc/systemd/system/keel-pgbackrest.service"})
+    commands = host.done["pgbackrest: no other host needs its server any more"]
+    if serving:
+        seal, stop = commands
+        assert seal.index("systemctl start keel-seal-archive.service") < seal.index(
+            "disable --now keel-seal-archive.timer"
+        )
+        assert stop.startswith("systemctl disable --now keel-pgbackrest.service; rm ")
+    else:
+        assert commands == []
+
+
 @pytest.mark.parametrize(("host", "settings"), [("ops1", BOTH), ("db1", Repository()), ("db1", BOTH)])
 def test_elsewhere_nothing_is_asked(monkeypatch: pytest.MonkeyPatch, host: str, settings: Repository) -> None:
     """Where it is copied, and on hosts that never copy: a host that answers no fact."""
