@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
-from typing import Any
 
 import psycopg
 import pytest
@@ -15,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from environment.products import Product, catalogue
+from environment.products import catalogue
 from environment.urls import redis_login
 from environment.waiting import until
 from ops.hosts.session import Session
@@ -62,64 +60,6 @@ def test_no_transaction_outlasts_its_limit(environment: Session, port: str) -> N
     logged = "".join(told(environment, host, "keel-end-sessions") for host in ("db1", "db2"))
     assert re.search(rf"ended {FORGE.app_role} on {FORGE.name} from {edge.address}: .* the limit is {WHOLE} s", logged)
     assert "forty_two" not in logged
-
-
-TAKES = "pg_catalog.pg_advisory_xact_lock(bigint)"
-TIMER = "systemctl {} keel-end-sessions.timer"
-
-
-LOCK = "select count(pg_advisory_xact_lock(n)) from generate_series(%s::int, %s) n"
-
-
-class Holder:
-    """A session that takes locks in one transaction, and more as soon as there is room."""
-
-    def __init__(self, session: psycopg.Connection[Any]) -> None:
-        self.session, self.taken = session, 0
-        session.execute("set idle_in_transaction_session_timeout = 0")
-
-    def fill(self) -> bool:
-        """Until there is room for none. True once the session was ended."""
-        for step in (1000, 100, 10, 1):
-            try:
-                while True:
-                    with self.session.transaction():
-                        self.session.execute(LOCK, [self.taken + 1, self.taken + step])
-                    self.taken += step
-            except psycopg.errors.OutOfMemory:
-                continue
-            except psycopg.OperationalError:
-                return True
-        return False
-
-
-def test_a_full_table_of_locks_is_emptied(environment: Session) -> None:
-    """W9: all databases share it, and while it is full no one logs in. Programs may take no advisory locks; where one fills the
-    table by others, the program that ends sessions cannot ask who it is, and finds it by its process."""
-    leader, holds = environment.leader().name, catalogue()["jeex_idea"]
-    with environment.superuser() as superuser, environment.direct() as where, ExitStack() as stack:
-
-        def login(product: Product) -> psycopg.Connection[Any]:
-            return psycopg.connect(environment.url(product.app_role, product.name, *where))
-
-        def allow(verb: str, word: str) -> None:
-            with superuser.connect(holds.name) as connection:
-                connection.execute(f"{verb} execute on function {TAKES} {word} {holds.app_role}".encode())
-
-        allow("grant", "to")
-        stack.callback(allow, "revoke", "from")
-        environment.run(leader, TIMER.format("stop"))
-        stack.callback(environment.run, leader, TIMER.format("start"))
-        holder = Holder(login(holds))
-        stack.callback(holder.session.close)
-        assert not holder.fill()
-        with pytest.raises(psycopg.OperationalError, match="out of shared memory"):
-            login(FORGE)
-        environment.run(leader, TIMER.format("start"))
-        until(holder.fill, 60, "the end of the session that holds the locks", every=0.1)
-        login(FORGE).close()
-    line = f"ended {holds.app_role} on {holds.name}: the table of locks is full"
-    assert line in told(environment, leader, "keel-end-sessions")
 
 
 def test_guesses_are_slow_and_counted_with_their_address(environment: Session) -> None:
