@@ -21,9 +21,9 @@ create view alembic.alembic_version as select public.of_number(1)::text as versi
     "query", ["select u::text from users u", "select count(*) from users", "select 'a'::text || 'b'::name"]
 )
 def test_what_is_planted_would_run(planted: str, query: str) -> None:
-    """Plain statements of a superuser: the row's text, planning, an operator."""
+    """Plain statements of a superuser on PostgreSQL's own path: the row's text, planning, an operator."""
     with (
-        psycopg.connect(planted) as connection,
+        psycopg.connect(planted, options="-c search_path=public") as connection,
         pytest.raises(psycopg.errors.RaiseException, match="planted code runs"),
     ):
         connection.execute(query.encode())
@@ -36,7 +36,7 @@ def test_fingerprints_evaluate_nothing(planted: str, server: Server) -> None:
         assert {name: rows for name, (rows, _) in found.items()} == {
             "alembic.alembic_version": 1, "public.notes": 2, "public.users": 2,
         }  # fmt: skip
-        server.execute("update notes set said = 'changed' where said = 'two'", DATABASE)
+        server.execute("update public.notes set said = 'changed' where said = 'two'", DATABASE)
         changed = fingerprint(connection)
     assert changed["public.notes"] != found["public.notes"] and changed["public.notes"][0] == 2
     assert changed["public.users"] == found["public.users"]
