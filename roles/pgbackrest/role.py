@@ -85,8 +85,9 @@ class Pgbackrest(Role):
             "members": members,
             "admitted": _admitted(target),
         }
-        # The server's account reads it by its group.
-        config = self._private(CONFIG, "pgbackrest.conf.j2", target, "640", **values)
+        # Where the server has an account of its own, that reads it by its group.
+        mode = "640" if receives(target) else "600"
+        config = self._private(CONFIG, "pgbackrest.conf.j2", target, mode, **values)
         fetch = File(paths.FETCH_WAL, self.render("fetch-wal", target, settings=settings, first=FIRST), mode="755")
         unit = (*self._serving(target), self._walls(target)) if peers(target) else ()
         if not keeps(target):

@@ -127,15 +127,15 @@ def test_a_replica_stays_behind(target: Ephemeral) -> None:
     """A row is on the primary and not on the delayed replica, which is well, and to which no read leads."""
     with target.session() as session:
         primary = session.leader().name
-        ask(session, primary, "create table not_yet as select 'a row' as said")
-        assert ask(session, primary, "select said from not_yet") == "a row"
+        ask(session, primary, "create table public.not_yet as select 'a row' as said")
+        assert ask(session, primary, "select said from public.not_yet") == "a row"
         assert ask(session, "db2", "select count(*) from pg_class where relname = 'not_yet'") == "0"
         found = {member.name: (member.leads, member.delay, member.well) for member in members(session)}
         assert found == {"all1": (True, 0, True), "db2": (False, 60, True)}
         for _ in range(FREQUENT):
             assert not read_from_a_replica(session)
         assert ask(session, "db2", RECEIVED) == "t", "it has the WAL, and waits"
-        ask(session, primary, "drop table not_yet")
+        ask(session, primary, "drop table public.not_yet")
     status = target.keel("status", check=False).stdout
     assert "delayed by 60 min" in status and "problem" not in status
 
