@@ -12,6 +12,7 @@ from db.url import conninfo
 from environment.manifest import ProductEntry
 from environment.products import Product, short
 from environment.report import Report
+from environment.waiting import until
 from ops.backup import jobs, restore_points
 from ops.hosts.session import Session
 from ops.products import migrations, pools
@@ -26,6 +27,7 @@ def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str,
     entry = session.manifest.products[inputs["product"]]
     product, guarded = entry.product, session.manifest.identity.kind.guarded
     with migrations.migrator(session, product) as url:
+        _await_way(product, url)
         target = _upgrade(session, entry, url, report)
         if guarded:
             with psycopg.connect(conninfo(url)) as connection:
@@ -41,6 +43,14 @@ def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str,
 def observe(session: Session, inputs: dict[str, Any]) -> list[str]:
     """Where the database differs, one line each, with the SQL that would undo it."""
     return [str(difference) for difference in migrations.differences(session, inputs["product"])]
+
+
+def _await_way(product: Product, url: str) -> None:
+    """The edge comes up at the same time as the databases, and HAProxy leads to the primary once it has checked it. Raises NotReached."""
+    until(
+        lambda: not psycopg.connect(conninfo(url)).close(), 30, f"a log-in to {product.name} on the primary",
+        despite=(psycopg.OperationalError,),
+    )  # fmt: skip
 
 
 def _upgrade(session: Session, entry: ProductEntry, url: str, report: Report) -> str:
