@@ -47,10 +47,12 @@ def observe(session: Session, inputs: dict[str, Any]) -> list[str]:
 
 def _await_way(product: Product, url: str) -> None:
     """The edge comes up at the same time as the databases, and HAProxy leads to the primary once it has checked it. Raises NotReached."""
-    until(
-        lambda: not psycopg.connect(conninfo(url)).close(), 30, f"a log-in to {product.name} on the primary",
-        despite=(psycopg.OperationalError,),
-    )  # fmt: skip
+
+    def logs_in() -> bool:
+        with psycopg.connect(conninfo(url)):
+            return True
+
+    until(logs_in, 30, f"a log-in to {product.name} on the primary", despite=(psycopg.OperationalError,))
 
 
 def _upgrade(session: Session, entry: ProductEntry, url: str, report: Report) -> str:

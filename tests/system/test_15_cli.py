@@ -131,8 +131,8 @@ def test_drift_is_told_and_converge_repairs_the_host(dev: Ephemeral, environment
     environment.run("edge1", "echo '# by hand' >> /etc/haproxy/haproxy.cfg")
     drift = dev.keel("drift", "--json", check=False)
     assert drift.returncode == 3
-    (line,) = json.loads(drift.stdout)["hosts"]
-    assert line.startswith("edge1: haproxy: file /etc/haproxy/haproxy.cfg (content ")
+    differing = "edge1: haproxy: file /etc/haproxy/haproxy.cfg (content "
+    assert any(line.startswith(differing) for line in json.loads(drift.stdout)["hosts"])
     dry = dev.keel("converge", "--dry", "--host", "edge1", "--stage", "edge")
     assert "file /etc/haproxy/haproxy.cfg" in dry.stdout
     assert dev.keel("drift", check=False).returncode == 3, "a dry run changed something"
