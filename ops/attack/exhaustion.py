@@ -18,8 +18,8 @@ from ops.attack.attacker import Attacker
 from ops.attack.attempts import Tried, attempt, must_work
 from ops.attack.cache import client_of
 
-NOTICED = 1.0
-"""Seconds of guessing after which it must be slow."""
+NOTICED = 6.0
+"""Seconds of guessing after which it must be slow: the watch asks a source again after five that did not answer (watch-logins)."""
 GUESSES = 4
 PATIENT = 0.8
 """Seconds that a wrong guess must cost then, on average."""
