@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import queue
 import re
+import select
 import subprocess
 import sys
 import threading
@@ -32,7 +33,7 @@ SUMS = 10
 ASKS = 0.02
 """Seconds between two looks. Redis says only when asked whom it refused, and a guess takes some 5 ms."""
 AGAIN = 5
-"""Seconds after which a source is asked again that did not answer."""
+"""Seconds after which a source is asked again that did not answer, and in which it has to."""
 ALLOWED = 5
 """Wrong passwords that an address has within WITHIN seconds; from the next connection on it is slowed."""
 WITHIN = 20
@@ -168,15 +169,20 @@ def asking(host: LoginHost) -> Iterator[Callable[[str, int], list[str]]]:
     """A connection to Redis: what is asked, and the lines that it answers, in JSON. The password goes by standard input, which
     no list of processes shows. Raises Failed, OSError."""
     command = ("redis-cli", "--json", "-2", "--tls", "--cacert", host.authority, "-p", str(host.redis))
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin and process.stdout  # noqa: S101
         given, said = process.stdin, process.stdout
 
         def ask(question: str, answers: int) -> list[str]:
-            given.write(question)
-            given.flush()
-            lines = [said.readline().strip() for _ in range(answers)]
-            if not lines[-1] or any("error" in line.lower() for line in lines[:3]):
+            given.write(question.encode())
+            told, end = b"", time.monotonic() + AGAIN
+            # Where Redis went away meanwhile, redis-cli connects again and says nothing, for ever.
+            while told.count(b"\n") < answers and select.select([said], [], [], max(0.0, end - time.monotonic()))[0]:
+                if not (more := said.read(65536)):
+                    break
+                told += more
+            lines = told.decode(errors="replace").splitlines()
+            if len(lines) < answers or any("error" in line.lower() for line in lines[:3]):
                 raise Failed(f"redis-cli: {' '.join(lines).strip()[:200] or 'no answer'}")
             return lines
 

@@ -28,10 +28,12 @@ MOVES_WITHIN = 60
 CHECKPOINT = "psql -U postgres -d postgres -XAtqc checkpoint"
 HOLD = (
     f"systemctl cat {paths.HOLD_UNIT} >/dev/null 2>&1 || {{ echo absent; exit 0; }}; "
-    f"systemctl start {paths.HOLD_UNIT} 2>/dev/null && echo held || "
+    f"systemctl restart {paths.HOLD_UNIT} 2>/dev/null && echo held || "
     f"cat {paths.HELD} 2>/dev/null || journalctl -u {paths.HOLD_UNIT} -n 3 -o cat"
 )
-"""Shell: `held` once no client has a transaction open, or what became of it instead; `absent` on a host of an earlier release."""
+"""Shell: `held` once no client has a transaction open, or what became of it instead; `absent` on a host of an earlier release.
+
+A hold that is there already is of somebody who is gone, and about to end: it makes room for this one."""
 END = f"systemctl stop {paths.HOLD_UNIT}"
 """Shell: the clients go on now."""
 LOOK = f"while systemctl -q is-active {paths.HOLD_UNIT}; do sleep 0.05; done; cat {paths.HELD}"

@@ -107,7 +107,7 @@ def moving(session: Hosts, *rounds: str, hold: Any = "held\n") -> None:
     """What a switchover from db1 asks of the hosts; the members in each round, and what an edge answers."""
     session.says["db1", "/switchover"] = "accepted"
     session.says["db1", switchover.CHECKPOINT] = ""
-    session.says[ANY, f"systemctl start {paths.HOLD_UNIT}"] = hold
+    session.says[ANY, f"systemctl restart {paths.HOLD_UNIT}"] = hold
     session.says[ANY, f"systemctl stop {paths.HOLD_UNIT}"] = ""
     session.says[ANY, f"is-active {paths.HOLD_UNIT}"] = '{"held": 1.25, "drained": true, "moved": true, "open": []}'
     session.says[ANY, "/cluster"] = list(rounds)
