@@ -5,6 +5,8 @@ recorded-patroni /etc/patroni/config.yml
 Patroni itself logs neither: requests only together with every health check, and of a changed configuration only what concerns
 PostgreSQL. An order is logged with the address and the certificate that it came from. A change is logged by every member,
 whichever way it came into etcd.
+
+It also sees sooner that its server has stopped: Patroni looks once a second, and in a switchover clients wait for two such looks.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from importlib import import_module
 from typing import Any
 
 READING = ("GET", "HEAD", "OPTIONS")
+LOOKS = 0.1
+"""Seconds between two looks at a server that stops."""
 log = logging.getLogger("patroni.recorded")
 
 
@@ -22,8 +26,17 @@ def main(arguments: list[str]) -> int:
     """Runs Patroni, which reads the arguments itself and does not return before it ends."""
     record_orders(import_module("patroni.api").RestApiHandler)
     record_changes(import_module("patroni.config").Config)
+    look_often(import_module("patroni.postgresql"))
     import_module("patroni.__main__").main()
     return 0
+
+
+def look_often(stopping: Any) -> None:
+    """Make Patroni look at a server that stops every LOOKS; where this release has no such number, it stays as slow as it is."""
+    if hasattr(stopping, "STOP_POLLING_INTERVAL"):
+        stopping.STOP_POLLING_INTERVAL = LOOKS
+    else:
+        log.warning("Patroni has no STOP_POLLING_INTERVAL any more: a switchover takes up to two seconds longer")
 
 
 def record_orders(handler: Any) -> None:

@@ -1,10 +1,11 @@
-"""What a planned switchover costs: clients of the pooler, and the same cluster with bare Patroni, in turns.
+"""What a planned switchover costs: clients of the pooler, and the same cluster with bare Patroni, one after the other.
 
     ENV=dev python -m tests.bench.switchover [ROUNDS]
 
 With Keel, several clients write through the pooler, some of them over a new connection each time; their errors and their longest
-pause are what counts, and how long the edges say that they held them. Bare means Patroni's own order while one session after the
-other writes on the servers' own sockets: from the last write on the old primary to the first on the new one.
+pause are what counts, and how long the edges say that they held them. Bare means the distribution's Patroni without Keel's program
+around it, and its own order, while one session after the other writes on the servers' own sockets: from the last write on the old
+primary to the first on the new one.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from ops.hosts.session import Session
 from roles.paths import SOCKETS
 from roles.postgres import patroni
 from roles.postgres.switchover import CHECKPOINT
+from roles.postgres.role import CONFIG
 from tests.system.writer import forget_writes
 
 KEEPING, CONNECTING = 6, 2
@@ -112,12 +114,29 @@ def summary(seconds: Sequence[float]) -> tuple[float, float, float]:
 
 
 def measure(session: Session, rounds: int) -> tuple[list[float], list[Round]]:
-    """Seconds of bare switchovers, and rounds with Keel, in turns."""
-    bare, keel = [], []
-    for _ in range(rounds):
-        bare.append(_bare(session))
-        keel.append(with_keel(session))
-    return bare, keel
+    """Seconds of bare switchovers, and rounds with Keel."""
+    with _bare_patroni(session):
+        bare = [_bare(session) for _ in range(rounds)]
+    return bare, [with_keel(session) for _ in range(rounds)]
+
+
+@contextmanager
+def _bare_patroni(session: Session) -> Iterator[None]:
+    """Patroni as the distribution starts it, on every member."""
+    drop_in = "/run/systemd/system/patroni.service.d/zz-bare.conf"
+    start = f"[Service]\\nExecStart=\\nExecStart=/usr/bin/patroni {CONFIG}\\n"
+    _begin_again(session, f"mkdir -p $(dirname {drop_in}); printf '{start}' > {drop_in}")
+    try:
+        yield
+    finally:
+        _begin_again(session, f"rm {drop_in}")
+
+
+def _begin_again(session: Session, change: str) -> None:
+    """Change Patroni's unit on every member, and start it anew."""
+    for host in session.manifest.carrying(Group.POSTGRES):
+        session.run(host.name, f"{change}; systemctl daemon-reload; systemctl restart patroni")
+    patroni.await_members(lambda: members(session), patroni.healthy, "every member to run", 60)
 
 
 def with_keel(session: Session) -> Round:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from copy import deepcopy
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -93,3 +94,12 @@ def test_a_change_is_logged_with_its_difference(caplog: pytest.LogCaptureFixture
         "configuration changed: postgresql.parameters.work_mem: 4MB -> nothing",
         "configuration changed: ttl: 30 -> 20",
     ]
+
+
+def test_a_server_that_stops_is_looked_at_often(caplog: pytest.LogCaptureFixture) -> None:
+    """PLAT-37: and a release of Patroni without that number runs all the same."""
+    stopping = SimpleNamespace(STOP_POLLING_INTERVAL=1)
+    recorded_patroni.look_often(stopping)
+    assert stopping.STOP_POLLING_INTERVAL < 1 and not caplog.messages
+    recorded_patroni.look_often(SimpleNamespace())
+    assert "no STOP_POLLING_INTERVAL" in caplog.text
