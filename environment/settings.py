@@ -271,9 +271,12 @@ class Pgbouncer(Model):
         "identity and `row_security`; `state`, everything that a session keeps, prepared statements too; `off`, nothing "
         "(JEEX-18, X-09)",
     )
-    server_login_retry: Seconds = Field(
-        1,
-        description="pause between two attempts to reach a server, seconds; PgBouncer's 15 would lengthen every failover",
+    server_login_retry: float = Field(
+        0.1,
+        ge=0.05,
+        le=60,
+        description="pause between two attempts to reach a server, seconds; PgBouncer's 15 would lengthen every failover, and 1 "
+        "every switchover: connections that it closes while clients are held count as failed",
     )
 
 

@@ -145,7 +145,7 @@ def test_pgbouncer_pools_as_specified() -> None:
         "max_user_connections": "50", "max_prepared_statements": "200",
         "ignore_startup_parameters": "extra_float_digits,jit",
         "server_connect_timeout": "15", "query_wait_timeout": "30", "server_idle_timeout": "300",
-        "server_check_query": "select 1", "server_check_delay": "30", "server_login_retry": "1",
+        "server_check_query": "select 1", "server_check_delay": "30", "server_login_retry": "0.1",
     }  # fmt: skip
     assert {name: found.get(name) for name in wanted} == wanted
     listen = files("pgbouncer")["/etc/pgbouncer/listen.ini"].content.splitlines()[1:]
