@@ -123,3 +123,8 @@ def data_directory(manifest: Manifest) -> str:
 def pgbackrest(manifest: Manifest, command: str) -> str:
     """Shell: pgBackRest's ``command`` on this environment's stanza, as the user that owns everything it touches."""
     return f"runuser -u postgres -- pgbackrest --stanza={manifest.stanza} {command}"
+
+
+def code(*modules: str) -> tuple[str, ...]:
+    """What a program that runs all the time has read of the package `keel_host`: where it changes, the program begins again."""
+    return tuple(f"{LIBRARY}/keel_host/{module}.py" for module in modules)

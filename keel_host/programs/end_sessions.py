@@ -10,12 +10,12 @@ server's superusers are out of its reach. Of what it ends it reports the login, 
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 from collections.abc import Container, Iterator
-from pathlib import Path
+from contextlib import suppress
 
+from keel_host.backends import backends
 from keel_host.config import Member, read
 from keel_host.processes import Failed
 from keel_host.server import NoRoom, lines
@@ -42,22 +42,14 @@ where nspname = 'keel' and proname = 'put_back_passwords' and has_schema_privile
 """
 
 
-TITLE = re.compile(r"postgres: (?:\S+: )?(?P<login>\S+) (?P<database>\S+) \S+\(\d+\) (?P<doing>.+)")
-"""How PostgreSQL names the process of a session."""
-PROCESSES = Path("/proc")
-
-
 def make_room(logins: Container[str]) -> Iterator[str]:
     """End the sessions of products' programs that are in a transaction, by their processes: locks are theirs, and no one can log in
     to ask whose."""
-    for process in PROCESSES.glob("[0-9]*"):
-        try:
-            title = TITLE.fullmatch((process / "cmdline").read_bytes().rstrip(b"\0 ").decode(errors="replace"))
-            if title and title["login"] in logins and title["doing"] != "idle":
-                os.kill(int(process.name), signal.SIGTERM)
-                yield f"ended {title['login']} on {title['database']}: the table of locks is full, and no one could log in"
-        except OSError:
-            continue  # it has ended
+    for backend in backends():
+        if backend.login in logins and backend.doing != "idle":
+            with suppress(ProcessLookupError):
+                os.kill(backend.pid, signal.SIGTERM)
+                yield f"ended {backend.login} on {backend.database}: the table of locks is full, and no one could log in"
 
 
 def main(_arguments: list[str]) -> int:

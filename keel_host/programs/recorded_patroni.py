@@ -18,7 +18,7 @@ from typing import Any
 
 READING = ("GET", "HEAD", "OPTIONS")
 LOOKS = 0.5
-"""Seconds between two looks at a server that stops: the first comes when it has just been told to. If it has ended by the second, the
+"""Seconds between two looks at a server that stops: the first comes at once. If it has ended by the second, the
 lease is free at once; while it still archives, Patroni gives its replicas another second."""
 log = logging.getLogger("patroni.recorded")
 

@@ -1,10 +1,12 @@
-"""A product that computes on more than a quarter of this host's processors leaves one to the others, once (W9).
+"""A product that computes on more than a quarter of this host's processors leaves one to the others (W9).
 
 share-cores
 
 A flood of computing sessions would make each of another product's statements wait for all of them. So the sessions of a
-database that takes more than a quarter keep off one processor until it takes less. A host with a single processor has none
-to leave: there they have a lower priority.
+database that takes more than a quarter keep off one processor until it has taken less for a while. A host with a single processor has
+none to leave: there they have a lower priority.
+
+It looks twice a second: what happens until then is what the other product feels. So it asks no server, it looks at processes.
 """
 
 from __future__ import annotations
@@ -16,58 +18,78 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
+from keel_host.backends import backends
 from keel_host.config import Member, read
 from keel_host.processes import Failed
-from keel_host.server import lines
 
+LOOKS = 0.5
+"""Seconds between two looks."""
 QUARTER = 0.25
-WATCHED = 1.0
-"""Seconds in which a look sees what sessions take."""
+FORGIVES = 10.0
+"""Seconds for which a database must have taken less until its sessions may run anywhere again."""
 LOW = 10
 """The lower priority (nice): with 10, a single session of another product outweighs nine of these. Not 19: who holds what others
 wait for must still get on. In a container no one may raise one again: there it lasts as long as the connection."""
-QUESTION = """
-select pid, datname from pg_stat_activity
-where usename in (select login from json_to_recordset(:'bounds') as bound (login text)) order by pid;
-"""
-"""With their parallel workers, which bear the same name."""
 
-Ticks = dict[str, int]
+Ticks = dict[int, int]
 """Process → what it has computed so far, in ticks of the clock."""
 
 
 def main(_arguments: list[str]) -> int:
-    """0, also where no server runs. It takes no arguments."""
+    """Runs until it is stopped. It takes no arguments."""
     try:
-        look(read(Member))
-    except (Failed, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+        watch(read(Member))
+    except Failed as error:
+        sys.exit(str(error))
 
 
-def look(host: Member) -> None:
-    """See what each database's sessions take, and say where they may run. Raises Failed, OSError."""
-    sessions = dict(line.split("|", 1) for line in lines(host, QUESTION))
-    processors = host.processors or os.cpu_count() or 1
-    before, began = computed(sessions), time.monotonic()
-    time.sleep(WATCHED)
-    shares = used(sessions, computed(sessions), before, (time.monotonic() - began) * processors)
-    for pid, database in sessions.items():
-        with suppress(ProcessLookupError, PermissionError):
-            place(int(pid), int(processors), greedy=shares[database] > QUARTER)
-    for database, share in sorted(shares.items()):
-        if share > QUARTER:
-            print(f"{database} takes {share:.0%} of the processors: its sessions leave one to others", flush=True)
+def watch(host: Member) -> NoReturn:
+    """Look again and again."""
+    sharing = Sharing(host)
+    while True:
+        time.sleep(LOOKS)
+        sharing.look(time.monotonic())
 
 
-def computed(sessions: Mapping[str, str]) -> Ticks:
-    """What each of these processes has computed, of those that still run."""
-    return {pid: ticks for pid in sessions if (ticks := taken(pid)) is not None}
+class Sharing:
+    """Which databases leave a processor to others."""
+
+    def __init__(self, host: Member) -> None:
+        self._logins = host.bounds
+        self._processors = host.processors or os.cpu_count() or 1
+        self._ticks: Ticks = {}
+        self._looked = time.monotonic()
+        self._until: dict[str, float] = {}
+        """Database → when its sessions may run anywhere again."""
+
+    def look(self, now: float) -> None:
+        """See what each database's sessions took since the last look, and say where they may run; ``now`` in seconds."""
+        sessions = {each.pid: each.database for each in backends() if each.login in self._logins}
+        ticks = {pid: computed for pid in sessions if (computed := taken(pid)) is not None}
+        shares = used(sessions, ticks, self._ticks, (now - self._looked) * self._processors)
+        self._ticks, self._looked = ticks, now
+        self.judge(shares, now)
+        for pid, database in sessions.items():
+            with suppress(ProcessLookupError, PermissionError):
+                place(pid, int(self._processors), greedy=database in self._until)
+
+    def judge(self, shares: Mapping[str, float], now: float) -> None:
+        """Who takes too much, and who has not for a while."""
+        for database, share in sorted(shares.items()):
+            if share > QUARTER:
+                if database not in self._until:
+                    print(
+                        f"{database} takes {share:.0%} of the processors: its sessions leave one to others", flush=True
+                    )
+                self._until[database] = now + FORGIVES
+        for database in [each for each, end in self._until.items() if end <= now]:
+            del self._until[database]
+            print(f"{database} takes less than {QUARTER:.0%} again: its sessions run anywhere", flush=True)
 
 
-def used(sessions: Mapping[str, str], ticks: Ticks, before: Ticks, seconds: float) -> defaultdict[str, float]:
+def used(sessions: Mapping[int, str], ticks: Ticks, before: Ticks, seconds: float) -> defaultdict[str, float]:
     """Database → its part of the ``seconds`` that all processors had."""
     shares: defaultdict[str, float] = defaultdict(float)
     for pid, now in ticks.items():
@@ -75,7 +97,7 @@ def used(sessions: Mapping[str, str], ticks: Ticks, before: Ticks, seconds: floa
     return shares
 
 
-def taken(pid: str) -> int | None:
+def taken(pid: int) -> int | None:
     """What a process has computed, in itself and in the kernel; None where it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

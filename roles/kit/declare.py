@@ -187,6 +187,9 @@ class Role:
     def activate(self, target: Target, changed: frozenset[str]) -> None:
         """Operations of one host that are not plain declarations. ``changed`` holds the paths written just now."""
 
+    def makes_way(self, target: Target, unit: Unit) -> None:
+        """Operations before a unit restarts, so that those who use it notice less."""
+
     def converge_cluster(self, target: Target) -> None:
         """Operations of the whole cluster, run once after every host is done, on the role's first host."""
 

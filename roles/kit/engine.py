@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from gevent.lock import BoundedSemaphore
@@ -75,7 +76,7 @@ def _apply(role: Role, target: Target, state: HostState) -> None:
     if stale or any(path.startswith(SYSTEMD_FILES) for path in changed):
         run(None, "systemd reads its unit files", operations.daemon_reloaded)
     for unit in role.units(target):
-        _apply_unit(unit, state, frozenset(changed), run)
+        _apply_unit(unit, state, frozenset(changed), partial(role.makes_way, target, unit), run)
     role.activate(target, frozenset(changed))
 
 
@@ -83,7 +84,13 @@ _TURNS: defaultdict[str, BoundedSemaphore] = defaultdict(BoundedSemaphore)
 """One turn per serial unit: held from its restart until it serves again."""
 
 
-def _apply_unit(unit: Unit, state: HostState, changed: frozenset[str], run: Callable[..., None]) -> None:
+def _apply_unit(
+    unit: Unit,
+    state: HostState,
+    changed: frozenset[str],
+    makes_way: Callable[[], None],
+    run: Callable[..., None],
+) -> None:
     differs = differences.unit(unit.name, state, running=False)
     run(None, f"unit {unit.name} enabled", operations.unit_enabled, unit.name, state, differs=differs)
     found = state.units.get(unit.name)
@@ -94,6 +101,7 @@ def _apply_unit(unit: Unit, state: HostState, changed: frozenset[str], run: Call
         _await(unit, run)
     elif "restart" in wanted:
         with _TURNS[unit.name] if unit.serial else nullcontext():
+            makes_way()
             run(None, f"unit {unit.name} restarted", operations.unit_restarted, unit)
             _await(unit, run)
     elif "reload" in wanted:

@@ -27,11 +27,7 @@ NAMES_TO_THE_FIREWALL = (
     "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
 )
 """What nft needs. It has no other power of root's. It is root because no other account reads the journal and the password."""
-CODE = tuple(
-    f"{paths.LIBRARY}/keel_host/{name}.py"
-    for name in ("programs/watch_logins", "config", "journal", "processes", "typed")
-)
-"""What the program that runs has read."""
+CODE = paths.code("programs/watch_logins", "config", "journal", "processes", "typed")
 TIMER, STATE = f"{paths.UNITS}/keel-watch-logins.timer", "/var/lib/keel-logins"
 """Of releases in which it looked every ten seconds."""
 

@@ -20,7 +20,7 @@ from roles.kit.operations import serving
 from roles.kit.results import call, perform
 from roles.postgres import patroni
 from roles.postgres.parameters import dynamic_configuration
-from roles.postgres.restarts import restart_all
+from roles.postgres.restarts import move_from, restart_all
 from roles.postgres.switchover import Reach
 
 Commands = Generator[str | FunctionCommand, None, None]
@@ -128,6 +128,11 @@ def forget_order() -> None:
     perform("postgres: no order to recover waits", _remove, [paths.RECOVERY_ORDER] if waits else [])
 
 
+def let_another_lead(target: Target) -> None:
+    """Before Patroni restarts here, and its server with it: where this is the primary, it moves while clients are held."""
+    perform("postgres: the primary moves, if it is here and another can lead", _moved, target)
+
+
 def carry_out_restarts(target: Target) -> None:
     """Restart members whose settings wait for it: replicas first, the leader last and after a switchover."""
     said = host.get_fact(Members, question=_question(target, "/cluster"))
@@ -202,12 +207,20 @@ def _remove(paths_: list[str]) -> Commands:
 
 
 @operation()
+def _moved(target: Target) -> Commands:
+    yield call(move_from, target.manifest, _reach(target), target.host.name, lambda _: None)
+
+
+@operation()
 def _rolling_restart(target: Target, pending: list[str]) -> Commands:
     if pending:
-        # Looked up here: pyinfra knows its host and its state only where the operation runs.
-        reach = Reach(partial(_ask, target), partial(_run, {each.name: each for each in host.state.activated_hosts}))
         waits = partial(_await_new_configuration, target)
-        yield call(restart_all, target.manifest, reach, target.host.name, waits, lambda _: None)
+        yield call(restart_all, target.manifest, _reach(target), target.host.name, waits, lambda _: None)
+
+
+def _reach(target: Target) -> Reach:
+    """Made where an operation runs: only there pyinfra knows its host and its state."""
+    return Reach(partial(_ask, target), partial(_run, {each.name: each for each in host.state.activated_hosts}))
 
 
 def _question(target: Target, path: str) -> str:

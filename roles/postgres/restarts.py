@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -96,6 +97,23 @@ def restart_all(
             f"{', '.join(waiting)} still wait(s) for a restart after {ROUNDS} rounds",
             advice="Look at `patronictl list`",
         )
+
+
+def move_from(manifest: Manifest, reach: Reach, host: str, report: Report) -> None:
+    """Let another member lead if ``host`` does; nothing where no other can, or Patroni there does not answer: then what comes next
+    costs clients what it costs. Raises OpenTransactions with nothing changed."""
+
+    def look() -> list[Member]:
+        return patroni.members_of(manifest, reach.ask(host, "/cluster"))
+
+    try:
+        if not _hands_over(manifest) or not any(member.leads and member.name == host for member in look()):
+            return
+        candidate = patroni.await_candidate(manifest, look)
+    except (KeelError, json.JSONDecodeError) as error:
+        report(f"{host} stays the primary: {error}")
+        return
+    switch_over(manifest, reach, host, candidate, report, patroni.healthy)
 
 
 def _restart_leader(

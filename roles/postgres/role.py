@@ -36,6 +36,10 @@ DROPIN = paths.dropin(UNIT)
 SESSIONS_TIMER = "keel-end-sessions.timer"
 SESSIONS_UNITS = {f"{paths.UNITS}/{unit}": unit for unit in ("keel-end-sessions.service", SESSIONS_TIMER)}
 """Path → unit."""
+SHARING = "keel-share-cores.service"
+SHARING_UNIT = f"{paths.UNITS}/{SHARING}"
+SHARING_CODE = paths.code("programs/share_cores", "backends", "config", "processes", "typed")
+PATRONI_CODE = paths.code("programs/recorded_patroni")
 BESIDE_SORTING = 256
 """MiB that a process may allocate in addition to what it sorts with: catalogues, plans, rows on their way."""
 BEFORE = f"{paths.LIBRARY}/before-patroni"
@@ -130,6 +134,7 @@ class Postgres(Role):
                 ),
             ),
             *self._ending_sessions(target),
+            *self._sharing_cores(target),
             self._walls(target),
             File(TMPFILES, self.render("tmpfiles.conf.j2", target, logs=LOGS, settings=target.manifest.postgres)),
             File(
@@ -149,8 +154,13 @@ class Postgres(Role):
 
     def _ending_sessions(self, target: Target) -> tuple[File, ...]:
         """What ends sessions that hold a transaction too long, and how often it looks."""
-        values = {"programs": (paths.END_SESSIONS, paths.SHARE_CORES), "settings": Member.FILE}
+        values = {"program": paths.END_SESSIONS, "settings": Member.FILE}
         return tuple(File(path, self.render(unit, target, **values)) for path, unit in SESSIONS_UNITS.items())
+
+    def _sharing_cores(self, target: Target) -> tuple[File, ...]:
+        """What keeps a product that computes off one processor."""
+        unit = self.render(SHARING, target, program=paths.SHARE_CORES, settings=Member.FILE)
+        return File(SHARING_UNIT, unit), sandbox(SHARING, ())
 
     def _before_patroni(self, target: Target, data: str) -> str:
         stores = [
@@ -177,9 +187,26 @@ class Postgres(Role):
         # What Patroni shows and trusts as a client it reads for each connection.
         reload = (CONFIG, TLS, DOOR)
         return (
-            Unit(UNIT, (DROPIN, path(UNIT)), reload, ready=ready, working=working, serial=True, title="PostgreSQL"),
+            Unit(
+                UNIT,
+                (DROPIN, path(UNIT), *PATRONI_CODE),
+                reload,
+                ready=ready,
+                working=working,
+                serial=True,
+                title="PostgreSQL",
+            ),
             Unit(SESSIONS_TIMER, restart=tuple(SESSIONS_UNITS), title="the end of long transactions"),
+            Unit(
+                SHARING,
+                restart=(SHARING_UNIT, path(SHARING), str(Member.FILE), *SHARING_CODE),
+                title="who leaves a processor to others",
+            ),
         )
+
+    def makes_way(self, target: Target, unit: Unit) -> None:
+        if unit.name == UNIT:
+            cluster.let_another_lead(target)
 
     def activate(self, target: Target, changed: frozenset[str]) -> None:
         cluster.forget_order()

@@ -33,7 +33,7 @@ HOLD = (
 )
 """Shell: `held` once no client has a transaction open, or what became of it instead; `absent` on a host of an earlier release.
 
-A hold that is there already is of somebody who is gone, and about to end: it makes room for this one."""
+A hold that is there already is left of another switchover, and about to end: it makes room for this one."""
 END = f"systemctl stop {paths.HOLD_UNIT}"
 """Shell: the clients go on now."""
 LOOK = f"while systemctl -q is-active {paths.HOLD_UNIT}; do sleep 0.05; done; cat {paths.HELD}"

@@ -34,8 +34,8 @@ from ops.hosts.environment import open_environment
 from ops.hosts.session import Session
 from roles.paths import SOCKETS
 from roles.postgres import patroni
-from roles.postgres.switchover import CHECKPOINT
 from roles.postgres.role import CONFIG
+from roles.postgres.switchover import CHECKPOINT
 from tests.system.writer import forget_writes
 
 KEEPING, CONNECTING = 6, 2

@@ -179,9 +179,30 @@ def test_a_serial_unit_restarts_on_one_host_at_a_time(serial: bool, order: list[
 
     unit = Unit("cluster.service", restart=(DROPIN,), ready="answers", serial=serial)
     state = HostState(units={unit.name: UnitState("active", "enabled")})
-    hosts = [gevent.spawn(engine._apply_unit, unit, state, frozenset({DROPIN}), on(host)) for host in ("db1", "db2")]
+    hosts = [
+        gevent.spawn(engine._apply_unit, unit, state, frozenset({DROPIN}), lambda: None, on(host))
+        for host in ("db1", "db2")
+    ]
     gevent.joinall(hosts, raise_error=True)
     assert done == order
+
+
+def test_who_uses_a_unit_is_led_elsewhere_before_it_restarts() -> None:
+    """PLAT-37: before a restart, in its turn; not before a reload, and not where it is only looked at."""
+    done: list[str] = []
+
+    def run(_path: object, text: str, *_: object, **__: object) -> None:
+        done.append(text)
+
+    unit = Unit("cluster.service", restart=(DROPIN,), reload=("/settings",), serial=True)
+    state = HostState(units={unit.name: UnitState("active", "enabled")})
+    for changed in (DROPIN, "/settings", "/other"):
+        engine._apply_unit(unit, state, frozenset({changed}), lambda: done.append("led elsewhere"), run)
+    assert [text for text in done if "enabled" not in text] == [
+        "led elsewhere",
+        "unit cluster.service restarted",
+        "unit cluster.service reloaded",
+    ]
 
 
 def test_a_host_whose_restart_failed_gives_its_turn_back() -> None:
@@ -195,7 +216,7 @@ def test_a_host_whose_restart_failed_gives_its_turn_back() -> None:
     state = HostState(units={unit.name: UnitState("active", "enabled")})
     for _ in range(2):
         with gevent.Timeout(5), pytest.raises(RuntimeError, match=r"failing\.service restarted"):
-            engine._apply_unit(unit, state, frozenset({DROPIN}), fail)
+            engine._apply_unit(unit, state, frozenset({DROPIN}), lambda: None, fail)
 
 
 def test_two_units_have_turns_of_their_own() -> None:
@@ -208,7 +229,9 @@ def test_two_units_have_turns_of_their_own() -> None:
 
     units = [Unit(name, restart=(DROPIN,), ready="answers", serial=True) for name in ("one.service", "two.service")]
     state = HostState(units={unit.name: UnitState("active", "enabled") for unit in units})
-    gevent.joinall([gevent.spawn(engine._apply_unit, unit, state, frozenset({DROPIN}), run) for unit in units])
+    gevent.joinall(
+        [gevent.spawn(engine._apply_unit, unit, state, frozenset({DROPIN}), lambda: None, run) for unit in units]
+    )
     assert [text.split()[1] for text in done if not text.endswith("enabled")] == ["one.service", "two.service"] * 2
 
 

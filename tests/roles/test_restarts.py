@@ -177,6 +177,30 @@ def test_no_replica_ever_has_less_than_its_primary(
     assert not any(found.pending.values())
 
 
+@pytest.mark.parametrize(
+    ("host", "delays", "order"),
+    [("db1", {}, ["switchover db1 to db2"]), ("db2", {}, []), ("db1", {"db2": 60, "db3": 60}, [])],
+    ids=["the primary", "a replica", "nobody may lead instead"],
+)
+def test_a_primary_moves_before_its_unit_restarts(
+    patch: Any, host: str, delays: dict[str, int], order: list[str]
+) -> None:
+    """PLAT-37: a new release of what runs Patroni, or changed walls."""
+    found = patch(Cluster())
+    restarts.move_from(with_postgres(apply_delay=delays), found.reach, host, found.told.append)
+    assert found.order == order
+
+
+def test_a_patroni_that_does_not_answer_restarts_all_the_same(patch: Any) -> None:
+    found = patch(Cluster())
+
+    def refuses(*_: object) -> str:
+        raise Refused("Patroni on db1 refused /cluster")
+
+    restarts.move_from(PRODUCTION, Reach(refuses, found.run), "db1", found.told.append)
+    assert found.told == ["db1 stays the primary: Patroni on db1 refused /cluster"]
+
+
 def with_postgres(**settings: Any) -> Manifest:
     """Production with other settings of the server."""
     manifest = manifest_of("production")

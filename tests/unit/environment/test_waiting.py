@@ -23,7 +23,7 @@ OTHERS = {
     "keel_host/programs/watch_logins.py": "runs on a host, without environment/, for as long as the host; it watches",
     "keel_host/programs/hold_writes.py": "runs on a host, without environment/; it has an end of its own",
     "keel_host/scratch.py": "runs on a host, without environment/; it ends with the server that it follows",
-    "keel_host/programs/share_cores.py": "runs on a host; it waits for nothing, it watches for a second",
+    "keel_host/programs/share_cores.py": "runs on a host, for as long as the host; it waits for nothing, it watches",
 }
 """File → why it waits by itself."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from keel_host.backends import Backend
 from keel_host.config import Bound, Member
 from keel_host.processes import Failed
 from keel_host.programs import end_sessions
@@ -78,23 +79,17 @@ def test_an_earlier_releases_file_bounds_nobody(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_where_no_one_can_log_in_programs_in_a_transaction_end(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """W9: one session had filled the table of locks. Who is idle, or is no product's program, holds none of them, or may."""
-    titles = {
-        1: "postgres: main: app one 10.0.0.1(4242) idle in transaction",
-        2: "postgres: main: app one 10.0.0.1(4243) idle",
-        3: "postgres: app two 10.0.0.1(4244) DO",
-        4: "postgres: main: migrator one 10.0.0.1(4245) idle in transaction",
-        5: "postgres: main: checkpointer ",
-        6: "/usr/bin/postgres -D app one 10.0.0.1(1) DO",
-    }
-    for number, title in titles.items():
-        (tmp_path / str(number)).mkdir()
-        (tmp_path / str(number) / "cmdline").write_bytes(title.encode() + b"\0\0")
-    (tmp_path / "7").mkdir()  # has just ended
+    found = [
+        Backend(1, "app", "one", "idle in transaction"),
+        Backend(2, "app", "one", "idle"),
+        Backend(3, "app", "two", "DO"),
+        Backend(4, "migrator", "one", "idle in transaction"),
+    ]
     ended: list[tuple[int, int]] = []
-    monkeypatch.setattr(end_sessions, "PROCESSES", tmp_path)
+    monkeypatch.setattr(end_sessions, "backends", lambda: found)
     monkeypatch.setattr(os, "kill", lambda *which: ended.append(which))
     answering(monkeypatch, 2, error="psql: error: FATAL:  out of shared memory\n")
     assert end_sessions.main([]) == 0

@@ -5,32 +5,39 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from keel_host.config import Member
+from keel_host.backends import Backend
+from keel_host.config import Bound, Member
 from keel_host.programs import share_cores
-from keel_host.programs.share_cores import LOW, look, place, taken, used
+from keel_host.programs.share_cores import FORGIVES, LOW, Sharing, place, taken, used
 
 TICKS = os.sysconf("SC_CLK_TCK")
 NOWHERE = Path()
 BUSY = [sys.executable, "-c", "while True: pass"]
 IDLE = [sys.executable, "-c", "input()"]
+BOUNDS = {"flood_app": Bound(60, 600), "other_app": Bound(60, 600)}
+
+
+def host(processors: int) -> Member:
+    return Member("", NOWHERE, NOWHERE, "", NOWHERE, "", 0, bounds=BOUNDS, processors=processors)
 
 
 def test_a_database_has_what_its_sessions_computed_meanwhile() -> None:
     """One that was not seen before computed nothing that is known, and one that took another's number nothing less than that."""
-    sessions = {"1": "a", "2": "a", "3": "b", "4": "b"}
-    now = {"1": 12 * TICKS, "2": 5 * TICKS, "3": 7 * TICKS, "4": 1 * TICKS}
-    before = {"1": 2 * TICKS, "3": 7 * TICKS, "4": 9 * TICKS}
+    sessions = {1: "a", 2: "a", 3: "b", 4: "b"}
+    now = {1: 12 * TICKS, 2: 5 * TICKS, 3: 7 * TICKS, 4: 1 * TICKS}
+    before = {1: 2 * TICKS, 3: 7 * TICKS, 4: 9 * TICKS}
     assert used(sessions, now, before, 20) == {"a": 0.5, "b": 0.0}
 
 
 def test_what_has_ended_computed_nothing() -> None:
-    assert taken("999999999") is None
-    assert taken(str(os.getpid())) is not None
+    assert taken(999999999) is None
+    assert taken(os.getpid()) is not None
 
 
 @pytest.fixture
@@ -43,34 +50,51 @@ def processes() -> Iterator[list[subprocess.Popen[bytes]]]:
         process.wait()
 
 
-def test_who_takes_more_than_a_quarter_leaves_a_processor(
-    processes: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Less than that is no one else's loss, and who takes less again may run anywhere again."""
-    every = os.sched_getaffinity(0)
+@pytest.fixture
+def sessions(processes: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
+    """They work for one product each; a third computes for who has no bounds."""
     busy, idle = (process.pid for process in processes)
-    monkeypatch.setattr(share_cores, "lines", lambda *_: [f"{busy}|flood", f"{idle}|other"])
-    monkeypatch.setattr(share_cores, "WATCHED", 0)
-    host = Member("", NOWHERE, NOWHERE, "", NOWHERE, "", 0, processors=len(every))
+    found = [
+        Backend(busy, "flood_app", "flood", "SELECT"),
+        Backend(idle, "other_app", "other", "idle"),
+        Backend(os.getpid(), "flood_migrator", "flood", "CREATE INDEX"),
+    ]
+    monkeypatch.setattr(share_cores, "backends", lambda: found)
+    return busy, idle
 
-    def look_at(*share: float) -> list[set[int]]:
+
+def test_who_takes_more_than_a_quarter_leaves_a_processor(
+    sessions: tuple[int, int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Less than that is no one else's loss, and who has taken less for a while may run anywhere again. Each turn is said once."""
+    every = os.sched_getaffinity(0)
+    less = set(sorted(every)[:-1])
+    sharing = Sharing(host(len(every)))
+
+    def look_at(now: float, *share: float) -> list[set[int]]:
         monkeypatch.setattr(share_cores, "used", lambda *_: dict(zip(("flood", "other"), share, strict=True)))
-        look(host)
-        return [os.sched_getaffinity(pid) for pid in (busy, idle)]
+        sharing.look(now)
+        return [os.sched_getaffinity(pid) for pid in sessions]
 
-    assert look_at(0.26, 0.25) == [set(sorted(every)[:-1]), every]
-    assert capsys.readouterr().out == "flood takes 26% of the processors: its sessions leave one to others\n"
-    assert look_at(0.25, 0.0) == [every, every]
-    assert capsys.readouterr().out == ""
+    assert look_at(0, 0.26, 0.25) == look_at(0.5, 0.9, 0.25) == [less, every]
+    assert look_at(FORGIVES, 0.0, 0.0) == [less, every]
+    assert look_at(FORGIVES + 0.5, 0.0, 0.0) == [every, every]
+    assert os.sched_getaffinity(0) == every
+    assert capsys.readouterr().out.splitlines() == [
+        "flood takes 26% of the processors: its sessions leave one to others",
+        "flood takes less than 25% again: its sessions run anywhere",
+    ]
 
 
 def test_what_is_watched_is_what_they_compute_meanwhile(
-    processes: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    sessions: tuple[int, int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    busy, idle = (process.pid for process in processes)
-    monkeypatch.setattr(share_cores, "lines", lambda *_: [f"{busy}|flood", f"{idle}|other"])
     monkeypatch.setattr(share_cores, "QUARTER", 0.01)  # tests beside this one compute too
-    look(Member("", NOWHERE, NOWHERE, "", NOWHERE, "", 0, processors=2))
+    sharing = Sharing(host(2))
+    sharing.look(time.monotonic())
+    assert capsys.readouterr().out == ""
+    time.sleep(1)  # in which the one computes
+    sharing.look(time.monotonic())
     assert capsys.readouterr().out.startswith("flood takes ")
 
 

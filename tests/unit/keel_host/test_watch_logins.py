@@ -149,7 +149,9 @@ def test_what_redis_does_not_answer_is_no_silence(host: LoginHost, tmp_path: Pat
         next(watch_logins.redis(host))
 
 
-def test_a_redis_that_went_away_is_asked_again(host: LoginHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_redis_that_went_away_is_asked_again(
+    host: LoginHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """W8: redis-cli then connects again, is nobody there, and says nothing."""
     monkeypatch.setattr(watch_logins, "AGAIN", 0.2)
     stand_in(tmp_path, "redis-cli", "read -r line; echo '\"OK\"'; while read -r line; do :; done")
