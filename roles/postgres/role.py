@@ -64,7 +64,7 @@ class Postgres(Role):
             Directory(f"{POSTGRES_VOLUME}/{target.manifest.release.postgres}", "postgres", "postgres", "755"),
             Directory(LOGS, "postgres", "postgres", "700"),
             Directory(paths.PATRONI),
-            Directory(f"{paths.UNITS}/patroni.service.d"),
+            *(Directory(f"{paths.UNITS}/{unit}.d") for unit in (UNIT, SHARING)),
         )
 
     def certificates(self, target: Target) -> tuple[Certificate, ...]:

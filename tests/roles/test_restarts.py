@@ -194,7 +194,7 @@ def test_a_primary_moves_before_its_unit_restarts(
 def test_a_patroni_that_does_not_answer_restarts_all_the_same(patch: Any) -> None:
     found = patch(Cluster())
 
-    def refuses(*_: object) -> str:
+    def refuses(host: str, path: str, data: Mapping[str, Any] | None = None) -> str:
         raise Refused("Patroni on db1 refused /cluster")
 
     restarts.move_from(PRODUCTION, Reach(refuses, found.run), "db1", found.told.append)

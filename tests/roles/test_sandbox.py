@@ -40,6 +40,8 @@ def test_every_service_has_walls_and_restarts_with_them(stack: str, role: str, h
     """W2."""
     assert set(sandbox.WALLS) <= set(walls(role, unit.name, stack, host))
     assert sandbox.path(unit.name) in unit.restart
+    folders = ROLES[role].directories(target(ROLES[role], host, manifest_of(stack)))
+    assert sandbox.path(unit.name).rpartition("/")[0] in {folder.path for folder in folders}
 
 
 @everywhere
