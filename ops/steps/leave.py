@@ -20,6 +20,7 @@ from environment.types import Group, Provider
 from environment.waiting import NotReached
 from ops.cluster import etcd, patroni, switchover
 from ops.cluster.patroni import members
+from ops.hosts import lock
 from ops.hosts.docker import DockerFailed, docker
 from ops.hosts.session import Session, Unreachable, open_session
 from roles import paths
@@ -38,7 +39,9 @@ def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str,
     old, new = Manifest.from_slice(inputs["before"]), session.manifest
     gone = leaving(old, new)
     if gone:
-        with open_session(old, session.roots) as before:
+        staying = [host.name for host in old.hosts if host.name in {each.name for each in new.hosts}]
+        # Another controller would start again what stops here.
+        with open_session(old, session.roots) as before, lock.held(before, staying):
             _take_out(before, new, gone, report)
     return {}
 

@@ -115,7 +115,7 @@ def moving(session: Hosts, *rounds: str, hold: Any = "held\n") -> None:
 
 def order(session: Hosts) -> list[str]:
     """What was done, in order, without looks at the members."""
-    parts = ("checkpoint", "systemctl start", "/switchover", "systemctl stop", "is-active")
+    parts = ("checkpoint", "systemctl restart", "/switchover", "systemctl stop", "is-active")
     return [part for ran in session.ran for part in parts if part in ran.command.replace("while systemctl", "")]
 
 
@@ -129,7 +129,7 @@ def test_the_leader_moves_to_the_synchronous_standby(tmp_path: Path, monkeypatch
     assert told == ["switchover from db1 to db2: checkpoint", "switchover from db1 to db2"]
     ((_, posted, _),) = [ran for ran in session.ran if "/switchover" in ran.command]
     assert """-d '{"candidate": "db2", "leader": "db1"}'""" in posted
-    assert order(session) == ["checkpoint", "systemctl start", "/switchover", "is-active"]
+    assert order(session) == ["checkpoint", "systemctl restart", "/switchover", "is-active"]
     assert clock.waits == [0.3, 0.3]
 
 
@@ -157,7 +157,7 @@ def test_a_transaction_that_stays_open_keeps_the_leader(tmp_path: Path) -> None:
     assert str(refused.value).startswith(
         f"the primary stays on db1: transactions did not end within 2 s: {who}. Nothing was changed. "
     )
-    assert order(session) == ["checkpoint", "systemctl start"], "it never moved"
+    assert order(session) == ["checkpoint", "systemctl restart"], "it never moved"
     ((question, _),) = [(ran.command, ran.host) for ran in session.ran if "pg_stat_activity" in ran.command]
     assert "pid in (4711)" in question and "query" not in question
 
@@ -171,7 +171,7 @@ def test_an_edge_that_holds_no_client_is_named(tmp_path: Path, answer: Any, monk
     moving(session, before, before, before, cluster(*SECOND_LEADS), hold=answer)
     drain._move_leader(session, "db1", told.append)
     assert told[-1] == f"edge1: its clients are not held: {answer}"
-    assert order(session) == ["checkpoint", "systemctl start", "/switchover"], "and none is let go"
+    assert order(session) == ["checkpoint", "systemctl restart", "/switchover"], "and none is let go"
 
 
 def test_a_switchover_that_fails_leaves_the_host_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +202,7 @@ def test_the_first_replica_that_is_up_to_date_takes_over(tmp_path: Path, monkeyp
     drain._move_leader(session, "db1", lambda _: None)
     ((_, posted, _),) = [ran for ran in session.ran if "/switchover" in ran.command]
     assert '"candidate": "db2"' in posted
-    assert {host for host, _ in session.asked("systemctl start")} == {"edge1", "edge2"}
+    assert {host for host, _ in session.asked("systemctl restart")} == {"edge1", "edge2"}
 
 
 def test_devs_etcd_has_three_members(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ import pytest
 from environment.errors import Refused
 from ops.cluster import patroni, switchover
 from ops.cluster.switchover import Move
+from ops.hosts import lock
 from ops.hosts.session import Unreachable
 from ops.steps import leave
 from roles.postgres.patroni import Member
@@ -75,8 +76,19 @@ def take_out(
     def opened(*_: object) -> Iterator[Hosts]:
         yield old
 
+    locked: list[str] = []
+
+    @contextmanager
+    def held(session: Hosts, names: Iterable[str]) -> Iterator[None]:
+        assert session is old and not old.ran, "another controller was not kept off from the beginning"
+        locked.extend(names)
+        yield
+
     monkeypatch.setattr(leave, "open_session", opened)
+    monkeypatch.setattr(lock, "held", held)
     leave.apply(hosts(folder, new), {"before": old.manifest.model_dump(mode="json")}, report)
+    staying = {host.name for host in old.manifest.hosts} & {host.name for host in hosts(folder, new).manifest.hosts}
+    assert set(locked) == (staying if old.ran else set())
     return [
         (host, command) for host, command, _ in old.ran if not any(w in command for w in ("health", "list", "/cluster"))
     ]
