@@ -18,9 +18,7 @@ def restore(
     product: Annotated[
         str | None, typer.Option(help="only this product's database; the others are not touched")
     ] = None,
-    table: Annotated[
-        str | None, typer.Option(help="with --product: only this table, copied into the schema `restored`")
-    ] = None,
+    table: Annotated[str | None, typer.Option(help="with --product: this table, into the schema `restored`")] = None,
     label: Annotated[
         str | None, typer.Option("--set", help="backup to start from; default: the newest that fits")
     ] = None,

@@ -10,9 +10,7 @@ from ops.cli.console import Environment, confirm, progress, refuse_unasked, stdo
 
 
 def switchover(
-    to: Annotated[
-        str | None, typer.Option("--to", help="the host that leads then; default: the synchronous replica")
-    ] = None,
+    to: Annotated[str | None, typer.Option("--to", help="who leads then; default: the synchronous replica")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     environment: Environment = "dev",
 ) -> None:

@@ -80,7 +80,8 @@ def switch_over(
     report(f"switchover from {leader} to {candidate}: checkpoint")
     reach.run(leader, CHECKPOINT)
     report(f"switchover from {leader} to {candidate}")
-    with _held(manifest, reach, leader, report) as held:
+    edges = [host.name for host in manifest.carrying(Group.EDGE)]
+    with held(reach, edges, leader, report) as holding:
         answer = patroni.hand_over(reach.ask, leader, candidate)
 
         def look() -> list[Member]:
@@ -92,16 +93,18 @@ def switch_over(
             f"{candidate} to lead (Patroni said {answer!r})",
             MOVES_WITHIN,
         )
-    return {edge: json.loads(reach.run(edge, LOOK))["held"] for edge in held}
+    return {edge: json.loads(reach.run(edge, LOOK))["held"] for edge in holding}
 
 
 @contextmanager
-def _held(manifest: Manifest, reach: Reach, leader: str, report: Report) -> Iterator[list[str]]:
-    """Hold the clients of every edge; those that were held. Of an edge that cannot be reached it is reported that it holds none."""
-    edges = [host.name for host in manifest.carrying(Group.EDGE)]
+def held(reach: Reach, edges: Sequence[str], leader: str, report: Report) -> Iterator[list[str]]:
+    """Hold the clients of ``edges``; those that were held. Of an edge that cannot be reached it is reported that it holds none.
+
+    Raises OpenTransactions. A hold ends by itself, at once where the block raises.
+    """
     with ThreadPoolExecutor(len(edges)) as pool:
         said = dict(zip(edges, pool.map(partial(_hold, reach), edges), strict=True))
-    held = [edge for edge, answer in said.items() if answer == "held"]
+    holding = [edge for edge, answer in said.items() if answer == "held"]
     try:
         for edge, answer in said.items():
             if answer != "held" and not answer.startswith("{"):
@@ -113,9 +116,9 @@ def _held(manifest: Manifest, reach: Reach, leader: str, report: Report) -> Iter
                 UNCHANGED,
                 "Wait for them or end them (`select pg_terminate_backend(pid)`), then run again",
             )
-        yield held
+        yield holding
     except BaseException:
-        for edge in held:
+        for edge in holding:
             reach.run(edge, END)
         raise
 

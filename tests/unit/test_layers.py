@@ -54,7 +54,7 @@ ROOMS = (
     ("hosts",),
     ("cluster", "converge", "products", "state"),
     ("backup", "status", "attack"),
-    ("steps",),
+    ("steps", "update"),
     ("step",),
     ("cli",),
 )
