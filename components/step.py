@@ -146,8 +146,8 @@ FIRST = step_key("converge", next(iter(roles.stages())))
 
 
 def _before(action: str, olds: dict[str, Any], drift: bool) -> dict[str, Any]:
-    """What a step must know of the run before: who was there, or which container was well."""
-    known = {"leave": "manifest", "ready": "container"}.get(action)
+    """What a step must know of the run before: who was there and where, or which container was well."""
+    known = {"leave": "manifest", "drain": "manifest", "ready": "container"}.get(action)
     return {} if known is None or drift or known not in olds else {"before": olds[known]}
 
 

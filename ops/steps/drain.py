@@ -5,23 +5,43 @@ from __future__ import annotations
 from typing import Any
 
 from environment.errors import UNCHANGED, Refused
+from environment.manifest import HostEntry, Manifest
 from environment.report import Report
 from environment.types import Group
 from ops.cluster import etcd, switchover
 from ops.cluster.patroni import members
-from ops.hosts.session import Session, Unreachable
+from ops.hosts.session import Session, Unreachable, open_session
 
 
 def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str, Any]:
     """Refuse while another member is unwell; switch over when this host leads. On a first creation nothing runs yet."""
-    host = session.manifest.host(inputs["host"])
+    manifest, host = session.manifest, session.manifest.host(inputs["host"])
+    there = _where_it_is(host, inputs.get("before"))
+    if there is host:
+        _drain(session, host, report)
+    else:
+        hosts = tuple(there if each.name == host.name else each for each in manifest.hosts)
+        with open_session(manifest.model_copy(update={"hosts": hosts}), session.roots) as before:
+            _drain(before, there, report)
+    return {}
+
+
+def _where_it_is(host: HostEntry, before: dict[str, Any] | None) -> HostEntry:
+    """The host with the address that it has until it is replaced."""
+    known = Manifest.from_slice(before).hosts if before else ()
+    was = next((each for each in known if each.name == host.name), host)
+    if was.address == host.address:
+        return host
+    return host.model_copy(update={"address": was.address, "ssh": was.ssh})
+
+
+def _drain(session: Session, host: HostEntry, report: Report) -> None:
     if not _answers(session, host.name):
-        return {}
+        return
     if host.carries(Group.ETCD):
         _check_etcd(session, host.name)
     if host.carries(Group.POSTGRES):
         _move_leader(session, host.name, report)
-    return {}
 
 
 def _answers(session: Session, host: str) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +133,34 @@ def test_the_leader_moves_to_the_synchronous_standby(tmp_path: Path, monkeypatch
     assert """-d '{"candidate": "db2", "leader": "db1"}'""" in posted
     assert order(session) == ["checkpoint", "systemctl restart", "/switchover", "is-active"]
     assert clock.waits == [0.3, 0.3]
+
+
+def test_a_leader_that_gets_another_address_is_asked_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PLAT-37, X-23: until it is replaced it has the old one, and the others have theirs."""
+    then = dev(tmp_path, {})
+    db1 = then.manifest.host("db1")
+    old = then.manifest.model_dump(mode="json")
+    moved = db1.model_copy(
+        update={"address": ip_address("10.88.0.15"), "ssh": db1.ssh.model_copy(update={"port": 2215})}
+    )
+    now = replace(then, manifest=then.manifest.model_copy(update={"hosts": (moved, *then.manifest.hosts[1:])}))
+    asked: list[Any] = []
+
+    @contextmanager
+    def opened(manifest: Any, _roots: object) -> Iterator[Hosts]:
+        asked.append(manifest)
+        session = dev(tmp_path, dict.fromkeys(("db1", "db2", "edge1"), True))
+        session.says[ANY, "/cluster"] = cluster(*SECOND_LEADS)
+        yield session
+
+    monkeypatch.setattr(drain, "open_session", opened)
+    drain.apply(now, {"host": "db1", "before": old}, pytest.fail)
+    (manifest,) = asked
+    assert (manifest.host("db1").address, manifest.host("db1").ssh) == (db1.address, db1.ssh)
+    drain.apply(now, {"host": "db2", "before": old}, pytest.fail)
+    assert len(asked) == 1, "db2 is where it was"
 
 
 def test_without_a_synchronous_standby_the_leader_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
