@@ -62,8 +62,9 @@ def test_retention(look: Look, manifest: Manifest, repository: Repository) -> No
 
 
 def test_database_hosts_reach_the_repository(server: HostEntry, look: Look, manifest: Manifest) -> None:
-    """JEEX-30, W5: over mutual TLS, and without knowing a key; what needs the keys of a store elsewhere only while a cluster is
-    made or restored: at other times it does not answer, and is never taken for empty."""
+    """JEEX-30, W5: over mutual TLS, without knowing a key; one in a store elsewhere only while a cluster is made or restored.
+
+    At other times it does not answer, and is never taken for empty."""
     for repository in written(manifest.repository):
         found = info(look, manifest, server, repository)
         closed = repository.place is Place.S3 and server != manifest.repository_host
@@ -137,8 +138,9 @@ def test_what_may_wait_fits_the_volume(server: HostEntry, look: Look, manifest: 
 
 
 def test_the_repository_is_private(look: Look, manifest: Manifest) -> None:
-    """JEEX-30, W5: backups, dumps and the keys are the server user's alone; of the volume others see no name. Who receives WAL is in
-    its group."""
+    """JEEX-30, W5: backups, dumps and the keys are the server user's alone; of the volume others see no name.
+
+    The account that receives WAL is in its group, so the files with keys are closed to that too."""
     repository = f"{paths.REPOSITORY}/generation-{manifest.repository.generation}"
     keys = ("/etc/pgbackrest/pgbackrest.conf", paths.SCRATCH_CONFIG)
     listed = " ".join(map(shlex.quote, (paths.REPOSITORY, repository, paths.DUMPS, paths.KNOWN, *keys)))
