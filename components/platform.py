@@ -97,7 +97,7 @@ class Platform(pulumi.ComponentResource):
 
 def _recovery_inputs(manifest: Manifest, hosts: Hosts) -> dict[str, Any]:
     """A host that was created again, or a new order, makes it look again."""
-    return {"manifest": manifest.slice({"recovery"}), "identities": hosts.identities}
+    return {"manifest": manifest.slice({"recovery", "repository"}), "identities": hosts.identities}
 
 
 def _of_product(manifest: Manifest, product: str) -> dict[str, Any]:

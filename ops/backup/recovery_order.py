@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from environment.recovery import RecoveryTarget
 from environment.types import Group
+from ops.backup.served import serve_second
 from ops.cluster import etcd
 from ops.hosts.session import Session
 from roles import paths
@@ -45,6 +46,7 @@ def order(session: Session, token: str, end: RecoveryTarget, more: tuple[str, ..
     everywhere(
         session, members, f"{given} && chown postgres: {paths.RECOVERY_ORDER} && {{ {leftovers}; }}", timeout=3600
     )
+    serve_second(session)
     etcd.forget_cluster(session)
 
 

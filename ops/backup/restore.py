@@ -19,6 +19,7 @@ from environment.waiting import until
 from ops.backup import choice, jobs, repository
 from ops.backup.awaited import RestoreFailed, await_leader, await_replicas, follow, leading
 from ops.backup.recovery_order import everywhere, order
+from ops.backup.served import hide_second
 from ops.cluster import etcd, patroni
 from ops.hosts import lock
 from ops.hosts.session import Session, Unreachable
@@ -122,7 +123,10 @@ def apply(session: Session, wanted: Plan, report: Report) -> None:
     hosts = [host.name for host in session.manifest.carrying(Group.POSTGRES)]
     _check_hosts(session, hosts)
     with lock.held(session, (*hosts, session.manifest.repository_host.name)):
-        _carry_out(session, hosts, wanted, report)
+        try:
+            _carry_out(session, hosts, wanted, report)
+        finally:
+            hide_second(session)
 
 
 def _carry_out(session: Session, hosts: list[str], wanted: Plan, report: Report) -> None:

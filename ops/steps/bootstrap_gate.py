@@ -14,6 +14,7 @@ from environment.recovery import Form, target
 from environment.report import Report
 from ops.backup import choice, repository
 from ops.backup.recovery_order import any_data, is_used, order
+from ops.backup.served import serve_second
 from ops.hosts.session import Session
 
 
@@ -23,6 +24,7 @@ def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str,
         return {}
     held = repository.stanza(session)
     if not held.exists:
+        serve_second(session)  # whoever makes the cluster asks again
         return {}
     if held.unanswered and not held.backups:
         raise Refused(

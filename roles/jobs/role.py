@@ -74,6 +74,9 @@ class Jobs(Role):
         perform(f"jobs: stanza {target.manifest.stanza}", _create_stanza, target, list(states.values()))
         for each, state in states.items():
             perform(f"jobs: a first full backup in repository {each.title}", _first_backup, each, state)
+        if receives(target) and target.manifest.repository.second:
+            served = host.get_fact(Present, path=paths.SERVED_CONFIG)
+            perform("jobs: database hosts read the first repository alone", _hide_second, served)
         perform("jobs: the archive is watched", _watched, host.get_fact(Present, path=paths.ALERTS))
         if target.manifest.recovery:
             token = target.manifest.recovery.token
@@ -203,3 +206,10 @@ def _create_stanza(target: Target, states: list[pgbackrest.Stanza | None]) -> Ge
 def _first_backup(repository: Repository, held: pgbackrest.Stanza | None) -> Generator[str, None, None]:
     if not (held and held.backups):
         yield f"{paths.JOB} full{repository.job_suffix}"
+
+
+@operation()
+def _hide_second(served: bool) -> Generator[str, None, None]:
+    """The cluster is made: what its making needed of a store elsewhere is hidden again (ops/backup/served.py)."""
+    if served:
+        yield f"rm -f {paths.SERVED_CONFIG}"

@@ -47,12 +47,14 @@ def sections(target: Target) -> dict[str, Options]:
 
 def reached(target: Target, repository: Repository, number: int | None = None) -> Options:
     """The options by which a host reaches a repository (under another ``number``): its store and key on the backup host,
-    that host elsewhere. Keys are on the backup host alone; database hosts receive them for as long as a command runs."""
+    that host elsewhere. Keys are on the backup host alone; database hosts receive them for as long as a command runs, those
+    of a store elsewhere only while the cluster is made or restored."""
     manifest = target.manifest
     if not keeps(target):
         options: Options = {
             "host": manifest.repository_host.name, "host-type": "tls", "host-port": manifest.ports.pgbackrest,
             "host-ca-file": paths.CA, "host-cert-file": f"{TLS}/cert.pem", "host-key-file": f"{TLS}/key.pem",
+            **({"host-config": paths.SERVED_CONFIG} if repository.place is Place.S3 else {}),
         }  # fmt: skip
     elif repository.place is Place.VOLUME:
         options = {"path": folder(repository), **_cipher(target.roots.cipher(repository.generation))}

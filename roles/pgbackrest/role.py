@@ -22,6 +22,8 @@ from roles.kit.results import perform
 from roles.pgbackrest.options import AUTHORITY, TLS, folder, keeps, reached, sections
 
 CONFIG = "/etc/pgbackrest/pgbackrest.conf"
+SERVER_CONFIG = "/etc/pgbackrest/server.conf"
+"""What the server of the backup host reads, for each client again: all that is in it a client can learn (W5)."""
 SERVER = "keel-pgbackrest.service"
 UNIT = f"{paths.UNITS}/{SERVER}"
 SERVING = f"{paths.TLS}/pgbackrest"
@@ -84,12 +86,11 @@ class Pgbackrest(Role):
             "drops": settings.archive_full == "drop" and target.host.carries(Group.POSTGRES),
             "members": members,
             "admitted": _admitted(target),
+            "receives": receives(target),
         }
-        # Where the server has an account of its own, that reads it by its group.
-        mode = "640" if receives(target) else "600"
-        config = self._private(CONFIG, "pgbackrest.conf.j2", target, mode, **values)
+        config = self._private(CONFIG, "pgbackrest.conf.j2", target, **values)
         fetch = File(paths.FETCH_WAL, self.render("fetch-wal", target, settings=settings, first=FIRST), mode="755")
-        unit = (*self._serving(target), self._walls(target)) if peers(target) else ()
+        unit = (*self._serving(target, values), self._walls(target)) if peers(target) else ()
         if not keeps(target):
             return (config, fetch, *unit)
         readable = [reached(target, repository) for repository in repositories(settings)]
@@ -97,8 +98,9 @@ class Pgbackrest(Role):
         return (config, fetch, *unit, scratch, *self._copying(target))
 
     def units(self, target: Target) -> tuple[Unit, ...]:
-        ping = f"runuser -u postgres -- pgbackrest server-ping {target.host.address} >/dev/null 2>&1"
-        restart, reload = (UNIT, sandbox.path(SERVER), CONFIG), (SERVING, TLS, paths.CA, DOOR)
+        config = SERVER_CONFIG if receives(target) else CONFIG
+        ping = f"runuser -u postgres -- pgbackrest --config={config} server-ping {target.host.address} >/dev/null 2>&1"
+        restart, reload = (UNIT, sandbox.path(SERVER), config), (SERVING, TLS, paths.CA, DOOR)
         server = Unit(SERVER, restart, reload, ready=ping, title="pgBackRest's server")
         copying = Unit(COPY_TIMER, restart=tuple(COPY_UNITS), title=COPYING)
         sealing = Unit(SEAL_TIMER, restart=tuple(SEAL_UNITS), title="what makes received WAL unchangeable")
@@ -137,21 +139,29 @@ class Pgbackrest(Role):
             return sandbox.sandbox(SERVER, (serving,), writes=(archive,), hides=dark, more=more)
         return sandbox.sandbox(SERVER, (serving, entering), writes=(LOGS, SPOOL), hides=hides)
 
-    def _serving(self, target: Target) -> tuple[File, ...]:
+    def _serving(self, target: Target, config: dict[str, object]) -> tuple[File, ...]:
         """The server, and what takes the WAL that it received out of its hands."""
         values = {
             "account": _server(target),
             "keeps": keeps(target),
+            "config": SERVER_CONFIG,
             "seal": paths.SEAL_ARCHIVE,
             "settings": BackupHost.FILE,
             "volume": paths.REPOSITORY,
         }
         units = {UNIT: SERVER, **(SEAL_UNITS if receives(target) else {})}
-        return tuple(File(path, self.render(unit, target, **values)) for path, unit in units.items())
+        written = tuple(File(path, self.render(unit, target, **values)) for path, unit in units.items())
+        if not receives(target):
+            return written
+        every = repositories(target.manifest.repository)
+        near = [reached(target, each) for each in every if each.place is Place.VOLUME]
+        # By its group the server reads it, which has an account of its own.
+        text = self.render("server.conf.j2", target, **config, near=near)
+        return (*written, File(SERVER_CONFIG, text, "postgres", "postgres", "640"))
 
-    def _private(self, path: str, template: str, target: Target, mode: str = "600", **values: object) -> File:
+    def _private(self, path: str, template: str, target: Target, **values: object) -> File:
         """A file with keys in it."""
-        return File(path, self.render(template, target, **values), "postgres", "postgres", mode)
+        return File(path, self.render(template, target, **values), "postgres", "postgres", "600")
 
     def _copying(self, target: Target) -> tuple[File, ...]:
         """What copies the archive into the second repository, and when."""
@@ -206,7 +216,7 @@ def _forget_second(copying: bool) -> Generator[str, None, None]:
     """Stop copying, and take the second repository's keys and figures away. What it holds stays."""
     if copying:
         yield f"systemctl disable --now {COPY_TIMER}; systemctl stop {COPY_SERVICE}; systemctl reset-failed {COPY_SERVICE} || true"
-        yield f"rm -f {paths.SECOND_CONFIG} {AUTHORITY} {paths.METRICS}/job_*-second.prom {paths.METRICS}/copy_archive.prom {paths.COPIED}"
+        yield f"rm -f {paths.SECOND_CONFIG} {paths.SERVED_CONFIG} {AUTHORITY} {paths.METRICS}/job_*-second.prom {paths.METRICS}/copy_archive.prom {paths.COPIED}"
         yield f"rm -f {' '.join(COPY_UNITS)}; systemctl daemon-reload"
 
 

@@ -20,6 +20,7 @@ BOTH = Repository(second=SecondRepository(endpoint="s3.example.com", bucket="bac
 STANZA = "runuser -u postgres -- pgbackrest --stanza=dev"
 SEAL = "/usr/local/lib/keel/seal-archive"
 """From then on the account that receives WAL may add it to the new stanza."""
+HIDDEN = "jobs: database hosts read the first repository alone"
 JOB, WATCH = "/usr/local/lib/keel/job", "/usr/local/lib/keel/watch-archive"
 OK, SILENT = {"code": 0, "message": "ok"}, {"code": 99, "message": "connection refused"}
 MADE = {
@@ -65,6 +66,7 @@ def test_a_second_run_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         "jobs: stanza dev": [],
         "jobs: a first full backup in repository 1 (backup volume)": [],
         "jobs: a first full backup in repository 2 (S3)": [],
+        HIDDEN: [],
         "jobs: the archive is watched": [],
     }
 
@@ -81,10 +83,18 @@ def test_one_that_is_away_waits_for_the_next_run(monkeypatch: pytest.MonkeyPatch
     """PLAT-31: unless it is the first, whose error is this run's."""
     host = converge_cluster(monkeypatch, WHOLE, AWAY, repository=BOTH)
     assert list(host.done) == [
-        "jobs: stanza dev", "jobs: a first full backup in repository 1 (backup volume)", "jobs: the archive is watched",
+        "jobs: stanza dev", "jobs: a first full backup in repository 1 (backup volume)", HIDDEN, "jobs: the archive is watched",
     ]  # fmt: skip
     assert not any(host.done.values())
     assert converge_cluster(monkeypatch, AWAY, WHOLE, repository=BOTH).done["jobs: stanza dev"]
+
+
+def test_what_made_the_cluster_is_hidden_from_database_hosts_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """W5: the keys of the store elsewhere. Where no other host is served there is nothing to hide."""
+    present = ("/run/keel-alerts.json", "/run/keel-served.conf")
+    host = converge_cluster(monkeypatch, WHOLE, WHOLE, present=present, repository=BOTH)
+    assert host.done[HIDDEN] == ["rm -f /run/keel-served.conf"]
+    assert HIDDEN not in converge_cluster(monkeypatch, WHOLE, present=present).done
 
 
 @pytest.mark.parametrize("acted", [True, False])

@@ -104,7 +104,8 @@ def test_a_member_that_was_lost_in_a_crash_can_come_back() -> None:
 )
 def test_who_reaches_pgbackrest(stack: str, host: str, admitted: list[str]) -> None:
     """JEEX-30: by certificate, the other side alone, and of this cluster alone."""
-    lines = files("pgbackrest", stack, host)["/etc/pgbackrest/pgbackrest.conf"].content.splitlines()
+    name = "server" if host == "ops1" else "pgbackrest"
+    lines = files("pgbackrest", stack, host)[f"/etc/pgbackrest/{name}.conf"].content.splitlines()
     assert [line.partition("=")[2] for line in lines if line.startswith("tls-server-auth")] == admitted
 
 
@@ -265,6 +266,7 @@ SECRET = {
     "/etc/patroni/config.yml": ("postgres", "postgres", "600"),
     "/etc/patroni/api.netrc": ("root", "root", "600"),
     "/etc/pgbackrest/pgbackrest.conf": ("postgres", "postgres", "600"),
+    "/etc/pgbackrest/server.conf": ("postgres", "postgres", "640"),
     "/etc/pgbackrest/scratch.conf": ("postgres", "postgres", "600"),
     "/etc/pgbackrest/second.conf": ("postgres", "postgres", "600"),
     "/etc/keel/backup.pgpass": ("postgres", "postgres", "600"),
@@ -333,9 +335,6 @@ def test_files_and_folders_have_the_mode_of_their_kind(name: str) -> None:
         for entry in declared:
             found[host, entry.path] = (entry, (entry.owner, entry.group, entry.mode))
     declares = {at: wanted(entry) for at, (entry, _) in found.items()}
-    repository = manifest.repository_host.name
-    if len(manifest.hosts) > 1:  # the account that receives WAL there reads it by its group
-        declares[repository, "/etc/pgbackrest/pgbackrest.conf"] = ("postgres", "postgres", "640")
     assert {at: mode for at, (_, mode) in found.items()} == declares
 
 

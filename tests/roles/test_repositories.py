@@ -65,11 +65,25 @@ def test_the_second_repository_is_written_by_backups_and_not_by_the_archiver() -
 
 
 def test_its_keys_are_on_the_backup_host_alone() -> None:
-    """JEEX-30: and in files that the server's user alone reads, and by its group who receives WAL."""
+    """JEEX-30, W5: and in files that the server's user alone reads."""
     for host in ("db1", "db2", "ops1"):
         for path, file in files("pgbackrest", "dev", host, repository=BOTH).items():
             if any(key in file.content for key in KEYS.values()):
-                assert (host, file.owner, file.mode) == ("ops1", "postgres", "640" if path == CONFIG else "600"), path
+                assert (host, file.owner, file.mode) == ("ops1", "postgres", "600"), path
+
+
+def test_the_server_that_database_hosts_come_to_knows_the_volume_alone() -> None:
+    """W5: the keys of a store elsewhere are in no file that its account reads; a host that asks for that store names a file which is
+    there only while a cluster is made or restored."""
+    parser = configured("/etc/pgbackrest/server.conf", generation=2, second=SECOND)
+    assert [bool(options(parser, "global", number)) for number in (1, 2, 3, 4)] == [True, False, True, False]
+    assert parser.sections() == ["global", "dev"] and not parser["dev"]
+    unit = files("pgbackrest", host="ops1")["/etc/systemd/system/keel-pgbackrest.service"].content
+    assert "Environment=PGBACKREST_CONFIG=/etc/pgbackrest/server.conf" in unit
+    asked = configured(host="db1", generation=2, second=SECOND)["global:restore"]
+    named = {name: value for name, value in asked.items() if name.endswith("host-config")}
+    assert named == dict.fromkeys(("repo2-host-config", "repo4-host-config"), "/run/keel-served.conf")
+    assert not [host for host in ("db1", "db2") if "/etc/pgbackrest/server.conf" in files("pgbackrest", host=host)]
 
 
 def test_each_repository_has_a_key_of_its_own() -> None:

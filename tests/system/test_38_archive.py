@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import PurePath
 
 import pytest
 
@@ -10,6 +11,7 @@ from environment.manifest import Manifest
 from keel_host.accounts import RECEIVER
 from ops.hosts.session import Session
 from roles import paths
+from roles.pgbackrest.options import TLS
 
 SUMS = "find {folder} -type f ! -name '*.pgbackrest.tmp' -print0 | xargs -0 sha256sum"
 AS_RECEIVER = f"setpriv --reuid={RECEIVER} --regid=postgres --clear-groups sh -c"
@@ -84,3 +86,25 @@ def test_who_receives_wal_cannot_take_it_back(environment: Session, segment: str
     after = sums(environment)
     assert {path: after.get(path) for path in before} == before
     assert environment.run("ops1", f"stat -c %U {folder}/junk && rm {folder}/junk").strip() == "postgres"
+
+
+KEYS = ("/etc/pgbackrest/pgbackrest.conf", paths.SCRATCH_CONFIG, f"{TLS}/key.pem")
+"""On the backup host: files with keys of the repositories, and the key with which it enters database hosts."""
+
+
+def test_a_database_host_reads_no_key_of_the_backup_host(environment: Session) -> None:
+    """W5: pgBackRest reads any folder that a client names as the repository; what is in its server's own configuration comes with every
+    command, and is the first repository's key alone."""
+    ask = f"runuser -u postgres -- pgbackrest --stanza={environment.manifest.stanza}"
+    for path in map(PurePath, KEYS):
+        assert environment.run("ops1", f"test -s {path} && echo there").strip() == "there", (
+            f"{path}: nothing to be read"
+        )
+        said = environment.run("db1", f"{ask} --repo1-path={path.parent} repo-get --raw {path.name} 2>&1 || true")
+        assert "ERROR" in said, (path, said)
+    for config in ("/etc/pgbackrest/pgbackrest.conf", paths.SCRATCH_CONFIG):
+        said = environment.run("db1", f"{ask} --repo1-host-config={config} {paths.INFO}")
+        assert "unable to open" in said, (config, said)
+    other = PurePath("/etc/pgbackrest/server.conf")
+    said = environment.run("db1", f"{ask} --repo1-path={other.parent} repo-get --raw {other.name}")
+    assert said.count("cipher-pass=") == 1 and "s3-" not in said, "what its own configuration says"

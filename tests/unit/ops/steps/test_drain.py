@@ -139,7 +139,8 @@ def test_a_leader_that_gets_another_address_is_asked_where_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PLAT-37, X-23: until it is replaced it has the old one, and the others have theirs."""
-    then = dev(tmp_path, {})
+    then = dev(tmp_path, dict.fromkeys(("db1", "db2", "edge1"), True))
+    then.says[ANY, "/cluster"] = cluster(LEADER, SYNC_STANDBY)
     db1 = then.manifest.host("db1")
     old = then.manifest.model_dump(mode="json")
     moved = db1.model_copy(
