@@ -133,7 +133,17 @@ def key_pair(wanted: Leaf = PAIR.leaf, days: int = 0, roots: Roots = ROOTS) -> t
 
 def pair_state(leaf: str, key: str) -> HostState:
     """A host with this key pair."""
-    return HostState(certificates={PAIR.directory: leaf}, keys={PAIR.directory: key})
+    link = PathState("symbolic link", "777", "root", "root", "")
+    return HostState(
+        certificates={PAIR.directory: leaf}, keys={PAIR.directory: key}, paths={operations.link(PAIR): link}
+    )
+
+
+def test_the_name_by_which_haproxy_finds_the_key_is_made_again() -> None:
+    """PLAT-48: without it HAProxy refuses its next reload."""
+    state = pair_state(*key_pair())
+    del state.paths[operations.link(PAIR)]
+    assert commands(operations.certificate, PAIR, ROOTS, state) == [f"ln -sfn key.pem {PAIR.directory}/cert.pem.key"]
 
 
 def test_a_valid_key_pair_needs_nothing() -> None:
