@@ -21,6 +21,7 @@ from ops.state import stack
 from ops.state.docker_diff import COMMAND, CONTAINER, NETWORK, differences
 from ops.state.from_plan import DOCKER, HOST_IMAGE, UNKNOWN, Adoption, Found, Planned, inputs, of_type
 
+
 class NotAdoptable(KeelError):
     """What is there cannot be recorded: why, and what to do first. Nothing was changed."""
 
