@@ -112,7 +112,7 @@ def certificate(wanted: Certificate, roots: Roots, state: HostState) -> Commands
     owner = f"{wanted.owner}:{wanted.group}"
     yield f"install -d -m 750 -o {wanted.owner} -g {wanted.group} {folder}"
     yield (
-        f"test -s {folder}/key.pem || (umask 077 && openssl genpkey -algorithm EC "
+        f"openssl pkey -in {folder}/key.pem -noout 2>/dev/null || (umask 077 && openssl genpkey -algorithm EC "
         f"-pkeyopt ec_paramgen_curve:P-256 -out {folder}/key.pem)"
     )
     yield f"chown {owner} {folder}/key.pem && chmod 600 {folder}/key.pem"
