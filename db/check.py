@@ -1,5 +1,6 @@
 """Everything that can be different between a product's database and this checkout, by aspect (JEEX-26, PLAT-29)."""
 
+from dataclasses import astuple
 from typing import NamedTuple
 
 import psycopg
@@ -19,6 +20,8 @@ class Finding(NamedTuple):
     sentence: str
     undo: str = ""
     """SQL that would undo it, where a single statement does."""
+    stays: bool = False
+    """No upgrade repairs it."""
 
 
 def drift(product: Product, url: str, held: str | None = None) -> list[Finding]:
@@ -33,13 +36,13 @@ def drift(product: Product, url: str, held: str | None = None) -> list[Finding]:
         return [Finding("heads", str(error))]
     current, target = migrate.current(product, url), migrate.resolve(product, held)
     with psycopg.connect(conninfo(url)) as connection:
-        found = [Finding("indexes", sentence) for sentence in indexes.invalid_indexes(connection)]
+        found = [Finding("indexes", sentence, stays=True) for sentence in indexes.invalid_indexes(connection)]
     if current != target:
         why = f"the stack holds it at {target}" if held else f"this checkout has {head}"
         found.append(Finding("revision", f"at revision {current}, {why}"))
     if current == target == head:
-        found += [Finding("models", sentence) for sentence in migrate.differences(product, url)]
-        found += [Finding("functions", one.what, one.undo) for one in repeatable.differences(product, url)]
+        found += [Finding("models", one.what, one.undo, stays=True) for one in migrate.differences(product, url)]
+        found += [Finding("functions", *astuple(one)) for one in repeatable.differences(product, url)]
     return found
 
 

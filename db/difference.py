@@ -12,6 +12,8 @@ class Difference:
     what: str
     undo: str = ""
     """SQL for a superuser in the named database; empty where no single statement does it."""
+    stays: bool = False
+    """No `up` repairs it: an operator decides, because it may hold data or be needed."""
 
     def __post_init__(self) -> None:
         # A line break in a name must not look like the next difference, or what undoes it.

@@ -83,6 +83,8 @@ class Cluster:
     databases: dict[str, FoundDatabase]
     grants: frozenset[Grant]
     holdings: frozenset[Holding]
+    parameters: frozenset[tuple[str, str, str]] = frozenset()
+    """(parameter, role, SET or ALTER SYSTEM): who may set what only a superuser may."""
 
     def admits_look(self, database: str, connections: int) -> bool:
         """Whether the login that looks into databases exists and may connect to this one, whose limit should be `connections`."""
@@ -105,10 +107,12 @@ class Contents:
     """Extension → objects that are not its own and would go with it."""
     backup_calls: frozenset[str] = frozenset()
     """The server's own functions that the backup role was given."""
-    open_statistics: bool = False
-    """PUBLIC may read pg_stat_statements, as it comes."""
+    open_statistics: frozenset[str] = frozenset()
+    """Who may read pg_stat_statements beside its owner, pg_monitor and the database's owner: as it comes, PUBLIC."""
     callers: frozenset[tuple[str, str]] = frozenset((each, PUBLIC) for each in (*LARGE_OBJECTS, *ADVISORY_LOCKS))
     """Who may call which of the server's functions that make large objects and take advisory locks."""
+    strays: frozenset[tuple[str, str, str]] = frozenset()
+    """Kind, name and what would drop it, of what no migration of a product makes: views, types, schemas, rules, publications and the like."""
     hides_revision: bool = False
     """The login that looks may not read the version table, which is older than it."""
 
@@ -170,14 +174,16 @@ where (own.extension, d.classid, d.objid) not in (select * from own)
 group by 1
 """
 _OPEN_STATISTICS = b"""
-select exists (
-    select from pg_depend d
-    join pg_extension e on e.oid = d.refobjid and e.extname = 'pg_stat_statements'
-    left join pg_class c on d.classid = 'pg_class'::regclass and c.oid = d.objid
-    left join pg_proc p on d.classid = 'pg_proc'::regclass and p.oid = d.objid,
-    aclexplode(coalesce(c.relacl, p.proacl, acldefault(case when p.oid is null then 'r' else 'f' end::"char", 10))) a
-    where d.refclassid = 'pg_extension'::regclass and d.deptype = 'e' and coalesce(c.oid, p.oid) is not null
-      and coalesce(p.proname, '') <> 'pg_stat_statements_reset' and a.grantee = 0)
+select distinct coalesce(r.rolname, 'PUBLIC') from pg_depend d
+join pg_extension e on e.oid = d.refobjid and e.extname = 'pg_stat_statements'
+left join pg_class c on d.classid = 'pg_class'::regclass and c.oid = d.objid
+left join pg_proc p on d.classid = 'pg_proc'::regclass and p.oid = d.objid
+cross join lateral aclexplode(coalesce(c.relacl, p.proacl, acldefault(case when p.oid is null then 'r' else 'f' end::"char", 10))) a
+left join pg_roles r on r.oid = a.grantee
+where d.refclassid = 'pg_extension'::regclass and d.deptype = 'e' and coalesce(c.oid, p.oid) is not null
+  and coalesce(p.proname, '') <> 'pg_stat_statements_reset'
+  and a.grantee not in (10, coalesce(c.relowner, p.proowner), 'pg_monitor'::regrole,
+                        (select datdba from pg_database where datname = current_database()))
 """
 _CALLERS = b"""
 select p.oid::regprocedure::text, coalesce(r.rolname, 'PUBLIC')
@@ -189,6 +195,10 @@ where pronamespace = 'pg_catalog'::regnamespace
 _BACKUP_CALLS = b"""
 select p.oid::regprocedure::text from pg_proc p, aclexplode(proacl) a join pg_roles r on r.oid = a.grantee
 where p.pronamespace = 'pg_catalog'::regnamespace and r.rolname = %s
+"""
+_PARAMETERS = b"""
+select parname, coalesce(r.rolname, 'PUBLIC'), a.privilege_type
+from pg_parameter_acl, aclexplode(paracl) a left join pg_roles r on r.oid = a.grantee where a.grantee <> 10
 """
 _SCHEMAS = b"""
 select nspname, pg_get_userbyid(nspowner) from pg_namespace where nspname !~ '^(pg_|information_schema$)'
@@ -216,6 +226,50 @@ where a.grantee <> defaclrole
 """
 
 
+# Everything with an identifier of its own that is not initdb's, an extension's, or part of something listed. Tables in public, their
+# columns, constraints and indexes are compared with the models; functions, triggers and policies with the product's files.
+_STRAYS = b"""
+select i.type, i.identity, case i.type when 'default acl' then (
+    select format('ALTER DEFAULT PRIVILEGES %s REVOKE ALL ON %s FROM %s', split_part(i.identity, ' on ', 1),
+                  split_part(i.identity, ' on ', 2), string_agg(distinct coalesce(quote_ident(rolname), 'PUBLIC'), ', '))
+    from pg_default_acl a, aclexplode(defaclacl) left join pg_roles r on r.oid = grantee where a.oid = o.oid and grantee <> defaclrole)
+  else format('DROP %s %s', upper(replace(i.type, '-', ' ')), i.identity) end
+from (
+    select 'pg_namespace'::regclass::oid as catalogue, oid from pg_namespace where nspname not in ('auth', 'alembic') and nspname !~ '^pg_'
+    union all
+    select 'pg_class'::regclass, c.oid from pg_class c join pg_namespace n on n.oid = relnamespace
+    where nspname !~ '^pg_' and (relkind in ('v', 'm', 'f') or relkind in ('r', 'p') and nspname not in ('public', 'alembic')
+          or relkind = 'S' and not exists (select from pg_depend where classid = 'pg_class'::regclass and objid = c.oid
+                                           and deptype in ('a', 'i')))
+    union all
+    select 'pg_type'::regclass, t.oid from pg_type t join pg_namespace n on n.oid = typnamespace left join pg_class c on c.oid = typrelid
+    where nspname !~ '^pg_' and (typtype in ('d', 'e', 'r') or relkind = 'c' or typtype = 'b' and typelem = 0)
+    union all
+    select 'pg_proc'::regclass, p.oid from pg_proc p join pg_namespace n on n.oid = pronamespace
+    where nspname !~ '^pg_' and (nspname not in ('public', 'auth') or prokind in ('a', 'w'))
+    union all select 'pg_collation'::regclass, oid from pg_collation
+    union all select 'pg_conversion'::regclass, oid from pg_conversion
+    union all select 'pg_operator'::regclass, oid from pg_operator
+    union all select 'pg_opclass'::regclass, oid from pg_opclass
+    union all select 'pg_cast'::regclass, oid from pg_cast
+    union all select 'pg_transform'::regclass, oid from pg_transform
+    union all select 'pg_am'::regclass, oid from pg_am
+    union all select 'pg_language'::regclass, oid from pg_language
+    union all select 'pg_foreign_data_wrapper'::regclass, oid from pg_foreign_data_wrapper
+    union all select 'pg_foreign_server'::regclass, oid from pg_foreign_server
+    union all select 'pg_publication'::regclass, oid from pg_publication
+    union all select 'pg_event_trigger'::regclass, oid from pg_event_trigger
+    union all select 'pg_statistic_ext'::regclass, oid from pg_statistic_ext
+    union all select 'pg_ts_config'::regclass, oid from pg_ts_config
+    union all select 'pg_ts_dict'::regclass, oid from pg_ts_dict
+    union all select 'pg_subscription'::regclass, oid from pg_subscription
+    where subdbid = (select oid from pg_database where datname = current_database())
+    union all select 'pg_default_acl'::regclass, oid from pg_default_acl
+    where defaclrole <> (select datdba from pg_database where datname = current_database())
+) o, pg_identify_object(catalogue, o.oid, 0) i
+where o.oid >= 16384  -- FirstNormalObjectId
+  and not exists (select from pg_depend d where d.classid = catalogue and d.objid = o.oid and d.deptype in ('e', 'i'))
+"""
 _HIDES_REVISION = b"""
 select exists (select from pg_class c join pg_namespace n on n.oid = relnamespace
                where nspname = 'alembic' and relname = 'alembic_version' and relkind = 'r'
@@ -245,6 +299,7 @@ def read_cluster(connection: "psycopg.Connection[Any]") -> Cluster:
         },
         databases={name: FoundDatabase(*facts) for name, *facts in _rows(connection, _DATABASES)},
         grants=frozenset(Grant("DATABASE", *row) for row in _rows(connection, _DATABASE_GRANTS)),
+        parameters=frozenset(_rows(connection, _PARAMETERS)),
         holdings=frozenset(Holding(*row) for row in _rows(connection, _HOLDINGS)),
     )
 
@@ -268,8 +323,9 @@ def read_contents(connection: "psycopg.Connection[Any]") -> Contents:
         relations={(schema, name): owner for schema, name, owner in _rows(connection, _RELATIONS)},
         grants=frozenset(Grant(*row) for row in _rows(connection, _SCHEMA_GRANTS)),
         backup_calls=read_backup_calls(connection),
-        open_statistics=_rows(connection, _OPEN_STATISTICS) == [(True,)],
+        open_statistics=frozenset(name for (name,) in _rows(connection, _OPEN_STATISTICS)),
         callers=frozenset((name, role) for name, role in _rows(connection, _CALLERS)),
+        strays=frozenset(_rows(connection, _STRAYS)),
         hides_revision=connection.execute(_HIDES_REVISION, [LOOK]).fetchall() == [(True,)],
         needing={extension: tuple(objects) for extension, objects in _rows(connection, _NEEDING)},
     )

@@ -18,8 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db import repeatable
 from db.alembic_options import ID_LENGTH, OPTIONS
+from db.difference import Difference
 from db.models import metadata
-from db.schema_lines import describe, describe_models
+from db.schema_lines import compare, describe, describe_models
 from db.url import conninfo, database_url
 from environment.errors import UNCHANGED, KeelError
 from environment.products import ROOT, Product, SeedSet, short
@@ -121,7 +122,7 @@ def downgrade(product: Product, url: str, target: str) -> None:
         raise _failed(product, url, target, error) from error
 
 
-def differences(product: Product, url: str) -> list[str]:
+def differences(product: Product, url: str) -> list[Difference]:
     """What the models have and the database has not, or the reverse; changes nothing (PLAT-29). Raises MigrationError."""
     try:
         with _connect(url) as connection:
@@ -132,16 +133,17 @@ def differences(product: Product, url: str) -> list[str]:
         raise MigrationError(f"{product.name}: the models cannot be compared: {_reason(error)}") from error
 
 
-def differences_of(connection: Connection, product: Product) -> list[str]:
+def differences_of(connection: Connection, product: Product) -> list[Difference]:
     """The same in a transaction that is open already; it must be rolled back afterwards."""
     connection.execute(text(f"set local role {product.owner_role}"))
     models = metadata(product)
     context = MigrationContext.configure(connection, opts=OPTIONS)
-    found = [f"autogenerate: {difference}" for difference in compare_metadata(context, models)]
+    by_alembic = compare_metadata(context, models)
     live = describe(connection, "public")
-    wanted = describe_models(connection, models)
-    found += [f"missing: {line}" for line in sorted(set(wanted) - set(live))]
-    return found + [f"not in the models: {line}" for line in sorted(set(live) - set(wanted))]
+    # Alembic's words are for what no line of ours has.
+    return compare(live, describe_models(connection, models)) or [
+        Difference(f"autogenerate: {difference}") for difference in by_alembic
+    ]
 
 
 def seed(product: Product, url: str, which: SeedSet, *, production: bool) -> bool:

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from db import definer, lookup, passwords, role_changes, undeclared
-from db.change import Change, ProvisionError, privileges
+from db.change import Change, ProvisionError, grantee, privileges
 from db.found import (
     FRESH_DATABASE,
     Cluster,
@@ -48,8 +48,8 @@ from environment.products import Product
 STATISTICS = "pg_stat_statements"
 
 CLOSE_STATISTICS = """
-REVOKE ALL ON public.pg_stat_statements, public.pg_stat_statements_info FROM PUBLIC;
-REVOKE ALL ON FUNCTION public.pg_stat_statements(boolean), public.pg_stat_statements_info() FROM PUBLIC;
+REVOKE ALL ON public.pg_stat_statements, public.pg_stat_statements_info FROM {others};
+REVOKE ALL ON FUNCTION public.pg_stat_statements(boolean), public.pg_stat_statements_info() FROM {others};
 GRANT SELECT ON public.pg_stat_statements, public.pg_stat_statements_info TO pg_monitor;
 GRANT EXECUTE ON FUNCTION public.pg_stat_statements(boolean), public.pg_stat_statements_info() TO pg_monitor;
 GRANT SELECT ON public.pg_stat_statements, public.pg_stat_statements_info TO {owner}
@@ -136,6 +136,7 @@ def _plan(connect: Connect, look: Connect, spec: ClusterSpec) -> tuple[list[Chan
                 contents = read_contents(connection)
         changes += _contents(product, contents, development=spec.development)
     changes += undeclared.settings(cluster, roles, spec)
+    changes += undeclared.parameters(cluster)
     changes += undeclared.roles(look, cluster, roles, spec)
     return changes, blind
 
@@ -286,7 +287,8 @@ def _contents(product: Product, found: Contents, *, development: bool) -> Iterat
         yield Change(f"create extension {extension} in {product.name}", statement, product.name)
     if STATISTICS in product.extensions and (found.open_statistics or STATISTICS not in found.extensions):
         what = f"close {STATISTICS} of {product.name} to everybody but pg_monitor"
-        statement = sql.SQL(CLOSE_STATISTICS).format(owner=sql.Identifier(product.owner_role))
+        others = sql.SQL(", ").join(grantee(name) for name in sorted(found.open_statistics | {PUBLIC}))
+        statement = sql.SQL(CLOSE_STATISTICS).format(owner=sql.Identifier(product.owner_role), others=others)
         yield Change(what, statement, product.name)
     yield from _backup_calls(frozenset(), found.backup_calls, product.name)
     yield from _closed(product, found)
@@ -294,6 +296,7 @@ def _contents(product: Product, found: Contents, *, development: bool) -> Iterat
         statement = sql.SQL("GRANT SELECT ON TABLE alembic.alembic_version TO {}").format(sql.Identifier(LOOK))
         yield Change(f"let {LOOK} read the version table of {product.name}", statement, product.name)
     yield from undeclared.extensions(product, found)
+    yield from undeclared.objects(product, found)
     for schema, owner in schemas(product).items():
         names = sql.Identifier(schema), sql.Identifier(owner)
         if schema not in found.schemas:

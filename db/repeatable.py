@@ -98,7 +98,7 @@ def differences_of(connection: "psycopg.Connection[Any]", product: Product) -> l
         *changed,
         *(Difference(f"missing: {text}") for text in missing),
         *(
-            Difference(f"not declared: {text}", _undo(found[text], missing))
+            Difference(f"not declared: {text}", _undo(found[text], missing), stays=not found[text].managed)
             for text in sorted(found.keys() - set(expected))
         ),
     ]

@@ -39,18 +39,21 @@ select format('function %s of %s, definition %s', signature, pg_get_userbyid(pro
        pg_has_role(session_user, proowner, 'MEMBER'), format('DROP ROUTINE %s', signature), ''
 from routines
 union all
-select format('%s on function %s for %s', privilege_type, signature, coalesce(rolname, 'PUBLIC')),
+select format('%s on function %s for %s%s', privilege_type, signature, coalesce(rolname, 'PUBLIC'),
+              case when is_grantable then ', who may give it' else '' end),
        pg_has_role(session_user, proowner, 'MEMBER'),
        format('REVOKE %s ON ROUTINE %s FROM %s', privilege_type, signature, coalesce(quote_ident(rolname), 'PUBLIC')),
        ''
 from routines, aclexplode(coalesce(proacl, acldefault('f', proowner))) a
 left join pg_roles r on r.oid = a.grantee where a.grantee <> proowner
 union all
-select format('%s on %s for %s', privilege_type, relname, coalesce(rolname, 'PUBLIC')), true,
+select format('%s on %s for %s%s', privilege_type, relname, coalesce(rolname, 'PUBLIC'),
+              case when is_grantable then ', who may give it' else '' end), true,
        format('REVOKE %s ON %s FROM %s', privilege_type, target, coalesce(quote_ident(rolname), 'PUBLIC')), ''
 from relations, aclexplode(relacl) a left join pg_roles r on r.oid = a.grantee where a.grantee <> relowner
 union all
-select format('%s on %s.%s for %s', privilege_type, relname, attname, coalesce(rolname, 'PUBLIC')), true,
+select format('%s on %s.%s for %s%s', privilege_type, relname, attname, coalesce(rolname, 'PUBLIC'),
+              case when is_grantable then ', who may give it' else '' end), true,
        format('REVOKE %s (%I) ON %s FROM %s', privilege_type, attname, target, coalesce(quote_ident(rolname), 'PUBLIC')),
        ''
 from relations join pg_attribute t on t.attrelid = relations.oid, aclexplode(attacl) a

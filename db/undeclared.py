@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from db.change import Change
+from db.change import Change, grantee
 from db.found import Cluster, Connect, Contents
 from db.spec import MAINTENANCE_DATABASE, ClusterSpec, Migrated, Role, product_roles
 from environment.names import SUPERUSER
@@ -123,6 +123,20 @@ def settings(cluster: Cluster, declared: list[Role], spec: ClusterSpec) -> Itera
         for setting in sorted(found):
             statement = SQL("ALTER {} RESET {}").format(who, Identifier(setting))
             yield Change(f"reset {setting} for {words}", statement, removes=True)
+
+
+def parameters(cluster: Cluster) -> Iterator[Change]:
+    """Take back every right on a parameter: no role of Keel's has one."""
+    for parameter, role, right in sorted(cluster.parameters):
+        statement = SQL("REVOKE {} ON PARAMETER {} FROM {}").format(SQL(right), Identifier(parameter), grantee(role))
+        yield Change(f"revoke {right} on parameter {parameter} from {role}", statement, removes=True)
+
+
+def objects(product: Product, found: Contents) -> Iterator[Change]:
+    """Tell of objects of kinds that no migration makes; somebody may need them, or what they hold."""
+    for kind, name, drop in sorted(found.strays):
+        # The server wrote it, quoted where it must be.
+        yield Change(f"{kind} {name} in {product.name} is not declared: it stays", SQL(drop), product.name, told=True)
 
 
 def extensions(product: Product, found: Contents) -> Iterator[Change]:

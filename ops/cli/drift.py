@@ -1,4 +1,4 @@
-"""`keel drift`: what differs from the model, on the hosts and in the databases. Changes nothing."""
+"""`keel drift`: what differs from the model, in Docker, on the hosts and in the databases. Changes nothing."""
 
 from __future__ import annotations
 
@@ -26,16 +26,25 @@ def drift(environment: Environment = "dev", as_json: AsJson = False) -> None:
         print(json.dumps(asdict(found), indent=2, sort_keys=True))
     else:
         console = stdout()
+        for line in found.resources:
+            console.print(f"drift: {line}", style="yellow")
+        if found.resources:
+            console.print("  repaired by: pulumi up --refresh, where the line names nothing else")
         for line in found.hosts:
             console.print(f"drift: {line}", style="yellow")
         if found.hosts:
             console.print("  repaired by: ./keel converge, or with the databases by pulumi up --refresh")
         for difference in found.databases:
             console.print(f"drift: {difference.what}", style="yellow")
+            if not difference.stays:
+                console.print("  repaired by: pulumi up --refresh")
             if difference.undo:
                 console.print(f"  undone by: {difference.undo}")
         for line in found.unknown:
             console.print(f"unknown: {line}", style="red")
-        console.print(f"{environment}: {len(found.hosts)} on hosts, {len(found.databases)} in databases")
-    differs = DRIFT if found.hosts or found.databases else 0
+        numbers = f"{len(found.hosts)} on hosts, {len(found.databases)} in databases"
+        if found.resources:
+            numbers = f"{len(found.resources)} in Docker, {numbers}"
+        console.print(f"{environment}: {numbers}")
+    differs = DRIFT if found.resources or found.hosts or found.databases else 0
     raise typer.Exit(UNREADABLE if found.unknown else differs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import psycopg
 from pydantic import SecretStr
@@ -54,7 +55,8 @@ def differences(session: Session) -> list[Difference]:
     """What `up` would change, remove where `keel:databases.undeclared` says so, or only tell."""
     with session.superuser() as superuser:
         changes = provision.plan(superuser.connect, superuser.look, spec(session, superuser))
-    return sorted(change.difference for change in changes)
+    keeps = session.manifest.databases.undeclared is not Undeclared.REMOVE
+    return sorted(replace(one.difference, stays=one.told or (one.removes and keeps)) for one in changes)
 
 
 def spec(session: Session, superuser: Superuser) -> ClusterSpec:

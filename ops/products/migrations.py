@@ -16,7 +16,7 @@ def differences(session: Session, name: str) -> list[Difference]:
     entry = session.manifest.products[name]
     with migrator(session, entry.product) as url:
         found = check.drift(entry.product, url, entry.limits.revision)
-    return sorted(Difference(f"{name}: {finding.sentence}", finding.undo) for finding in found)
+    return sorted(Difference(f"{name}: {finding.sentence}", finding.undo, finding.stays) for finding in found)
 
 
 @contextmanager

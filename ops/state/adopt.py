@@ -18,11 +18,8 @@ from environment.report import Report
 from ops.hosts.docker import docker, image_id, inspect
 from ops.hosts.session import Session
 from ops.state import stack
-from ops.state.docker_diff import CONTAINER, NETWORK, VOLUME, differences
+from ops.state.docker_diff import COMMAND, CONTAINER, NETWORK, differences
 from ops.state.from_plan import DOCKER, HOST_IMAGE, UNKNOWN, Adoption, Found, Planned, inputs, of_type
-
-COMMAND = {CONTAINER: "container", VOLUME: "volume", NETWORK: "network"}
-"""Type → docker's command for it."""
 
 
 class NotAdoptable(KeelError):

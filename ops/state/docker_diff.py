@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 CONTAINER = "docker:index/container:Container"
 VOLUME = "docker:index/volume:Volume"
 NETWORK = "docker:index/network:Network"
+COMMAND = {CONTAINER: "container", VOLUME: "volume", NETWORK: "network"}
+"""Type → docker's command for it."""
 
 Inspected = dict[str, Any]
 Properties = dict[str, Any]

@@ -1,4 +1,4 @@
-"""What differs from the model, on the hosts and in the databases. Changes nothing."""
+"""What differs from the model: containers, hosts and databases. Changes nothing."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from functools import partial
 from db.difference import Difference
 from environment.errors import explained
 from environment.report import Report
+from environment.types import Provider
 from ops.converge.client import run
 from ops.hosts.session import Session
 from ops.products import databases, migrations
+from ops.state import drift as containers
 
 TOGETHER = 3
 """Databases that are looked at at a time."""
@@ -21,6 +23,8 @@ TOGETHER = 3
 class Drift:
     """What was found, and what could not be read."""
 
+    resources: tuple[str, ...] = ()
+    """Containers, volumes and networks that are not as Pulumi asked for them."""
     hosts: tuple[str, ...] = ()
     """`host: operation` that the roles would carry out."""
     databases: tuple[Difference, ...] = ()
@@ -35,12 +39,24 @@ def look(session: Session, report: Report) -> Drift:
     with ThreadPoolExecutor(1) as pool:
         hosts = pool.submit(lambda: run(session, report, dry=True))
         databases, unknown = _databases(session)
+        resources, unread = _resources(session)
+        unknown += unread
         try:
             outcome = hosts.result()
         except Exception as error:
-            return Drift(databases=databases, unknown=(*unknown, _sentence(error)))
+            return Drift(resources, databases=databases, unknown=(*unknown, _sentence(error)))
     unreachable = (f"{name}: unreachable" for name in outcome.unreachable)
-    return Drift(hosts=tuple(sorted(outcome.changes)), databases=databases, unknown=(*unreachable, *unknown))
+    return Drift(resources, tuple(sorted(outcome.changes)), databases, (*unreachable, *unknown))
+
+
+def _resources(session: Session) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Of the environments whose hosts are containers."""
+    if session.manifest.identity.provider is not Provider.DOCKER:
+        return (), ()
+    try:
+        return tuple(containers.look(session.manifest.identity.name)), ()
+    except Exception as error:
+        return (), (_sentence(error),)
 
 
 def _databases(session: Session) -> tuple[tuple[Difference, ...], tuple[str, ...]]:

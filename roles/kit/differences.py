@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from roles.kit.declare import Directory, File
 from roles.kit.observe import HostState, PathState
@@ -43,3 +43,14 @@ def unit(name: str, state: HostState, *, running: bool) -> str:
     if found is None:
         return "is unknown"
     return f"is {found.active}, declared: active" if running else f"is {found.enabled or 'unknown'}, declared: enabled"
+
+
+def dropins(name: str, state: HostState, declared: Container[str]) -> tuple[str, ...]:
+    """What somebody has added to a unit; a package's own are its unit."""
+    found = state.units.get(name)
+    folders = tuple(
+        f"{root}/{folder}/{name}.d/"
+        for root in ("/etc/systemd", "/run/systemd")
+        for folder in ("system", "system.control")
+    )
+    return tuple(path for path in (found.dropins if found else ()) if path.startswith(folders) and path not in declared)

@@ -37,7 +37,7 @@ def observe(roles: Sequence[Role], target: Target) -> HostState:
     certificates = [c for role in roles for c in role.certificates(target)]
     paths = [f.path for role in roles for f in role.files(target)]
     paths += [d.path for role in roles for d in role.directories(target)]
-    paths += [path for pair in certificates for path in operations.modes(pair)]
+    paths += [path for pair in certificates for path in (*operations.modes(pair), operations.link(pair))]
     units = [unit for role in roles for unit in role.units(target)]
     found: HostState = pyinfra_host.get_fact(
         ObserveHost,
@@ -75,8 +75,10 @@ def _apply(role: Role, target: Target, state: HostState) -> None:
     stale = {(unit.name, "restart") for unit in role.units(target)} & state.stale
     if stale or any(path.startswith(SYSTEMD_FILES) for path in changed):
         run(None, "systemd reads its unit files", operations.daemon_reloaded)
+    declared = {file.path for file in role.files(target)}
     for unit in role.units(target):
-        _apply_unit(unit, state, frozenset(changed), partial(role.makes_way, target, unit), run)
+        strays = differences.dropins(unit.name, state, declared)
+        _apply_unit(unit, state, frozenset(changed), partial(role.makes_way, target, unit), run, strays)
     role.activate(target, frozenset(changed))
 
 
@@ -90,11 +92,15 @@ def _apply_unit(
     changed: frozenset[str],
     makes_way: Callable[[], None],
     run: Callable[..., None],
+    strays: tuple[str, ...] = (),
 ) -> None:
+    if strays:
+        run(None, f"unit {unit.name} without {', '.join(strays)}", operations.no_dropins, strays)
     differs = differences.unit(unit.name, state, running=False)
     run(None, f"unit {unit.name} enabled", operations.unit_enabled, unit.name, state, differs=differs)
     found = state.units.get(unit.name)
     wanted = {unit.reaction(changed), *(kind for name, kind in state.stale if name == unit.name)}
+    wanted |= {"restart"} if strays else set()
     if not found or found.active != "active":
         differs = differences.unit(unit.name, state, running=True)
         run(None, f"unit {unit.name} running", operations.unit_running, unit, state, differs=differs)

@@ -29,6 +29,7 @@ class UnitState(NamedTuple):
 
     active: str
     enabled: str
+    dropins: tuple[str, ...] = ()
 
 
 @dataclass
@@ -93,7 +94,7 @@ class ObserveHost(FactBase[HostState]):
         ]
         if units:
             names = " ".join(shlex.quote(unit) for unit in units)
-            parts.append(f"echo '{_MARK}units'; systemctl show -p Id,ActiveState,UnitFileState -- {names}")
+            parts.append(f"echo '{_MARK}units'; systemctl show -p Id,ActiveState,UnitFileState,DropInPaths -- {names}")
         for directory in certificates:
             quoted = shlex.quote(directory)
             parts.append(f"echo '{_MARK}cert {directory}'; cat {quoted}/cert.pem 2>/dev/null")
@@ -151,6 +152,7 @@ def _units(lines: Iterable[str]) -> dict[str, UnitState]:
             key, _, value = line.partition("=")
             values[key] = value
         elif values:
-            units[values["Id"]] = UnitState(values.get("ActiveState", ""), values.get("UnitFileState", ""))
+            dropins = tuple(values.get("DropInPaths", "").split())
+            units[values["Id"]] = UnitState(values.get("ActiveState", ""), values.get("UnitFileState", ""), dropins)
             values = {}
     return units

@@ -90,6 +90,11 @@ def modes(pair: Certificate) -> dict[str, str]:
     return {pair.directory: "750", f"{pair.directory}/key.pem": "600", f"{pair.directory}/cert.pem": "644"}
 
 
+def link(pair: Certificate) -> str:
+    """The name by which HAProxy finds the key of a certificate."""
+    return f"{pair.directory}/cert.pem.key"
+
+
 @operation()
 def certificate(wanted: Certificate, roots: Roots, state: HostState) -> Commands:
     """A key pair: the key is made on the host and never leaves it, the authority signs its request."""
@@ -100,16 +105,18 @@ def certificate(wanted: Certificate, roots: Roots, state: HostState) -> Commands
             found = state.paths.get(path)
             if found and found[1:4] != (mode, wanted.owner, wanted.group):
                 yield f"chown {wanted.owner}:{wanted.group} {shlex.quote(path)} && chmod {mode} {shlex.quote(path)}"
+        if link(wanted) not in state.paths:
+            yield f"ln -sfn key.pem {shlex.quote(link(wanted))}"
         return
     folder = shlex.quote(wanted.directory)
     owner = f"{wanted.owner}:{wanted.group}"
     yield f"install -d -m 750 -o {wanted.owner} -g {wanted.group} {folder}"
     yield (
-        f"test -s {folder}/key.pem || (umask 077 && openssl genpkey -algorithm EC "
+        f"openssl pkey -in {folder}/key.pem -noout 2>/dev/null || (umask 077 && openssl genpkey -algorithm EC "
         f"-pkeyopt ec_paramgen_curve:P-256 -out {folder}/key.pem)"
     )
     yield f"chown {owner} {folder}/key.pem && chmod 600 {folder}/key.pem"
-    yield f"ln -sfn key.pem {folder}/cert.pem.key"  # the name by which HAProxy finds the key of a certificate
+    yield f"ln -sfn key.pem {shlex.quote(link(wanted))}"
     yield results.call(_sign, wanted, roots, now)
     yield f"chown {owner} {folder}/cert.pem && chmod 644 {folder}/cert.pem"
 
@@ -145,6 +152,14 @@ def unit_enabled(name: str, state: HostState) -> Commands:
     if not found or found.enabled not in ("enabled", "static", "alias"):
         masked = found is not None and found.enabled.startswith("masked")
         yield from systemd.service._inner(name, running=None, command="unmask" if masked else None, enabled=True)
+
+
+@operation()
+def no_dropins(paths: Iterable[str]) -> Commands:
+    """Take away what others have added to a unit."""
+    if paths:
+        yield f"rm -f {' '.join(shlex.quote(path) for path in paths)}"
+        yield from systemd.daemon_reload._inner()
 
 
 @operation()

@@ -55,6 +55,7 @@ REPAIRED = [
         "postgres",
         "let keel_backup call pg_create_restore_point(text) in postgres",
     ),
+    ("GRANT SELECT ON pg_stat_statements_info TO jeex_user", "jeex_idea", "close pg_stat_statements of jeex_idea"),
     (
         "GRANT EXECUTE ON FUNCTION pg_switch_wal() TO keel_backup",
         "jeex_idea",
@@ -158,6 +159,35 @@ PRUNED = [
     ("ALTER DATABASE postgres SET work_mem = '1GB'", "postgres", "reset work_mem for database postgres"),
     ("CREATE EXTENSION citext", "jeex_idea", "drop extension citext from jeex_idea"),
     ("CREATE ROLE stray LOGIN", "postgres", "drop role stray"),
+    (
+        "GRANT SET ON PARAMETER zero_damaged_pages TO jeex_user",
+        "postgres",
+        "revoke SET on parameter zero_damaged_pages from jeex_user",
+    ),
+]
+
+# Made by hand, and the kind and name under which the plan tells of it.
+TOLD = [
+    ("CREATE VIEW public.stray AS SELECT 1 AS one", "view public.stray"),
+    ("CREATE MATERIALIZED VIEW public.stray AS SELECT 1 AS one", "materialized view public.stray"),
+    ("CREATE SEQUENCE public.stray", "sequence public.stray"),
+    ("CREATE TYPE public.stray AS ENUM ('a')", "type public.stray"),
+    ("CREATE DOMAIN public.stray AS integer", "type public.stray"),
+    ("CREATE TYPE public.stray AS (a integer)", "type public.stray"),
+    ("CREATE SCHEMA stray", "schema stray"),
+    ("CREATE TABLE auth.stray (id integer)", "table auth.stray"),
+    ('CREATE COLLATION public.stray FROM "C"', "collation public.stray"),
+    ("CREATE AGGREGATE public.stray(integer) (sfunc = int4pl, stype = integer)", "aggregate public.stray(integer)"),
+    (
+        "CREATE OPERATOR public.|+| (FUNCTION = int4pl, LEFTARG = integer, RIGHTARG = integer)",
+        "operator public.|+|(integer,integer)",
+    ),
+    ("CREATE PUBLICATION stray FOR ALL TABLES", "publication stray"),
+    ("CREATE FOREIGN DATA WRAPPER stray", "foreign-data wrapper stray"),
+    (
+        "ALTER DEFAULT PRIVILEGES FOR ROLE keel_admin IN SCHEMA public GRANT ALL ON TABLES TO jeex_user",
+        "default acl for role keel_admin in schema public on tables",
+    ),
 ]
 
 
@@ -195,6 +225,18 @@ def test_what_is_not_declared_is_reported_and_taken_on_request(
     assert provision.apply(server.superuser, changes) == []
     assert plan(server) == [changes[0].what]
     assert provision.apply(server.superuser, changes, prune=True) == changes
+    assert plan(server) == []
+
+
+@pytest.mark.usefixtures("at_head")
+@pytest.mark.parametrize(("statement", "name"), TOLD)
+def test_what_no_migration_makes_is_told_with_what_drops_it(server: Server, statement: str, name: str) -> None:
+    """PLAT-48, PLAT-29: somebody may need it, so it stays until an operator drops it."""
+    server.execute(statement, "jeex_idea")
+    told = [change for change in provision.plan(server.superuser, server.look, HEAD) if change.told]
+    for change in told:
+        server.execute(change.difference.undo, "jeex_idea")
+    assert [change.what for change in told] == [f"{name} in jeex_idea is not declared: it stays"]
     assert plan(server) == []
 
 

@@ -18,6 +18,10 @@ BY_HAND = [
     ("alter table {table} no force row level security", "row-level security of {table}: enabled, not forced"),
     ("grant truncate on {table} to {app}", "not declared: TRUNCATE on {table} for {app}"),
     ("grant select on {table} to public", "not declared: SELECT on {table} for PUBLIC"),
+    (
+        "grant select on {table} to {app} with grant option",
+        "not declared: SELECT on {table} for {app}, who may give it",
+    ),
     ("grant update (id) on {table} to {readonly}", "not declared: UPDATE on {table}.id for {readonly}"),
     ("revoke delete on {table} from {app}", "missing: DELETE on {table} for {app}"),
     ("alter table {table} disable trigger user", "not declared: trigger"),

@@ -40,3 +40,15 @@ def test_a_directory_a_package_and_a_unit() -> None:
     assert differences.unit("x.service", state, running=True) == "is failed, declared: active"
     assert differences.unit("x.service", state, running=False) == "is masked, declared: enabled"
     assert differences.unit("y.service", state, running=True) == "is unknown"
+
+
+def test_what_was_added_to_a_unit() -> None:
+    """PLAT-48: of what systemd reads with it, what neither Keel nor a package wrote; also by `systemctl set-property`."""
+    ours, theirs = "/etc/systemd/system/x.service.d/keel.conf", "/usr/lib/systemd/system/x.service.d/debian.conf"
+    added = (
+        "/etc/systemd/system/x.service.d/override.conf",
+        "/etc/systemd/system.control/x.service.d/50-MemoryMax.conf",
+    )
+    state = HostState(units={"x.service": UnitState("active", "enabled", (theirs, ours, *added))})
+    assert differences.dropins("x.service", state, {ours}) == added
+    assert differences.dropins("y.service", state, {ours}) == ()

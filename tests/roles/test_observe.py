@@ -30,6 +30,7 @@ symbolic link|777|root|root|/etc/keel/link
 Id=patroni.service
 ActiveState=active
 UnitFileState=enabled
+DropInPaths=/etc/systemd/system/patroni.service.d/keel.conf /etc/systemd/system/patroni.service.d/sandbox.conf
 
 Id=etcd.service
 ActiveState=inactive
@@ -60,7 +61,8 @@ def test_recorded_answers_are_read() -> None:
     assert userlist.sha256.startswith("6ae8")
     assert state.paths["/etc/keel/a name|with a bar"].sha256.startswith("2c26")
     assert state.paths["/etc/keel/link"].kind == "symbolic link"
-    assert state.units["patroni.service"] == UnitState("active", "enabled")
+    assert state.units["patroni.service"][:2] == ("active", "enabled")
+    assert [Path(path).name for path in state.units["patroni.service"].dropins] == ["keel.conf", "sandbox.conf"]
     assert state.units["etcd.service"] == UnitState("inactive", "disabled")
     assert state.units["nothing.service"] == UnitState("inactive", "")
     assert set(state.certificates) == set(state.keys) == {"/etc/keel/tls/etcd"}

@@ -133,7 +133,17 @@ def key_pair(wanted: Leaf = PAIR.leaf, days: int = 0, roots: Roots = ROOTS) -> t
 
 def pair_state(leaf: str, key: str) -> HostState:
     """A host with this key pair."""
-    return HostState(certificates={PAIR.directory: leaf}, keys={PAIR.directory: key})
+    link = PathState("symbolic link", "777", "root", "root", "")
+    return HostState(
+        certificates={PAIR.directory: leaf}, keys={PAIR.directory: key}, paths={operations.link(PAIR): link}
+    )
+
+
+def test_the_name_by_which_haproxy_finds_the_key_is_made_again() -> None:
+    """PLAT-48: without it HAProxy refuses its next reload."""
+    state = pair_state(*key_pair())
+    del state.paths[operations.link(PAIR)]
+    assert commands(operations.certificate, PAIR, ROOTS, state) == [f"ln -sfn key.pem {PAIR.directory}/cert.pem.key"]
 
 
 def test_a_valid_key_pair_needs_nothing() -> None:
@@ -159,7 +169,7 @@ def test_a_key_pair_that_will_not_do_is_signed_anew(name: str) -> None:
     done = commands(operations.certificate, PAIR, ROOTS, PAIRS[name]())
     text = shell(done)
     assert sum(isinstance(command, FunctionCommand) for command in done) == 1
-    assert "test -s /etc/keel/tls/etcd/key.pem || (umask 077 && openssl genpkey -algorithm EC" in text
+    assert "openssl pkey -in /etc/keel/tls/etcd/key.pem -noout 2>/dev/null || (umask 077 && openssl genpkey -algorithm EC" in text
     assert "chown etcd:etcd /etc/keel/tls/etcd/key.pem && chmod 600 /etc/keel/tls/etcd/key.pem" in text
     assert "chmod 644 /etc/keel/tls/etcd/cert.pem" in text
 

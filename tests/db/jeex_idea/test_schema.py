@@ -42,7 +42,7 @@ def lines_of(connection: Connection, table: str) -> list[str]:
     """What the catalogue says of a table of the schema in the search path."""
     schema = connection.scalar(text("select current_schema()"))
     named = re.compile(rf"^(column {table}\.|constraint \w+ on {table}:|index .* ON {table} )")
-    return [line for line in describe(connection, str(schema)) if named.match(line)]
+    return [line for line in map(str, describe(connection, str(schema))) if named.match(line)]
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -312,7 +312,8 @@ def test_drift_tells_the_sql_that_would_undo_it(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("ops.products.databases.differences", lambda *_: [])
     monkeypatch.setattr("ops.products.migrations.differences", lambda _, name: [GRANT] if name == "jeex_idea" else [])
     lines = keel("drift").stdout.splitlines()
-    assert lines == [f"drift: {GRANT.what}", f"  undone by: {GRANT.undo}", "dev: 0 on hosts, 1 in databases"]
+    repaired = "  repaired by: pulumi up --refresh"
+    assert lines == [f"drift: {GRANT.what}", repaired, f"  undone by: {GRANT.undo}", "dev: 0 on hosts, 1 in databases"]
 
 
 @pytest.mark.usefixtures("fake")

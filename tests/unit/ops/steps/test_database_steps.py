@@ -27,7 +27,13 @@ from tests.unit.hosts import Database, hosts
 
 def change(number: int, database: str = "ruleiq") -> Any:
     """One of many."""
-    return SimpleNamespace(what=f"change {number}", difference=Difference(f"d{number}", "undo"), database=database)
+    return SimpleNamespace(
+        what=f"change {number}",
+        difference=Difference(f"d{number}", "undo"),
+        database=database,
+        told=False,
+        removes=False,
+    )
 
 
 @pytest.fixture
@@ -137,7 +143,9 @@ def test_a_server_that_does_not_answer_is_not_taken_for_an_empty_one() -> None:
 
 def test_drift_is_told_by_product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """PLAT-29: with the SQL that would undo it, in one order."""
-    findings = [SimpleNamespace(sentence=sentence, undo="undo") for sentence in ("z is there", "a is missing")]
+    findings = [
+        SimpleNamespace(sentence=sentence, undo="undo", stays=False) for sentence in ("z is there", "a is missing")
+    ]
     asked: list[Any] = []
     monkeypatch.setattr(check, "drift", lambda product, url, held: asked.append((product.name, url, held)) or findings)  # type: ignore[func-returns-value]
     session = hosts(tmp_path)
