@@ -108,7 +108,7 @@ class Contents:
     backup_calls: frozenset[str] = frozenset()
     """The server's own functions that the backup role was given."""
     open_statistics: frozenset[str] = frozenset()
-    """Who may read pg_stat_statements beside its owner, pg_monitor and the database's owner: as it comes, PUBLIC."""
+    """Who may read pg_stat_statements next to its owner, pg_monitor and the database's owner: as it comes, PUBLIC."""
     callers: frozenset[tuple[str, str]] = frozenset((each, PUBLIC) for each in (*LARGE_OBJECTS, *ADVISORY_LOCKS))
     """Who may call which of the server's functions that make large objects and take advisory locks."""
     strays: frozenset[tuple[str, str, str]] = frozenset()

@@ -133,7 +133,7 @@ def parameters(cluster: Cluster) -> Iterator[Change]:
 
 
 def objects(product: Product, found: Contents) -> Iterator[Change]:
-    """Tell of objects of kinds that no migration makes; somebody may need them, or what they hold."""
+    """Tell of objects of kinds that no migration makes; someone may need them, or what they hold."""
     for kind, name, drop in sorted(found.strays):
         # The server wrote it, quoted where it must be.
         yield Change(f"{kind} {name} in {product.name} is not declared: it stays", SQL(drop), product.name, told=True)

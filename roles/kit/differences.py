@@ -46,7 +46,7 @@ def unit(name: str, state: HostState, *, running: bool) -> str:
 
 
 def dropins(name: str, state: HostState, declared: Container[str]) -> tuple[str, ...]:
-    """What somebody has added to a unit; a package's own are its unit."""
+    """What someone has added to a unit; a package's own are its unit."""
     found = state.units.get(name)
     folders = tuple(
         f"{root}/{folder}/{name}.d/"

@@ -169,7 +169,10 @@ def test_a_key_pair_that_will_not_do_is_signed_anew(name: str) -> None:
     done = commands(operations.certificate, PAIR, ROOTS, PAIRS[name]())
     text = shell(done)
     assert sum(isinstance(command, FunctionCommand) for command in done) == 1
-    assert "openssl pkey -in /etc/keel/tls/etcd/key.pem -noout 2>/dev/null || (umask 077 && openssl genpkey -algorithm EC" in text
+    assert (
+        "openssl pkey -in /etc/keel/tls/etcd/key.pem -noout 2>/dev/null || (umask 077 && openssl genpkey -algorithm EC"
+        in text
+    )
     assert "chown etcd:etcd /etc/keel/tls/etcd/key.pem && chmod 600 /etc/keel/tls/etcd/key.pem" in text
     assert "chmod 644 /etc/keel/tls/etcd/cert.pem" in text
 
