@@ -51,9 +51,9 @@ def check(session: Session, name: str) -> HostEntry:
 def carry_out(session: Session, host: HostEntry, report: Report) -> str:
     """End the lease of a host that :func:`check` found dead; who leads then. Raises NotReached after a minute, Refused where the
     lease has another holder by now."""
-    key = _key(session, "leader")
+    lease = key(session, "leader")
     # Compared and removed in one step: by now the lease may be another's.
-    order = f'value("{key}") = "{host.name}"\n\ndel {key}\n\n\n'
+    order = f'value("{lease}") = "{host.name}"\n\ndel {lease}\n\n\n'
     report(f"the lease of {host.name} ends")
     if "SUCCESS" not in _etcdctl(session, "txn", order):
         raise Refused(f"{host.name} no longer holds the lease: {leader(session) or 'no server'} does", UNCHANGED)
@@ -63,7 +63,7 @@ def carry_out(session: Session, host: HostEntry, report: Report) -> str:
 
 def leader(session: Session) -> str:
     """Who holds the lease, as etcd knows it; "" where no one does. Raises as Session.run does."""
-    return _etcdctl(session, f"get --print-value-only {_key(session, 'leader')}").strip()
+    return _etcdctl(session, f"get --print-value-only {key(session, 'leader')}").strip()
 
 
 def _other(session: Session, dead: str) -> str:
@@ -95,7 +95,8 @@ def _succeeds(question: Callable[[], object]) -> bool:
     return True
 
 
-def _key(session: Session, name: str) -> str:
+def key(session: Session, name: str) -> str:
+    """Where Patroni keeps something in etcd."""
     return f"/keel/{session.manifest.identity.name}/{name}"
 
 

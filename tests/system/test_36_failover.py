@@ -53,9 +53,9 @@ def unheard(dev: Ephemeral, replica: str, primary: HostEntry) -> Iterator[None]:
 
 
 @contextmanager
-def while_a_client_writes(dev: Ephemeral, session: Session) -> Iterator[Writer]:
+def while_a_client_writes(dev: Ephemeral, session: Session, within: float | None = None) -> Iterator[Writer]:
     """A client writes throughout the block, and goes on after the crash in it. In the end the cluster is whole, no acknowledged
-    write is missing, and no pause was longer than the lease and SLACK."""
+    write is missing, and no pause was longer than ``within`` seconds (default: the lease and SLACK)."""
     with Writer(session.manifest, session.roots) as writer:
         writer.await_rows(50)
         yield writer
@@ -64,7 +64,8 @@ def while_a_client_writes(dev: Ephemeral, session: Session) -> Iterator[Writer]:
     lost = set(writer.acknowledged) - written(session)
     forget_writes(session)
     assert lost == set()
-    assert writer.longest_pause() < dev.environment.settings.patroni.ttl + SLACK
+    longest = writer.longest_pause()
+    assert longest <= (within or dev.environment.settings.patroni.ttl + SLACK), f"{longest:.1f} s without a row"
 
 
 IN_DATA = "cd /var/lib/postgresql/*/main"
