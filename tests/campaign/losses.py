@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from environment.types import Group, Preset
+from environment.types import Preset
 from environment.waiting import until
 from ops.backup import gaps
 from ops.hosts.docker import docker
 from ops.hosts.session import Session
 from roles import paths
-from tests.campaign.seconds import Lease, commits, kill, leads_etcd, pause, since, start, superuser, where
+from tests.campaign.seconds import Lease, commits, edge_of, kill, leads_etcd, pause, since, start, superuser, where
 from tests.system.environments import Ephemeral
 from tests.system.test_36_failover import IN_DATA, await_whole, leader_and_replica, unheard, while_a_client_writes
 from tests.system.test_36_without_etcd import status
@@ -160,7 +160,7 @@ def fill(session: Session) -> int:
 def edge(environment: Ephemeral, chance: random.Random) -> Figures:
     """PLAT-42: the edge's host is killed: its clients wait. The servers go on, and none takes over."""
     with well(environment, Preset.FAST) as session:
-        (lost,) = [host.name for host in session.manifest.carrying(Group.EDGE)]
+        lost = edge_of(session)
         leader, _replica = leader_and_replica(session)
         with while_a_client_writes(environment, session, within=600) as writer:
             killed = kill(environment, lost)

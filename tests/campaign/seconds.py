@@ -50,6 +50,12 @@ def leads_etcd(session: Session, host: str) -> bool:
     return bool(found["Status"]["leader"] == found["Status"]["header"]["member_id"])
 
 
+def edge_of(session: Session) -> str:
+    """The only edge."""
+    (edge,) = [host.name for host in session.manifest.carrying(Group.EDGE)]
+    return edge
+
+
 def kill(environment: Ephemeral, host: str) -> datetime:
     """A host is gone as if its power was: when it was."""
     docker("kill", environment.container(host))
@@ -99,9 +105,10 @@ def where(session: Session, writer: Writer, lease: Lease, candidate: str) -> dic
 
 def _found(session: Session, candidate: str, after: datetime) -> datetime:
     """When HAProxy said that this server leads."""
-    (edge,) = [host.name for host in session.manifest.carrying(Group.EDGE)]
     journal = f"journalctl -u haproxy --since=@{after.timestamp():.0f} -o short-unix --no-pager"
-    found = re.search(rf"^(\d+\.\d+) .*Server primary/{candidate} is UP", session.run(edge, journal), re.MULTILINE)
+    found = re.search(
+        rf"^(\d+\.\d+) .*Server primary/{candidate} is UP", session.run(edge_of(session), journal), re.MULTILINE
+    )
     assert found, f"HAProxy did not find {candidate}"
     return datetime.fromtimestamp(float(found[1]), UTC)
 
