@@ -21,7 +21,7 @@ from ops.backup import gaps
 from ops.hosts.docker import docker
 from ops.hosts.session import Session
 from roles import paths
-from tests.campaign.seconds import Lease, commits, edge_of, kill, leads_etcd, pause, since, start, superuser, where
+from tests.campaign.seconds import Lease, commits, edge_of, kill, let_lead_etcd, pause, since, start, superuser, where
 from tests.system.environments import Ephemeral
 from tests.system.test_36_failover import IN_DATA, await_whole, leader_and_replica, unheard, while_a_client_writes
 from tests.system.test_36_without_etcd import status
@@ -56,11 +56,14 @@ def well(environment: Ephemeral, preset: Preset) -> Iterator[Session]:
         yield session
 
 
-def host(environment: Ephemeral, _: random.Random, *, preset: Preset) -> Figures:
-    """JEEX-31, JEEX-32, PLAT-37: the primary's host is killed; its lease has to end, then the replica leads."""
+def host(environment: Ephemeral, chance: random.Random, *, preset: Preset) -> Figures:
+    """JEEX-31, JEEX-32, PLAT-37: the primary's host is killed, by chance with etcd's leader; its lease has to end, then the replica
+    leads."""
     with well(environment, preset) as session:
         leader, replica = leader_and_replica(session)
-        figures: Figures = {"led_etcd": leads_etcd(session, leader.name)}
+        figures: Figures = {"etcd_leads": chance.choice(("anywhere", "here"))}
+        if figures["etcd_leads"] == "here":
+            let_lead_etcd(session, leader.name)
         with (
             while_a_client_writes(environment, session, within=HOST[preset]) as writer,
             Lease(session, replica) as lease,
@@ -199,7 +202,7 @@ def backup_host(environment: Ephemeral, _: random.Random) -> Figures:
             verdict = status(environment)
             assert any(lost in problem for problem in verdict["problems"]), verdict
             began = time.monotonic()
-            docker("start", environment.container(lost))
+            environment.recover()  # so begins `make up`
             until(lambda: superuser(session, WAITING) == "0", 300, "the segments to be archived")
             archived = since(began)
         assert session.leader() == leader

@@ -43,11 +43,15 @@ class Lease(Background):
         self._process.wait()
 
 
-def leads_etcd(session: Session, host: str) -> bool:
-    """Whether the host's member leads etcd: with it dead, the next leader lets every lease begin anew."""
-    member = etcdctl(session.manifest, [session.manifest.host(host)], "endpoint status -w json")
-    (found,) = json.loads(session.run(host, member))
-    return bool(found["Status"]["leader"] == found["Status"]["header"]["member_id"])
+def let_lead_etcd(session: Session, host: str) -> None:
+    """The host's member leads etcd: with it dead, the next leader lets every lease begin anew."""
+    stores = session.manifest.carrying(Group.ETCD)
+    (found,) = json.loads(
+        session.run(host, etcdctl(session.manifest, [session.manifest.host(host)], "endpoint status -w json"))
+    )
+    status = found["Status"]
+    if status["leader"] != status["header"]["member_id"]:
+        session.run(host, etcdctl(session.manifest, stores, f"move-leader {status['header']['member_id']:x}"))
 
 
 def edge_of(session: Session) -> str:
