@@ -105,21 +105,24 @@ def fenced(environment: Ephemeral, _: random.Random) -> Figures:
     return figures
 
 
-def replica(environment: Ephemeral, _: random.Random) -> Figures:
-    """PLAT-38, JEEX-31: the only synchronous replica's host is killed; commits wait for it for a while, then go on alone."""
+def replica(environment: Ephemeral, _: random.Random, *, loss: str, back: str) -> Figures:
+    """PLAT-38, JEEX-31: the only synchronous replica's host is killed, or silent; commits wait for a while, then go on alone."""
     with well(environment, Preset.FAST) as session:
         leader, lost = leader_and_replica(session)
         with while_a_client_writes(environment, session, within=STALL) as writer:
-            kill(environment, lost)
-            writer.await_rows(20, since=datetime.now(UTC))
-            figures = {"load": os.getloadavg()[0], "pause": pause(writer)}
-            print(figures, flush=True)
-            verdict = status(environment)
+            docker(loss, environment.container(lost))
+            try:
+                time.sleep(1)  # what was on its way when it stopped is acknowledged
+                writer.await_rows(20, since=datetime.now(UTC))
+                figures: Figures = {"load": os.getloadavg()[0], "pause": pause(writer)}
+                print(figures, flush=True)
+                verdict = status(environment)
+            finally:
+                docker(back, environment.container(lost))
             assert not verdict["protected"] and session.leader() == leader, verdict
-            figures |= {"status": verdict["reason"], "streams_again": start(environment, session, lost)}
             began = time.monotonic()
-            until(lambda: status(environment)["protected"], 30, "status to say protected")
-            figures["protected_again"] = since(began)
+            until(lambda: status(environment)["protected"], 60, "status to say protected")
+            figures |= {"status": verdict["reason"], "protected_again": since(began)}
     return figures
 
 
@@ -223,7 +226,8 @@ SCENARIOS: dict[str, Callable[[Ephemeral, random.Random], Figures]] = {
     "host_fast": partial(host, preset=Preset.FAST),
     "crash_fast": partial(crash, preset=Preset.FAST),
     "fenced": fenced,
-    "replica": replica,
+    "replica_killed": partial(replica, loss="kill", back="start"),
+    "replica_silent": partial(replica, loss="pause", back="unpause"),
     "rewind": rewind,
     "edge": edge,
     "backup_host": backup_host,
