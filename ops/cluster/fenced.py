@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import product
 
@@ -77,14 +78,17 @@ def _signs_of_life(session: Session, host: HostEntry) -> Iterator[str]:
         state = docker("ps", "-a", "--filter", ours, "--filter", f"name=-{host.name}$", "--format", "{{.State}}")
         if state in ALIVE:
             yield f"Docker says that its container is {state}"
-    if _succeeds(partial(session.run, host.name, "true", timeout=15)):
-        yield "it answers by SSH"
+    questions = {"it answers by SSH": partial(session.run, host.name, "true", timeout=15)}
     doors = (("PostgreSQL", session.manifest.ports.postgres), ("Patroni", session.manifest.ports.patroni))
     others = (other for other in session.manifest.carrying(Group.POSTGRES) if other != host)
     for other, (service, port) in product(others, doors):
         knock = f"timeout 3 bash -c {shlex.quote(f'</dev/tcp/{host.address}/{port}')}"
-        if _succeeds(partial(session.run, other.name, knock, timeout=15)):
-            yield f"its {service} answers {other.name}"
+        questions[f"its {service} answers {other.name}"] = partial(session.run, other.name, knock, timeout=15)
+    # All at once: a dead host answers none of them, and clients wait meanwhile.
+    with ThreadPoolExecutor(len(questions)) as pool:
+        yield from (
+            sign for sign, answers in zip(questions, pool.map(_succeeds, questions.values()), strict=True) if answers
+        )
 
 
 def _succeeds(question: Callable[[], object]) -> bool:

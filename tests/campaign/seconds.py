@@ -43,15 +43,15 @@ class Lease(Background):
         self._process.wait()
 
 
-def let_lead_etcd(session: Session, host: str) -> None:
-    """The host's member leads etcd: with it dead, the next leader lets every lease begin anew."""
-    stores = session.manifest.carrying(Group.ETCD)
-    (found,) = json.loads(
-        session.run(host, etcdctl(session.manifest, [session.manifest.host(host)], "endpoint status -w json"))
-    )
-    status = found["Status"]
-    if status["leader"] != status["header"]["member_id"]:
-        session.run(host, etcdctl(session.manifest, stores, f"move-leader {status['header']['member_id']:x}"))
+def leads_etcd(session: Session, host: str, wanted: bool) -> bool:
+    """Whether the host's member leads etcd, after it was given the lead where that is ``wanted``. With it dead, the next leader lets
+    every lease begin anew."""
+    member = etcdctl(session.manifest, [session.manifest.host(host)], "endpoint status -w json")
+    status = json.loads(session.run(host, member))[0]["Status"]
+    own, leader = status["header"]["member_id"], status["leader"]
+    if wanted and own != leader:
+        session.run(host, etcdctl(session.manifest, session.manifest.carrying(Group.ETCD), f"move-leader {own:x}"))
+    return bool(wanted or own == leader)
 
 
 def edge_of(session: Session) -> str:
@@ -118,8 +118,10 @@ def _found(session: Session, candidate: str, after: datetime) -> datetime:
 
 
 def superuser(session: Session, statement: str) -> str:
-    """What psql prints, on the primary's host."""
-    return session.run(session.leader().name, "psql -U postgres -XAtq", timeout=600, given=statement).strip()
+    """What psql prints, on the primary's host. Raises as Session.run does."""
+    return session.run(
+        session.leader().name, "psql -U postgres -v ON_ERROR_STOP=1 -XAtq", timeout=600, given=statement
+    ).strip()
 
 
 def commits(session: Session, number: int) -> Iterator[float]:

@@ -89,7 +89,9 @@ def test_guesses_are_slow_and_counted_with_their_address(environment: Session) -
     )
     # A watch that has lost its Redis finds it again.
     before = environment.run("edge1", "pgrep -x redis-cli; systemctl kill -s KILL redis-server")
-    until(lambda: environment.run("edge1", "pgrep -x redis-cli || true") not in (before, ""), 30, "another look at Redis")
+    until(
+        lambda: environment.run("edge1", "pgrep -x redis-cli || true") not in (before, ""), 30, "another look at Redis"
+    )
     for (door, port, right), behind in zip(doors, (ports.primary, ports.pgbouncer, ports.redis), strict=True):
         began = time.monotonic()
         for _ in range(GUESSES):
