@@ -6,12 +6,14 @@ Patroni itself logs neither: requests only together with every health check, and
 PostgreSQL. An order is logged with the address and the certificate that it came from. A change is logged by every member,
 whichever way it came into etcd.
 
-It also sees sooner that its server has stopped: Patroni looks once a second, and in a switchover clients wait for two such looks.
+It also sees sooner that its server has stopped: Patroni looks once a second, and in a switchover clients wait for two such looks; and
+that the primary has crashed: Patroni notices when its pause between two checks of the cluster (`loop_wait`) is over.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
@@ -30,6 +32,7 @@ def main(arguments: list[str]) -> int:
     answer_at_once(handler)
     record_changes(import_module("patroni.config").Config)
     look_often(import_module("patroni.postgresql"))
+    notice_crashes(import_module("patroni.ha").Ha)
     import_module("patroni.__main__").main()
     return 0
 
@@ -46,6 +49,23 @@ def look_often(stopping: Any) -> None:
         stopping.STOP_POLLING_INTERVAL = LOOKS
     else:
         log.warning("Patroni has no STOP_POLLING_INTERVAL any more: a switchover takes up to two seconds longer")
+
+
+def notice_crashes(ha: Any) -> None:
+    """Make the pause between two checks of the cluster end where the primary, which ran when it began, runs no more."""
+    pause = ha.watch
+
+    def watch(self: Any, timeout: float) -> Any:
+        end = time.monotonic() + timeout
+        if not self.cluster or not self.has_lock(False) or not self.state_handler.is_running():
+            return pause(self, timeout)
+        while not (woken := pause(self, max(0, min(LOOKS, end - time.monotonic())))) and time.monotonic() < end:
+            if not self.state_handler.is_running():
+                log.info("the server has ended")
+                return True
+        return woken
+
+    ha.watch = watch
 
 
 def record_orders(handler: Any) -> None:

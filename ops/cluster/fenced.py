@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import product
 
@@ -51,9 +52,9 @@ def check(session: Session, name: str) -> HostEntry:
 def carry_out(session: Session, host: HostEntry, report: Report) -> str:
     """End the lease of a host that :func:`check` found dead; who leads then. Raises NotReached after a minute, Refused where the
     lease has another holder by now."""
-    key = _key(session, "leader")
+    lease = key(session, "leader")
     # Compared and removed in one step: by now the lease may be another's.
-    order = f'value("{key}") = "{host.name}"\n\ndel {key}\n\n\n'
+    order = f'value("{lease}") = "{host.name}"\n\ndel {lease}\n\n\n'
     report(f"the lease of {host.name} ends")
     if "SUCCESS" not in _etcdctl(session, "txn", order):
         raise Refused(f"{host.name} no longer holds the lease: {leader(session) or 'no server'} does", UNCHANGED)
@@ -63,7 +64,7 @@ def carry_out(session: Session, host: HostEntry, report: Report) -> str:
 
 def leader(session: Session) -> str:
     """Who holds the lease, as etcd knows it; "" where no one does. Raises as Session.run does."""
-    return _etcdctl(session, f"get --print-value-only {_key(session, 'leader')}").strip()
+    return _etcdctl(session, f"get --print-value-only {key(session, 'leader')}").strip()
 
 
 def _other(session: Session, dead: str) -> str:
@@ -77,14 +78,17 @@ def _signs_of_life(session: Session, host: HostEntry) -> Iterator[str]:
         state = docker("ps", "-a", "--filter", ours, "--filter", f"name=-{host.name}$", "--format", "{{.State}}")
         if state in ALIVE:
             yield f"Docker says that its container is {state}"
-    if _succeeds(partial(session.run, host.name, "true", timeout=15)):
-        yield "it answers by SSH"
+    questions = {"it answers by SSH": partial(session.run, host.name, "true", timeout=15)}
     doors = (("PostgreSQL", session.manifest.ports.postgres), ("Patroni", session.manifest.ports.patroni))
     others = (other for other in session.manifest.carrying(Group.POSTGRES) if other != host)
     for other, (service, port) in product(others, doors):
         knock = f"timeout 3 bash -c {shlex.quote(f'</dev/tcp/{host.address}/{port}')}"
-        if _succeeds(partial(session.run, other.name, knock, timeout=15)):
-            yield f"its {service} answers {other.name}"
+        questions[f"its {service} answers {other.name}"] = partial(session.run, other.name, knock, timeout=15)
+    # All at once: a dead host answers none of them, and clients wait meanwhile.
+    with ThreadPoolExecutor(len(questions)) as pool:
+        yield from (
+            sign for sign, answers in zip(questions, pool.map(_succeeds, questions.values()), strict=True) if answers
+        )
 
 
 def _succeeds(question: Callable[[], object]) -> bool:
@@ -95,7 +99,8 @@ def _succeeds(question: Callable[[], object]) -> bool:
     return True
 
 
-def _key(session: Session, name: str) -> str:
+def key(session: Session, name: str) -> str:
+    """Where Patroni keeps something in etcd."""
     return f"/keel/{session.manifest.identity.name}/{name}"
 
 

@@ -55,6 +55,8 @@ def parameters(manifest: Manifest) -> dict[str, str]:
         "max_replication_slots": "10",
         "max_slot_wal_keep_size": f"{settings.max_slot_wal_keep_size}MB",
         "wal_log_hints": "on",
+        # JEEX-31: for a synchronous replica whose host is gone commits wait so long, and one loop of Patroni
+        "wal_sender_timeout": "8s",
         # A report ends at the limit of its product, not at the next vacuum
         "hot_standby_feedback": "on" if settings.hot_standby_feedback else "off",
         "max_standby_streaming_delay": f"{settings.max_standby_streaming_delay}s",

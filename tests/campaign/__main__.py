@@ -13,12 +13,12 @@ from typing import Annotated, Any
 
 import typer
 
-from tests.campaign import backups
+from tests.campaign import backups, losses
 from tests.campaign.upgrade import upgrade
 from tests.system.environments import Ephemeral, discard, prepare
 from tools import evidence
 
-SCENARIOS = {"upgrade": upgrade, **backups.SCENARIOS}
+SCENARIOS = {"upgrade": upgrade, **backups.SCENARIOS, **losses.SCENARIOS}
 """The first has an environment of its own."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -37,8 +37,9 @@ def main(
     if unknown := set(chosen) - set(SCENARIOS):
         raise typer.BadParameter(f"no scenario {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
     # One file per commit: rounds of different programs do not mix.
-    path = evidence.FOLDER / f"campaign-backups-{evidence.commit()}.json"
-    command = f"python -m tests.campaign --rounds {rounds} --seed {seed}"
+    kept = "losses" if set(chosen) <= set(losses.SCENARIOS) else "backups"
+    path = evidence.FOLDER / f"campaign-{kept}-{evidence.commit()}.json"
+    command = f"python -m tests.campaign --rounds {rounds} --seed {seed} {' '.join(scenarios or [])}".rstrip()
     results = json.loads(path.read_text()) if path.exists() else evidence.circumstances(command) | {"rounds": []}
     done = {(entry["scenario"], entry["round"], entry["seed"]) for entry in results["rounds"]}
     environment: Ephemeral | None = None

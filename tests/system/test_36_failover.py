@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
@@ -53,9 +53,9 @@ def unheard(dev: Ephemeral, replica: str, primary: HostEntry) -> Iterator[None]:
 
 
 @contextmanager
-def while_a_client_writes(dev: Ephemeral, session: Session) -> Iterator[Writer]:
+def while_a_client_writes(dev: Ephemeral, session: Session, within: float | None = None) -> Iterator[Writer]:
     """A client writes throughout the block, and goes on after the crash in it. In the end the cluster is whole, no acknowledged
-    write is missing, and no pause was longer than the lease and SLACK."""
+    write is missing, and no pause was longer than ``within`` seconds (default: the lease and SLACK)."""
     with Writer(session.manifest, session.roots) as writer:
         writer.await_rows(50)
         yield writer
@@ -64,7 +64,8 @@ def while_a_client_writes(dev: Ephemeral, session: Session) -> Iterator[Writer]:
     lost = set(writer.acknowledged) - written(session)
     forget_writes(session)
     assert lost == set()
-    assert writer.longest_pause() < dev.environment.settings.patroni.ttl + SLACK
+    longest = writer.longest_pause()
+    assert longest <= (within or dev.environment.settings.patroni.ttl + SLACK), f"{longest:.1f} s without a row"
 
 
 IN_DATA = "cd /var/lib/postgresql/*/main"
@@ -134,6 +135,21 @@ def test_a_host_freezes_with_the_primary(dev: Ephemeral) -> None:
             finally:
                 docker("unpause", dev.container(leader))
         assert session.leader().name == led != leader
+
+
+@pytest.mark.family("crash", *CONCERNS)
+def test_the_synchronous_replica_is_silent(dev: Ephemeral) -> None:
+    """JEEX-31, PLAT-38: commits wait for it no longer than 15 s, then go on alone, and status says so."""
+    with dev.session() as session, while_a_client_writes(dev, session, within=15) as writer:
+        leader, replica = leader_and_replica(session)
+        docker("pause", dev.container(replica))
+        try:
+            # What was on its way when it stopped may still be acknowledged.
+            writer.await_rows(20, since=datetime.now(UTC) + timedelta(seconds=1))
+            said = dev.keel("status", check=False).stdout
+        finally:
+            docker("unpause", dev.container(replica))
+        assert f"no synchronous standby streams from {leader.name}" in said
 
 
 @pytest.mark.family("crash", *CONCERNS)

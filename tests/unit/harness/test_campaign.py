@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from tests.campaign import seconds
 from tests.campaign.backups import judge_moment, judge_rebuild
 from tests.system.writer import Write
 
@@ -38,3 +41,16 @@ def test_a_moment_divides_the_rows() -> None:
         judge_moment(ACKNOWLEDGED, set(), end)
     with pytest.raises(AssertionError, match="1 rows that began after"):
         judge_moment(ACKNOWLEDGED, {"a", "c"}, end)
+
+
+def test_the_seconds_of_a_lost_host_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the last acknowledged row to the next: the parts are the pause, whatever else there was between rows."""
+    writer: Any = SimpleNamespace(acknowledged={str(second): write(second) for second in (0, 0.1, 2, 2.1, 27.5, 27.6)})
+    lease = SimpleNamespace(ended=NOON + timedelta(seconds=22.2), taken=NOON + timedelta(seconds=24.7))
+    monkeypatch.setattr(seconds, "edge_of", lambda _: "edge1")
+    up = (NOON + timedelta(seconds=27)).timestamp()
+    journal = f"{up - 9} edge1 haproxy[1]: Server primary/db1 is UP\n{up} edge1 haproxy[1]: Server primary/db2 is UP, reason\n"
+    session = SimpleNamespace(run=lambda host, _: journal)
+    parts = seconds.where(cast(Any, session), writer, cast(Any, lease), "db2")
+    assert parts == {"lease": 20.0, "election": 2.5, "promotion_and_proxy": 2.3, "pooler_and_client": 0.6}
+    assert seconds.pause(writer) == pytest.approx(sum(parts.values())) == 25.4

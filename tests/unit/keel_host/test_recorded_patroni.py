@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from copy import deepcopy
 from types import SimpleNamespace
 from typing import Any
@@ -103,3 +104,40 @@ def test_a_server_that_stops_is_looked_at_often(caplog: pytest.LogCaptureFixture
     assert stopping.STOP_POLLING_INTERVAL < 1 and not caplog.messages
     recorded_patroni.look_often(SimpleNamespace())
     assert "no STOP_POLLING_INTERVAL" in caplog.text
+
+
+class Ha:
+    """As Patroni's on the primary, whose server runs for so many looks; nothing wakes it."""
+
+    cluster = object()
+
+    def __init__(self, looks: int, leads: bool = True) -> None:
+        self.pauses: list[float] = []
+        self.state_handler = SimpleNamespace(is_running=iter([True] * looks + [False] * 9).__next__)
+        self._leads = leads
+
+    def has_lock(self, info: bool) -> bool:
+        assert not info
+        return self._leads
+
+    def watch(self, timeout: float) -> bool:
+        self.pauses.append(timeout)
+        time.sleep(timeout)
+        return False
+
+
+def test_a_crash_ends_the_pause_between_two_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JEEX-31: of the primary, where it ran before; else the pause is as long as it was, and no check follows the other at once."""
+
+    class Watching(Ha):
+        pass
+
+    monkeypatch.setattr(recorded_patroni, "LOOKS", 0.01)
+    recorded_patroni.notice_crashes(Watching)
+    crashed = Watching(3)
+    assert crashed.watch(5) is True and len(crashed.pauses) == 3
+    for still in (Watching(0), Watching(1, leads=False)):
+        assert still.watch(0.05) is False and still.pauses == [0.05]
+    well = Watching(999)
+    began = time.monotonic()
+    assert well.watch(0.05) is False and time.monotonic() - began >= 0.05
