@@ -56,10 +56,10 @@ def check(
         print(json.dumps({name: [finding._asdict() for finding in lines] for name, lines in found.items()}, indent=2))
     else:
         for name, lines in found.items():
-            for aspect, sentence, undo in lines:
-                stdout().print(f"{name}: {aspect}: {sentence}", style="yellow")
-                if undo:
-                    stdout().print(f"  undone by: {undo}")
+            for line in lines:
+                stdout().print(f"{name}: {line.aspect}: {line.sentence}", style="yellow")
+                if line.undo:
+                    stdout().print(f"  undone by: {line.undo}")
             stdout().print(f"{name}: {len(lines)} difference(s)" if lines else f"{name}: matches this checkout")
     raise typer.Exit(DIFFERENT if any(found.values()) else 0)
 
