@@ -100,7 +100,8 @@ def test_a_roles_folder_is_whole(name: str) -> None:
     folder = FOLDER / name
     assert {"role.yaml", "role.py", "README.md"} <= {path.name for path in folder.iterdir()}
     assert folder.joinpath("README.md").read_text().strip()
-    source = "".join(path.read_text() for path in folder.glob("*.py"))
+    rendering = (*folder.glob("*.py"), *folder.glob("templates/*"))
+    source = "".join(path.read_text() for path in rendering)
     units = {path.name for path in folder.glob("templates/*.service")}
     unused = {path.name for path in folder.glob("templates/*") if path.name not in source} - units
     assert unused == set()

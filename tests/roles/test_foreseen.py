@@ -77,21 +77,20 @@ def test_a_second_repository_comes_and_goes(does: str) -> None:
     assert told["ops1", "the copy to the second repository"] == does
 
 
-def test_other_keys_of_the_second_repository_are_a_difference() -> None:
-    """What stands in their place is the mark that changes with them."""
+def test_other_keys_of_the_second_repository_restart_nothing() -> None:
+    """W5: no service that runs all the time knows them; what knows them reads them each time."""
     inputs = {"stage": "store", "manifest": manifest("dev", settings_of("dev")).slice(SLICED["store"]), "made": []}
     told = converge.foresee({**inputs, "credentials": "one"}, {**inputs, "credentials": "other"})
-    assert told == ["pgBackRest's server restarts on ops1"]
-    assert converge.foresee(inputs, inputs) == ["nothing reloads or restarts"]
+    assert told == ["nothing reloads or restarts"]
 
 
-def test_shorter_retention_touches_no_database_host() -> None:
-    """The backup host alone expires backups."""
+def test_shorter_retention_restarts_nothing() -> None:
+    """The backup host alone expires backups, and not its server, which has a configuration of its own."""
     old, new = (
         manifest("dev", each("dev"))
         for each in (settings_of, lambda stack: changed(stack, "repository.retention_days"))
     )
-    assert announced(old, new) == {("ops1", "pgBackRest's server"): "restarts"}
+    assert announced(old, new) == {}
 
 
 def test_nothing_is_announced_as_nothing() -> None:

@@ -60,7 +60,7 @@ ROOMS = (
 )
 """The rooms of `ops`, from the lowest floor to the highest: a module may import its own room and the floors below."""
 
-LARGEST_ROOM = 1700
+LARGEST_ROOM = 1800
 """Lines. A room that outgrows it gets rooms of its own."""
 
 
