@@ -124,6 +124,7 @@ def _plan(connect: Connect, look: Connect, spec: ClusterSpec) -> tuple[list[Chan
     changes += passwords.remember(kept, verifiers, given)
     changes += _backup_calls(BACKUP_CALLS, backup_calls, MAINTENANCE_DATABASE)
     blind = False
+    staying = undeclared.kept_roles(cluster, roles, spec)
     for product in spec.products:
         name = product.name
         changes += privileges(_of_database(cluster, name), database_grants(product), MAINTENANCE_DATABASE, "")
@@ -135,6 +136,7 @@ def _plan(connect: Connect, look: Connect, spec: ClusterSpec) -> tuple[list[Chan
             with look(name) as connection:
                 contents = read_contents(connection)
         changes += _contents(product, contents, development=spec.development)
+        changes += undeclared.objects(product, contents, staying)
     changes += undeclared.settings(cluster, roles, spec)
     changes += undeclared.parameters(cluster)
     changes += undeclared.roles(look, cluster, roles, spec)
@@ -296,7 +298,6 @@ def _contents(product: Product, found: Contents, *, development: bool) -> Iterat
         statement = sql.SQL("GRANT SELECT ON TABLE alembic.alembic_version TO {}").format(sql.Identifier(LOOK))
         yield Change(f"let {LOOK} read the version table of {product.name}", statement, product.name)
     yield from undeclared.extensions(product, found)
-    yield from undeclared.objects(product, found)
     for schema, owner in schemas(product).items():
         names = sql.Identifier(schema), sql.Identifier(owner)
         if schema not in found.schemas:

@@ -121,11 +121,15 @@ def _undo(line: _Line, missing: Sequence[str]) -> str:
         table = sql.Identifier("public", subject.removeprefix("row-level security of ")).as_string()
         actions = (f"{_ROW_SECURITY[word]} ROW LEVEL SECURITY" for word in wanted.split(", "))
         return f"ALTER TABLE {table} {', '.join(actions)}"
+    if line.text.removesuffix(MAY_GIVE) in missing:  # the right itself is declared
+        return line.undo.replace("REVOKE ", "REVOKE GRANT OPTION FOR ", 1)
     if wanted and line.repair and wanted == f"{state.rpartition(', mode ')[0]}, mode O":
         return line.repair
     return line.undo
 
 
+MAY_GIVE = ", who may give it"
+"""The end of a right with grant option: repeatable_found.sql."""
 _ROW_SECURITY = {"enabled": "ENABLE", "disabled": "DISABLE", "forced": "FORCE", "not forced": "NO FORCE"}
 
 

@@ -42,8 +42,7 @@ def databases(cluster: Cluster, spec: ClusterSpec) -> Iterator[Change]:
 
 def roles(look: Connect, cluster: Cluster, declared: list[Role], spec: ClusterSpec) -> Iterator[Change]:
     """Drop every undeclared role; report those that own something."""
-    kept = {role.name for role in declared} | {SUPERUSER, *spec.kept_roles, *spec.maintenance_logins}
-    kept |= {role.name for product in parked(cluster, spec) for role in product_roles(product, Migrated.NEVER)}
+    kept = kept_roles(cluster, declared, spec)
     known = OF_THE_CLUSTER | {product.name for product in (*spec.products, *spec.unlisted)}
     for name, found in sorted(cluster.roles.items()):
         if name in kept or name.startswith("pg_"):
@@ -53,6 +52,12 @@ def roles(look: Connect, cluster: Cluster, declared: list[Role], spec: ClusterSp
             yield Change(f"role {name} is an undeclared superuser: it stays", statement, told=True)
         else:
             yield from drop_role(look, cluster, name, known)
+
+
+def kept_roles(cluster: Cluster, declared: list[Role], spec: ClusterSpec) -> set[str]:
+    """The roles that stay."""
+    kept = {role.name for role in declared} | {SUPERUSER, *spec.kept_roles, *spec.maintenance_logins}
+    return kept | {role.name for product in parked(cluster, spec) for role in product_roles(product, Migrated.NEVER)}
 
 
 def drop_role(look: Connect, cluster: Cluster, name: str, known: Collection[str]) -> Iterator[Change]:
@@ -132,9 +137,13 @@ def parameters(cluster: Cluster) -> Iterator[Change]:
         yield Change(f"revoke {right} on parameter {parameter} from {role}", statement, removes=True)
 
 
-def objects(product: Product, found: Contents) -> Iterator[Change]:
-    """Tell of objects of kinds that no migration makes; someone may need them, or what they hold."""
+def objects(product: Product, found: Contents, kept: Collection[str]) -> Iterator[Change]:
+    """Tell of objects of kinds that no migration makes; someone may need them, or what they hold. What a role that is not ``kept``
+    gives away in future goes with it."""
+    givers = tuple(f"for role {written} " for name in kept for written in (name, _quoted(name)))
     for kind, name, drop in sorted(found.strays):
+        if kind == "default acl" and not name.startswith(givers):
+            continue
         # The server wrote it, quoted where it must be.
         yield Change(f"{kind} {name} in {product.name} is not declared: it stays", SQL(drop), product.name, told=True)
 

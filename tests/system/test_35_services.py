@@ -17,8 +17,8 @@ from roles.order import of_stage
 from tests.system.environments import Ephemeral
 
 LONG_RUNNING = {
-    "db1": ["etcd.service", "patroni.service", "keel-pgbackrest.service", "cron.service"],
-    "db2": ["etcd.service", "patroni.service", "keel-pgbackrest.service"],
+    "db1": ["etcd.service", "patroni.service", "keel-pgbackrest.service", "keel-share-cores.service", "cron.service"],
+    "db2": ["etcd.service", "patroni.service", "keel-pgbackrest.service", "keel-share-cores.service"],
     "edge1": [
         "etcd.service",
         "haproxy.service",
