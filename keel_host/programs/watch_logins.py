@@ -120,7 +120,7 @@ class Guessers:
 
 
 def slow_down(host: LoginHost, guessers: Sequence[tuple[str, int]]) -> None:
-    """Name addresses to the firewall. For one that is named already the time begins anew: without that its guesses would be quick
+    """Name addresses to the firewall. For one that is named already a new time begins: without that its guesses would be quick
     for a moment each time it is over. To add it alone changes nothing, and to remove it needs one that is there."""
     if guessers:
         elements = ", ".join(f"{address} . {port}" for address, port in guessers)
