@@ -120,13 +120,12 @@ class Guessers:
 
 
 def slow_down(host: LoginHost, guessers: Sequence[tuple[str, int]]) -> None:
-    """Name addresses to the firewall. For one that is named already a new time begins: without that its guesses would be quick
-    for a moment each time it is over. To add it alone changes nothing, and to remove it needs one that is there."""
+    """Name addresses to the firewall. One that is named already stays so until its time is over, and then gets a guess or two at
+    once. A new time would be an element of its own, whose first connection is free: that each guess would have."""
     if guessers:
         elements = ", ".join(f"{address} . {port}" for address, port in guessers)
-        named = f"element {host.slowed} {{ {elements} }}"
         try:
-            output("nft", "; ".join(f"{does} {named}" for does in ("add", "delete", "add")), timeout=AGAIN)
+            output("nft", "add", "element", *host.slowed.split(), f"{{ {elements} }}", timeout=AGAIN)
         except (Failed, OSError) as error:
             print(f"{elements} cannot be slowed: {error}", file=sys.stderr, flush=True)
 

@@ -20,9 +20,10 @@ from ops.attack.cache import client_of
 
 NOTICED = 6.0
 """Seconds of guessing after which it must be slow: the watch asks a source again after five that did not answer (watch-logins)."""
-GUESSES = 4
-PATIENT = 0.8
-"""Seconds that a wrong guess must cost then, on average."""
+GUESSES = 8
+PATIENT = 0.6
+"""Seconds that a wrong guess must cost then, on average: one a second, but for two or three each 20 s, when the firewall has forgotten
+the address."""
 LATE = 20
 """Seconds after its limit by which a transaction must have ended."""
 SESSIONS = 60
