@@ -20,7 +20,7 @@ select format('column %s.%s', c.relname, a.attname) as subject,
               case when a.attstorage <> t.typstorage then concat(', storage ', a.attstorage) end,
               case when a.attcompression <> '' then concat(', compression ', a.attcompression) end,
               concat(', statistics ' || nullif(a.attstattarget, -1)::text),
-              ', ' || array_to_string(a.attoptions, ', ')) as state,
+              (select ', ' || string_agg(o, ', ') from unnest(a.attoptions) o where o !~ '^pg_')) as state,
        format('ALTER TABLE public.%I ADD COLUMN %I %s%s%s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
               case when a.attnotnull then ' NOT NULL' end, ' DEFAULT ' || pg_get_expr(d.adbin, d.adrelid)) as making,
        format('ALTER TABLE public.%I DROP COLUMN %I', c.relname, a.attname) as dropping,
@@ -70,6 +70,7 @@ from pg_index i join pg_class c on c.oid = i.indexrelid
 where c.relnamespace = cast(:schema as regnamespace)
 order by 1, 2
 """)
+# An option whose name begins with pg_ is the server's own note of a column: majors before 18 write one, with another value each time.
 # Not-null constraints (contype n) exist only from PostgreSQL 18 on; the column's line has the fact.
 
 

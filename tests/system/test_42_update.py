@@ -108,6 +108,8 @@ def test_no_client_notices_an_update(dev: Ephemeral) -> None:
             databases, stores = session.manifest.carrying(Group.POSTGRES), session.manifest.carrying(Group.ETCD)
             assert restarted == {
                 *((host.name, "PostgreSQL") for host in databases),
+                # It is a program in Python, and Patroni's package brings modules.
+                *((host.name, "who leaves a processor to others") for host in databases),
                 *((host.name, "etcd") for host in stores),
                 ("edge1", "HAProxy"),
                 ("ops1", "pgBackRest's server"),
