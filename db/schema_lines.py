@@ -70,7 +70,7 @@ from pg_index i join pg_class c on c.oid = i.indexrelid
 where c.relnamespace = cast(:schema as regnamespace)
 order by 1, 2
 """)
-# An option whose name begins with pg_ is the server's own note of a column: majors before 18 write one, with another value each time.
+# An option whose name begins with pg_ is the server's own note of a column: PostgreSQL 15 writes one, with another value each time.
 # Not-null constraints (contype n) exist only from PostgreSQL 18 on; the column's line has the fact.
 
 
