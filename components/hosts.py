@@ -40,6 +40,7 @@ class Hosts(pulumi.ComponentResource):
             {
                 "manifest": manifest.model_dump(mode="json"),
                 "hosts": {host.name: sorted(host.groups) for host in manifest.hosts},
+                "addresses": {host.name: str(host.address) for host in manifest.hosts},
                 AGAIN: unfinished.mark(manifest.identity.name, [LEAVE]),
             },
             pulumi.ResourceOptions(parent=self),

@@ -39,7 +39,8 @@ COMPARED = {
     "image": frozenset({"dockerfile", "tag"}),
     "drain": frozenset({"host", "image", "specification"}),
     "ready": frozenset({"container", "container_name", "host"}),
-    "leave": frozenset({"hosts"}),
+    # Where each host is, so that the record that the next one reads is true.
+    "leave": frozenset({"hosts", "addresses"}),
 }
 """Actions that carry the manifest only to find their way: these inputs run them."""
 UNRECORDED = frozenset({"image", "drain", "ready"})

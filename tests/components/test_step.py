@@ -255,11 +255,12 @@ def test_what_a_running_environment_does_not_take_is_refused_first(provider: Ste
 
 
 def test_who_leaves_is_told_and_compared_with_what_ran(provider: StepProvider, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PLAT-37: of the first step only hosts and their groups count, and it hears who was there before."""
+    """PLAT-37: of the first step only hosts, their groups and addresses count, and it hears who was there before, and where."""
     lines: list[str] = []
     monkeypatch.setattr(pulumi.log, "info", lambda line, **_: lines.append(line))
     old, new = leave(db1=["etcd", "postgres"], db2=["postgres"]), leave(db1=["postgres"])
     assert provider.diff("id", old, leave(17, **old["hosts"])).changes is False
+    assert provider.diff("id", old, {**old, "addresses": {"db1": "10.88.0.15"}}).changes is True
     assert provider.diff("id", old, new).changes is True
     assert lines == [
         "db1 leaves etcd: it is taken out, and what it had of them stops",
