@@ -243,7 +243,8 @@ def leave(postgres: int = 18, **groups: list[str]) -> dict[str, Any]:
     """The inputs of the first step."""
     stack = config("ci", {"release": {"source": "pgdg", "postgres": postgres}})
     manifest = load("ci", {**stack, **ROOTS}).manifest.model_dump(mode="json")
-    return {"action": "leave", "name": "leave", "manifest": manifest, "hosts": groups, "__provider": "pickled"}
+    inputs = {"manifest": manifest, "hosts": groups, "addresses": {}, "__provider": "pickled"}
+    return {"action": "leave", "name": "leave", **inputs}
 
 
 def test_what_a_running_environment_does_not_take_is_refused_first(provider: StepProvider) -> None:
