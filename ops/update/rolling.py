@@ -93,7 +93,10 @@ def plan(session: Session, only: Sequence[str], report: Report) -> list[Update]:
 def look(session: Session, host: HostEntry) -> Update:
     """What a host is to get by the lists that it has."""
     said = session.run(host.name, f"python3 -IB - {' '.join(_units(session, host))}", 120, LOOK.read_text())
-    return Update(host.name, **json.loads(said), leads=host.name == _leader(session) and _may_move(session))
+    found = members(session)
+    may_move = any(not member.leads and not member.delay for member in found)
+    leads = any(member.leads and member.name == host.name for member in found)
+    return Update(host.name, **json.loads(said), leads=leads and may_move)
 
 
 def effects(session: Session, update: Update) -> Iterator[str]:
@@ -193,7 +196,3 @@ def _order(session: Session) -> list[HostEntry]:
 
 def _leader(session: Session) -> str:
     return next((member.name for member in members(session) if member.leads), "")
-
-
-def _may_move(session: Session) -> bool:
-    return any(not member.leads and not member.delay for member in members(session))

@@ -69,13 +69,14 @@ def _apply(role: Role, target: Target, state: HostState) -> None:
         )
     for pair in role.certificates(target):
         run(pair.directory, f"certificate {pair.directory}", operations.certificate, pair, target.roots, state)
-    for wanted_file in role.files(target):
+    files = role.files(target)
+    for wanted_file in files:
         differs = differences.path(wanted_file, state)
         run(wanted_file.path, f"file {wanted_file.path}", operations.file, wanted_file, state, differs=differs)
     stale = {(unit.name, "restart") for unit in role.units(target)} & state.stale
     if stale or any(path.startswith(SYSTEMD_FILES) for path in changed):
         run(None, "systemd reads its unit files", operations.daemon_reloaded)
-    declared = {file.path for file in role.files(target)}
+    declared = {file.path for file in files}
     for unit in role.units(target):
         strays = differences.dropins(unit.name, state, declared)
         _apply_unit(unit, state, frozenset(changed), partial(role.makes_way, target, unit), run, strays)

@@ -15,7 +15,6 @@ from tests.system import drawn
 from tests.system.environments import Ephemeral
 
 IN_THE_GATE, IN_THE_CAMPAIGN = 12, 40
-SECONDS = 20
 
 
 def test_what_is_changed_by_chance_is_told_and_repaired(dev: Ephemeral, pytestconfig: pytest.Config) -> None:

@@ -263,7 +263,15 @@ GRANT = Difference(
 )
 
 
-@pytest.mark.usefixtures("fake")
+@pytest.fixture
+def containers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is found of the containers: nothing, whatever this machine's own engine runs."""
+    found: list[str] = []
+    monkeypatch.setattr("ops.state.drift.look", lambda _: found)
+    return found
+
+
+@pytest.mark.usefixtures("fake", "containers")
 @pytest.mark.parametrize(
     ("outcome", "database", "status"),
     [
@@ -296,6 +304,19 @@ def test_drift_tells_none_some_or_unknown(
 
 
 @pytest.mark.usefixtures("fake")
+def test_drift_of_a_container_is_drift(monkeypatch: pytest.MonkeyPatch, containers: list[str]) -> None:
+    """PLAT-48: told with what repairs it."""
+    containers.append("container keel-dev-db1 is missing")
+    monkeypatch.setattr("ops.status.drift.run", lambda *_, **__: _outcome())
+    for module in ("databases", "migrations"):
+        monkeypatch.setattr(f"ops.products.{module}.differences", lambda *_: [])
+    result = keel("drift")
+    assert result.exit_code == 3
+    assert result.stdout.splitlines()[0] == "drift: container keel-dev-db1 is missing"
+    assert "dev: 1 in Docker, 0 on hosts, 0 in databases" in result.stdout
+
+
+@pytest.mark.usefixtures("fake", "containers")
 def test_a_mistake_in_keel_is_not_told_as_drift(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: object) -> None:
         raise ZeroDivisionError
@@ -305,7 +326,7 @@ def test_a_mistake_in_keel_is_not_told_as_drift(monkeypatch: pytest.MonkeyPatch)
     assert isinstance(keel("drift").exception, ZeroDivisionError)
 
 
-@pytest.mark.usefixtures("fake")
+@pytest.mark.usefixtures("fake", "containers")
 def test_drift_tells_the_sql_that_would_undo_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line for people, in one piece also in a pipe."""
     monkeypatch.setattr("ops.status.drift.run", lambda *_, **__: _outcome())
