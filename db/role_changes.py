@@ -10,6 +10,9 @@ from db.change import Change
 from db.found import Cluster, FoundRole, Membership
 from db.spec import WITHDRAWN, Role
 
+RESET_WITH_ALL = {"transaction_isolation", "transaction_read_only", "transaction_deferrable"}
+"""Settings of one transaction: the server lets anybody's be set, and refuses to reset one of them alone (guc_tables.c)."""
+
 
 def attributes(role: Role, found: FoundRole | None) -> Iterator[Change]:
     """Create the role, or set exactly the attributes that differ from the declaration (PLAT-09)."""
@@ -114,5 +117,12 @@ def settings(target: str, name: str, declared: Mapping[str, str], found: Mapping
             statement = sql.SQL("SET {} = {}").format(sql.Identifier(setting), sql.Literal(value))
             yield Change(f"set {setting} = {value} for {target.lower()} {name}", subject + statement)
     for setting in sorted(set(found) - set(declared)):
-        statement = sql.SQL("RESET {}").format(sql.Identifier(setting))
-        yield Change(f"reset {setting} for {target.lower()} {name}", subject + statement, removes=True)
+        yield Change(f"reset {setting} for {target.lower()} {name}", reset(subject, setting, declared), removes=True)
+
+
+def reset(subject: sql.Composed, setting: str, declared: Mapping[str, str]) -> sql.Composed:
+    """Take one setting back; ``subject`` is ALTER and whose it is."""
+    if setting not in RESET_WITH_ALL:
+        return subject + sql.SQL("RESET {}").format(sql.Identifier(setting))
+    kept = [sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(declared[name])) for name in sorted(declared)]
+    return sql.SQL("; ").join(subject + words for words in [sql.SQL("RESET ALL"), *kept])

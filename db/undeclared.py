@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
+from db import role_changes
 from db.change import Change, grantee
 from db.found import Cluster, Connect, Contents
 from db.spec import MAINTENANCE_DATABASE, ClusterSpec, Migrated, Role, product_roles
@@ -126,7 +127,7 @@ def settings(cluster: Cluster, declared: list[Role], spec: ClusterSpec) -> Itera
         elif database:
             who, words = SQL("DATABASE {}").format(Identifier(database)), f"database {database}"
         for setting in sorted(found):
-            statement = SQL("ALTER {} RESET {}").format(who, Identifier(setting))
+            statement = role_changes.reset(SQL("ALTER {} ").format(who), setting, {})
             yield Change(f"reset {setting} for {words}", statement, removes=True)
 
 

@@ -166,6 +166,15 @@ PRUNED = [
     ),
 ]
 
+# Its own value again, so that nothing works differently; what the server refuses is no change.
+EVERY_SETTING = """
+    do $$ declare s record; begin
+      for s in select name from pg_settings where context in ('user', 'superuser') loop
+        begin execute format('alter {whose} set %I from current', s.name); exception when others then null; end;
+      end loop;
+    end $$
+"""
+
 # Made by hand, and the kind and name under which the plan tells of it.
 TOLD = [
     ("CREATE VIEW public.stray AS SELECT 1 AS one", "view public.stray"),
@@ -224,6 +233,19 @@ def test_what_is_not_declared_is_reported_and_taken_on_request(
     assert [expected in change.what and change.removes for change in changes] == [True]
     assert provision.apply(server.superuser, changes) == []
     assert plan(server) == [changes[0].what]
+    assert provision.apply(server.superuser, changes, prune=True) == changes
+    assert plan(server) == []
+
+
+@pytest.mark.usefixtures("at_head")
+@pytest.mark.parametrize("whose", ["ROLE jeex_user", "ROLE jeex_user IN DATABASE jeex_idea", "DATABASE jeex_idea"])
+def test_every_setting_that_the_server_lets_be_set_is_taken_back(server: Server, whose: str) -> None:
+    """PLAT-09, PLAT-48: by name, whatever kind the server makes of it; what is declared stays. One more settles it."""
+    statement = EVERY_SETTING.replace("{whose}", whose)
+    server.execute(statement, "postgres")
+    changes = provision.plan(server.superuser, server.look, HEAD)
+    assert len(changes) > 100
+    assert all(whose.split()[1] in change.what for change in changes)
     assert provision.apply(server.superuser, changes, prune=True) == changes
     assert plan(server) == []
 

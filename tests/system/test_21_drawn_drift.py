@@ -6,10 +6,12 @@ import json
 import os
 import random
 import time
+from contextlib import ExitStack
 
 import pytest
 
 from db.difference import Difference
+from ops.hosts.session import Session
 from ops.status.drift import Drift
 from tests.system import drawn
 from tests.system.environments import Ephemeral
@@ -23,7 +25,8 @@ def test_what_is_changed_by_chance_is_told_and_repaired(dev: Ephemeral, pytestco
     seed = int(os.environ.get("KEEL_TEST_SEED") or drawing or random.randrange(10**6))
     number = IN_THE_CAMPAIGN if drawing is None else IN_THE_GATE
     print(f"KEEL_TEST_SEED={seed} draws the same {number} changes again")
-    with dev.session() as session:
+    with dev.session() as session, ExitStack() as stack:
+        stack.callback(repair, dev, session)  # whatever was seen: the tests after this one need a whole environment
         changes = drawn.draw(dev, session, number, seed)
         print(*changes, sep="\n")
         began = time.monotonic()
@@ -33,11 +36,15 @@ def test_what_is_changed_by_chance_is_told_and_repaired(dev: Ephemeral, pytestco
         lines = [*found.resources, *found.hosts, *(str(difference) for difference in found.databases)]
         untold = [str(one) for one in changes if not any(one.where in line and one.what in line for line in lines)]
         assert not untold, "\n".join([*untold, "the report:", *lines])
-        for difference in found.databases:
-            if difference.stays and difference.undo:
-                drawn.execute(session, difference.what.partition(":")[0], difference.undo)
-    dev.up("--refresh")
     assert drift(dev) == Drift()
+
+
+def repair(dev: Ephemeral, session: Session) -> None:
+    """As the report says: the statements for what stays, and one `up` for the rest."""
+    for difference in drift(dev).databases:
+        if difference.stays and difference.undo:
+            drawn.execute(session, difference.what.partition(":")[0], difference.undo)
+    dev.up("--refresh")
 
 
 def drift(dev: Ephemeral) -> Drift:
