@@ -124,5 +124,7 @@ def reset(subject: sql.Composed, setting: str, declared: Mapping[str, str]) -> s
     """Take one setting back; ``subject`` is ALTER and whose it is."""
     if setting not in RESET_WITH_ALL:
         return subject + sql.SQL("RESET {}").format(sql.Identifier(setting))
-    kept = [sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(declared[name])) for name in sorted(declared)]
+    kept = [
+        sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(declared[name])) for name in sorted(declared)
+    ]
     return sql.SQL("; ").join(subject + words for words in [sql.SQL("RESET ALL"), *kept])

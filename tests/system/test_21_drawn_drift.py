@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import time
 from contextlib import ExitStack
 
 import pytest
 
 from db.difference import Difference
+from ops.hosts.docker import docker
 from ops.hosts.session import Session
 from ops.status.drift import Drift
 from tests.system import drawn
@@ -40,8 +42,11 @@ def test_what_is_changed_by_chance_is_told_and_repaired(dev: Ephemeral, pytestco
 
 
 def repair(dev: Ephemeral, session: Session) -> None:
-    """As the report says: the statements for what stays, and one `up` for the rest."""
-    for difference in drift(dev).databases:
+    """As the report says: the commands and the statements for what stays, and one `up` for the rest."""
+    found = drift(dev)
+    for command in re.findall("`docker ([^`]+)`", "\n".join(found.resources)):
+        docker(*command.split())
+    for difference in found.databases:
         if difference.stays and difference.undo:
             drawn.execute(session, difference.what.partition(":")[0], difference.undo)
     dev.up("--refresh")

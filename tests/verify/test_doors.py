@@ -72,8 +72,10 @@ def test_orders_to_patroni_are_in_its_log(server: HostEntry, look: Look, manifes
 
 def test_pgbackrest_serves_its_own_stanza(archiving: HostEntry, look: Look, manifest: Manifest) -> None:
     """W5, JEEX-30: a database host reaches its own cluster's backups on the backup host, and no other cluster's."""
-    own = json.loads(look.shell(archiving, paths.pgbackrest(manifest, f"--repo={FIRST} --output=json info")))
+    own = json.loads(look.shell(archiving, paths.pgbackrest(manifest, f"--repo={FIRST} {paths.INFO}")))
     assert own[0]["status"]["code"] == 0, f"{archiving.name}: {own[0]['status']}"
-    other = f"runuser -u postgres -- pgbackrest --stanza={manifest.stanza}-other repo-ls backup 2>&1 || true"
+    other = (
+        f"runuser -u postgres -- pgbackrest --stanza={manifest.stanza}-other --io-timeout=5 repo-ls backup 2>&1 || true"
+    )
     said = look.shell(archiving, other)
     assert "access denied" in said, f"{archiving.name} asks for another cluster's backups: {said}"
