@@ -12,15 +12,15 @@ from environment.types import Group
 from roles.kit.declare import Certificate, Target
 
 KNOCK = """
-import json, socket, ssl, sys
+import json, os, pwd, socket, ssl, sys
 from concurrent.futures import ThreadPoolExecutor
-pair, doors = json.loads(sys.argv[1])
-def knock(door):
+as_who, doors = json.loads(sys.argv[1])
+def knock(pair, door):
     address, port, request = door
     context = ssl._create_unverified_context()
-    if pair:
-        context.load_cert_chain(pair + "/cert.pem", pair + "/key.pem")
     try:
+        if pair:
+            context.load_cert_chain(pair + "/cert.pem", pair + "/key.pem")
         with socket.create_connection((address, port), timeout=1) as plain:
             plain.settimeout(4)
             secured = context.wrap_socket(plain)
@@ -28,11 +28,30 @@ def knock(door):
             return secured.recv(200).decode(errors="replace").partition("\\r\\n")[0]
     except OSError as error:
         return "refused: %s" % error
-with ThreadPoolExecutor(8) as pool:
-    print(json.dumps(list(pool.map(knock, doors))))
+def knock_as(account, pair, said):
+    found = pwd.getpwnam(account)
+    os.initgroups(account, found.pw_gid)
+    os.setgid(found.pw_gid)
+    os.setuid(found.pw_uid)
+    with ThreadPoolExecutor(8) as pool:
+        answers = pool.map(knock, [pair] * len(doors), doors)
+        os.write(said, json.dumps(list(answers)).encode())
+heard = []
+for account, pair in as_who:
+    hear, said = os.pipe()
+    if os.fork() == 0:
+        try:
+            knock_as(account, pair, said)
+        finally:
+            os._exit(0)
+    os.close(said)
+    heard.append(os.fdopen(hear))
+for hear in heard:
+    print(hear.read())
 """
-"""Python for a host: what each door answers to a request with a key pair, or without one. A host's kernel answers within a
-second, or a firewall does not; a service may take longer."""
+"""Python for root of a host: what each door answers each account with a key pair, or without one. All knock at the same time, for a
+door behind a firewall keeps each of them waiting. A host's kernel answers within a second, or a firewall does not; a service may
+take longer."""
 NO_ONE = "daemon"
 """An account of every host, to which Keel gives nothing."""
 Door = tuple[str, int, str]
@@ -61,14 +80,9 @@ def unsigned(manifest: Manifest) -> dict[Authority, Door]:
 
 
 def knocks(tried: list[Door], as_who: list[tuple[str, str]]) -> str:
-    """Shell for root of a host: who knocks at these doors, an account with a folder of a key pair ("" for none). All knock at the
-    same time: a door behind a firewall keeps each of them waiting. `opened` reads the answer."""
-    each = (
-        f"runuser -u {account} -- python3 -I -c {shlex.quote(KNOCK)} {shlex.quote(json.dumps([pair, tried]))}"
-        for account, pair in as_who
-    )
-    all_of_them = "\n".join(f"{knock} > $said/{number:03} &" for number, knock in enumerate(each))
-    return f"said=$(mktemp -d); trap 'rm -r $said' EXIT\n{all_of_them}\nwait; cat $said/*"
+    """Shell for root of a host: who knocks at these doors, an account with a folder of a key pair ("" for none). `opened` reads the
+    answer."""
+    return f"python3 -I -c {shlex.quote(KNOCK)} {shlex.quote(json.dumps([as_who, tried]))}"
 
 
 def opened(said: str) -> list[list[bool]]:

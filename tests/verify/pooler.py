@@ -15,7 +15,7 @@ from ops.hosts.session import Session
 from tests.verify.tunnels import LOOPBACK, Tunnels
 
 FAILED_BEFORE = "server login has been failing, cached error"
-"""What PgBouncer tells the first who come after a failure, even when that is mended: it logs in again because they came."""
+"""What PgBouncer says to the first who come after a failure, even when that is mended: it logs in again because they came."""
 
 
 class FailedBefore(Exception):
