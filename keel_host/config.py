@@ -159,12 +159,12 @@ class LoginHost:
 
 @dataclass(frozen=True)
 class Edge:
-    """The settings of the program that holds the pooler's clients while the primary moves, on edges."""
+    """The settings of the programs that run the pooler, and hold its clients while the primary moves, on edges."""
 
     FILE: ClassVar[Path] = FOLDER / "edge.json"
 
     sockets: Path
-    """Folder of PgBouncer's socket."""
+    """Folder of PgBouncer's socket. A folder in it for each PgBouncer has its own."""
     port: int
     """PgBouncer's port."""
     administrator: str
@@ -177,6 +177,8 @@ class Edge:
     """HAProxy's socket."""
     account: Path
     """What became of the last hold, in JSON."""
+    addresses: tuple[str, ...] = ()
+    """Where clients come to. Absent where an earlier release wrote the file."""
 
 
 Kind = TypeVar("Kind", bound=Settings)

@@ -11,7 +11,8 @@ import select
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from keel_host.processes import Failed
@@ -21,6 +22,31 @@ PROTOCOL = 196608
 ANSWERS_WITHIN = 5.0
 """Seconds."""
 Row = dict[str, str]
+SOCKET = ".s.PGSQL."
+"""How the name of a PgBouncer's socket begins; its port follows."""
+
+
+@dataclass(frozen=True)
+class Pooler:
+    """Where a PgBouncer of this edge answers."""
+
+    folder: Path
+    port: int
+
+
+def poolers(sockets: Path) -> list[Pooler]:
+    """The one that serves, and those that serve the clients that they have and leave (decision 18)."""
+    found = (Pooler(path.parent, int(path.name.removeprefix(SOCKET))) for path in sorted(sockets.glob(f"*/{SOCKET}*")))
+    return [each for each in found if _answers(each)]
+
+
+def _answers(pooler: Pooler) -> bool:
+    """A socket stays behind where its process was killed."""
+    with socket.socket(socket.AF_UNIX) as attempt, suppress(OSError):
+        attempt.settimeout(ANSWERS_WITHIN)
+        attempt.connect(str(pooler.folder / f"{SOCKET}{pooler.port}"))
+        return True
+    return False
 
 
 class Console:
@@ -32,7 +58,7 @@ class Console:
         self.socket.settimeout(ANSWERS_WITHIN)
         self._unread = b""
         with _effective(account):
-            self.socket.connect(str(folder / f".s.PGSQL.{port}"))
+            self.socket.connect(str(folder / f"{SOCKET}{port}"))
         parameters = b"".join(text.encode() + b"\0" for text in ("user", account, "database", "pgbouncer")) + b"\0"
         self.socket.sendall(struct.pack("!ii", len(parameters) + 8, PROTOCOL) + parameters)
         self.rows()

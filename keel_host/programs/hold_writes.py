@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import socket
 import sys
 import time
@@ -22,9 +21,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from keel_host.config import Edge, read
-from keel_host.console import Console, Row
+from keel_host.console import Console, Pooler, Row, poolers
 from keel_host.files import replace
 from keel_host.processes import Failed, end_on_signals
+from keel_host.systemd import notify
 
 PATIENCE = 2.0
 """Seconds that open transactions get."""
@@ -39,8 +39,8 @@ LOOK = 0.02
 OPEN = ("sv_active", "sv_idle", "sv_used", "sv_tested")
 """Of SHOW POOLS: server connections whose login has ended."""
 CLIENTS = ("cl_active", "cl_waiting")
-Pool = tuple[str, str]
-"""Database and user."""
+Pool = tuple[str, str, str]
+"""Pooler, database and user."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def main(arguments: list[str]) -> int:
 def hold(edge: Edge) -> int:
     """Hold until HAProxy has another primary. Raises Failed or OSError where the pooler cannot be asked; then nothing is held."""
     try:
-        consoles = {name: _console(edge) for name in (*edge.databases, edge.lookup)}
+        consoles = [(name, console) for name in (*edge.databases, edge.lookup) for console in _consoles(edge)]
     except (FileNotFoundError, ConnectionRefusedError):
         _record(edge, Account(held=0, drained=True, moved=False))  # no pooler runs, so no client waits
         notify("READY=1")
@@ -86,9 +86,9 @@ def hold(edge: Edge) -> int:
     drained = moved = False
     busy: tuple[int, ...] = ()
     try:
-        for name, console in consoles.items():
+        for name, console in consoles:
             console.send(f"PAUSE {name}")
-        drained = _drained(consoles, began + PATIENCE)
+        drained = _drained([console for _, console in consoles], began + PATIENCE)
         if drained:
             notify("READY=1")
             moved = _moves(edge, old, began + LIMIT)
@@ -106,26 +106,28 @@ def release(edge: Edge, served: Set[Pool] = frozenset()) -> None:
     Those that log in go on last, once each pool that was ``served`` has a server connection again: whoever comes to one whose
     connections PgBouncer has closed before they were open is refused.
     """
-    console = _console(edge)
+    consoles = _consoles(edge)
     for name in edge.databases:
-        _resume(console, name)
+        _resume(consoles, name)
     end = time.monotonic() + LOGINS
     while served and time.monotonic() < end:
-        pools = console.ask("SHOW POOLS")
+        pools = _shown(consoles, "POOLS")
         # Without a client PgBouncer opens no connection, and has opened and closed none meanwhile.
         if not served & _having(pools, CLIENTS) - _having(pools, OPEN):
             break
         time.sleep(LOOK)
-    _resume(console, edge.lookup)
-    console.close()
+    _resume(consoles, edge.lookup)
+    for console in consoles:
+        console.close()
 
 
-def _resume(console: Console, database: str) -> None:
-    try:
-        console.ask(f"RESUME {database}")
-    except Failed as error:
-        if "is not paused" not in str(error):
-            raise
+def _resume(consoles: Iterable[Console], database: str) -> None:
+    for console in consoles:
+        try:
+            console.ask(f"RESUME {database}")
+        except Failed as error:
+            if "is not paused" not in str(error):
+                raise
 
 
 def primaries(edge: Edge) -> set[str]:
@@ -143,23 +145,26 @@ def primaries(edge: Edge) -> set[str]:
 def _await_logins(edge: Edge, end: float) -> Set[Pool]:
     """The pools with server connections, as soon as PgBouncer is opening none of them, or at the end. It closes one that is not
     open yet, and takes that for a failure of the server."""
-    console = _console(edge)
+    consoles = _consoles(edge)
     while True:
-        pools = [pool for pool in console.ask("SHOW POOLS") if pool["database"] in edge.databases]
+        pools = [pool for pool in _shown(consoles, "POOLS") if pool["database"] in edge.databases]
         if not _having(pools, ("sv_login",)) or time.monotonic() >= end:
-            console.close()
+            for console in consoles:
+                console.close()
             return _having(pools, OPEN)
         time.sleep(SHORTLY)
 
 
 def _having(pools: Iterable[Row], states: Iterable[str]) -> Set[Pool]:
     """The pools that have a connection in one of these states."""
-    return {(pool["database"], pool["user"]) for pool in pools if any(int(pool[state]) for state in states)}
+    return {
+        (pool["pooler"], pool["database"], pool["user"]) for pool in pools if any(int(pool[state]) for state in states)
+    }
 
 
-def _drained(consoles: dict[str, Console], end: float) -> bool:
+def _drained(consoles: Iterable[Console], end: float) -> bool:
     """Whether each database is without a transaction by then: its command is answered once it is. Raises Failed."""
-    for console in consoles.values():
+    for console in consoles:
         if not console.answers(end - time.monotonic()):
             return False
         console.rows()
@@ -168,9 +173,10 @@ def _drained(consoles: dict[str, Console], end: float) -> bool:
 
 def _busy(edge: Edge) -> tuple[int, ...]:
     """The server's processes that work for a client. Raises Failed or OSError."""
-    console = _console(edge)
-    shown = console.ask("SHOW SERVERS")
-    console.close()
+    consoles = _consoles(edge)
+    shown = _shown(consoles, "SERVERS")
+    for console in consoles:
+        console.close()
     return tuple(sorted(int(each["remote_pid"]) for each in shown if _works(edge, each)))
 
 
@@ -194,13 +200,12 @@ def _record(edge: Edge, account: Account) -> None:
     print(account, flush=True)
 
 
-def notify(state: str) -> None:
-    """Tell systemd, where it listens."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-            systemd.sendto(state.encode(), address.replace("@", "\0", 1))
+def _consoles(edge: Edge) -> list[Console]:
+    """One of each pooler: clients of one that leaves are held too. Raises OSError where none runs."""
+    found = poolers(edge.sockets) or [Pooler(edge.sockets, edge.port)]
+    return [Console(each.folder, each.port, edge.administrator) for each in found]
 
 
-def _console(edge: Edge) -> Console:
-    return Console(edge.sockets, edge.port, edge.administrator)
+def _shown(consoles: Iterable[Console], what: str) -> list[Row]:
+    """Rows of all of them, each with the number of its pooler."""
+    return [{"pooler": str(at), **row} for at, each in enumerate(consoles) for row in each.ask(f"SHOW {what}")]

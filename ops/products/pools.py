@@ -41,9 +41,12 @@ def renew(session: Session, product: Product, report: Report) -> None:
 
 
 def _reconnect(session: Session, pool: str, report: Report) -> None:
-    port = session.manifest.ports.pgbouncer
-    console = f"runuser -u postgres -- psql -Xq -h {paths.PGBOUNCER_SOCKETS} -p {port} -U postgres pgbouncer"
-    order = f"{console} -c {shlex.quote(f'RECONNECT {pool}')}"
+    # Also of those that leave with the clients that they have.
+    console = "runuser -u postgres -- psql -Xq -h ${socket%/*} -p ${socket##*.} -U postgres pgbouncer"
+    sockets = f"{paths.PGBOUNCER_SOCKETS}/*/.s.PGSQL.*"
+    order = (
+        f"for socket in {sockets}; do {console} -c {shlex.quote(f'RECONNECT {pool}')} || failed=1; done; [ ! $failed ]"
+    )
     for edge in session.manifest.carrying(Group.EDGE):
         try:
             session.run(edge.name, f"if systemctl --quiet is-active pgbouncer.service; then {order}; fi")

@@ -17,8 +17,11 @@ from contextlib import suppress
 from pathlib import Path
 
 MODULES = Path("/usr/lib/python3/dist-packages")
+CGROUPS = Path("/sys/fs/cgroup")
 ALONE = ("ssh.service", "cron.service")
 """What they began outlives them, this program too: of them only the main process counts."""
+OUTLIVED = ("pgbouncer.service",)
+"""Those that leave with their clients outlive it: of it the main process counts, and what that has begun."""
 REPLACED = "files that were replaced"
 """Why a unit restarts that an interrupted update left as it was."""
 
@@ -64,8 +67,18 @@ def processes(unit: str) -> list[Path]:
         return []  # a timer, or what has ended
     if unit in ALONE:
         return [Path("/proc", values["MainPID"])]
-    group = Path("/sys/fs/cgroup", values["ControlGroup"].lstrip("/"))
-    return [Path("/proc", pid) for listed in group.rglob("cgroup.procs") for pid in listed.read_text().split()]
+    group = Path(CGROUPS, values["ControlGroup"].lstrip("/"))
+    found = [Path("/proc", pid) for listed in group.rglob("cgroup.procs") for pid in listed.read_text().split()]
+    if unit in OUTLIVED:
+        return [each for each in found if values["MainPID"] in (each.name, parent(each))]
+    return found
+
+
+def parent(process: Path) -> str:
+    """The number of the process that began it; "" where it has ended meanwhile."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return _stat(process)[1]
+    return ""
 
 
 def runs(process: Path) -> set[str]:
@@ -76,8 +89,13 @@ def runs(process: Path) -> set[str]:
 
 def started(process: Path) -> float:
     """When it began, in seconds since 1970."""
-    ticks = int((process / "stat").read_text().rpartition(")")[2].split()[19])
+    ticks = int(_stat(process)[19])
     return time.time() - float(Path("/proc/uptime").read_text().split()[0]) + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(process: Path) -> list[str]:
+    """The fields of proc_pid_stat(5) from the third on."""
+    return (process / "stat").read_text().rpartition(")")[2].split()
 
 
 def _plain(path: str) -> str:

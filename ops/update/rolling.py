@@ -15,6 +15,7 @@ from environment.report import Report
 from environment.types import Group
 from environment.waiting import until
 from keel_host.programs.hold_writes import LIMIT
+from keel_host.programs.run_pooler import LEAVES
 from ops.cluster import switchover
 from ops.cluster.patroni import asking, members
 from ops.converge import client
@@ -110,7 +111,9 @@ def effects(session: Session, update: Update) -> Iterator[str]:
         if name == HAPROXY:
             says += f": the pooler's clients are held, at most {LIMIT:.0f} s; direct connections and reads end"
         elif name == PGBOUNCER:
-            says += ": transactions end, then its clients' connections do"
+            says += (
+                f": its clients keep their connections, {LEAVES // 60} minutes at the most; new ones wait for a moment"
+            )
         elif name == PATRONI and not update.moves and update.host == _leader(session):
             says += ": no other server can take over, so clients meet an error"
         yield says

@@ -29,6 +29,7 @@ HELD = Path(paths.HELD)
 DROPIN = paths.dropin(UNIT)
 OTHERS = (POSTGRES_VOLUME, BACKUP_VOLUME, paths.PATRONI, paths.PGBACKREST)
 """What the server's user may read on a host that carries both, and the pooler runs as that user."""
+CODE = paths.code("programs/run_pooler", "config", "console", "files", "processes", "systemd", "typed")
 LOOKUP_TLS = f"{paths.TLS}/lookup"
 """With which PgBouncer proves to the server that it is the one that may look up passwords."""
 
@@ -90,7 +91,7 @@ class Pgbouncer(Role):
             File(DATABASES, self.render("databases.ini.j2", target, **values), "postgres", "postgres", "640"),
             File(LISTEN, self.render("listen.ini.j2", target, **values), "postgres", "postgres", "640"),
             File(CONFIG, self.render("pgbouncer.ini.j2", target, **values), "postgres", "postgres", "640"),
-            File(DROPIN, self.render("pgbouncer.service.conf", target)),
+            File(DROPIN, self.render("pgbouncer.service.conf", target, program=paths.RUN_POOLER, config=CONFIG)),
             sandbox(UNIT, self.certificates(target), hides=OTHERS),
             File(str(Edge.FILE), text(settings(target))),
             File(
@@ -100,11 +101,11 @@ class Pgbouncer(Role):
 
     def units(self, target: Target) -> tuple[Unit, ...]:
         reload = (CONFIG, DATABASES, ACCESS, USERS, TLS, LOOKUP_TLS, paths.CA)
-        return (Unit(UNIT, restart=(DROPIN, path(UNIT), LISTEN), reload=reload, title="PgBouncer"),)
+        return (Unit(UNIT, restart=(DROPIN, path(UNIT), LISTEN, *CODE), reload=reload, title="PgBouncer"),)
 
 
 def settings(target: Target) -> Edge:
-    """What the program that holds clients needs to know of this edge. A client that logs in waits too: the look-up of its
+    """What the programs of an edge need to know of it. A client that logs in waits too: the look-up of its
     password leads to the primary."""
     return Edge(
         sockets=Path(paths.PGBOUNCER_SOCKETS),
@@ -114,4 +115,5 @@ def settings(target: Target) -> Edge:
         lookup=LOOKUP_DATABASE,
         proxy=Path(paths.HAPROXY_SOCKET),
         account=HELD,
+        addresses=listens(target.host, door("pgbouncer")),
     )

@@ -18,7 +18,7 @@ from roles.kit.results import perform
 PACKAGE = ROOT / "keel_host"
 LAUNCHED = {
     Group.POSTGRES: ("bootstrap", "end-sessions", "recorded-patroni", "replica-from-repository", "share-cores"),
-    Group.EDGE: ("hold-writes", "watch-logins"),
+    Group.EDGE: ("hold-writes", "run-pooler", "watch-logins"),
     Group.REDIS: ("watch-logins",),
     Group.BACKUP: (
         "copy-archive",

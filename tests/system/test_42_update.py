@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 
 from environment.types import Group
+from environment.waiting import until
 from keel_host.programs.hold_writes import LIMIT
 from ops.hosts.session import Session
 from tests.system.environments import Ephemeral
@@ -16,7 +17,8 @@ from tests.system.services import happened, moments
 from tests.system.test_36_failover import await_whole
 from tests.system.writer import Writer, forget_writes, written
 
-WRITERS = 4
+WRITERS = [{"anew": anew, "plain": plain} for anew in (False, True) for plain in (False, True)]
+"""Those that keep their connection and those that do not, with TLS and without."""
 SUFFIX = "+keel1"
 SOURCE = "/etc/apt/sources.list.d/keel-test.list"
 REPOSITORY = "/var/cache/keel-test"
@@ -52,7 +54,7 @@ UNMAKE = f"rm -rf {REPOSITORY} {SOURCE}; mv /etc/apt/keel-test/* /etc/apt/source
 NEWER = {
     Group.POSTGRES: ("postgresql-{postgres}", "patroni"),
     Group.ETCD: ("etcd-server",),
-    Group.EDGE: ("haproxy",),
+    Group.EDGE: ("haproxy", "pgbouncer"),
     Group.BACKUP: ("pgbackrest",),
 }
 
@@ -77,9 +79,15 @@ def newer_packages(session: Session) -> Iterator[None]:
             session.run(host.name, UNMAKE)
 
 
+def poolers(session: Session) -> list[str]:
+    """The PgBouncers that run on the edge."""
+    return session.run("edge1", "pgrep -x pgbouncer || true").split()
+
+
 def test_no_client_notices_an_update(dev: Ephemeral) -> None:
     """JEEX-31, JEEX-32: replicas, the primary after a switchover, then the edge. Each service whose package is newer restarts, and
-    no other; etcd keeps its majority; afterwards there is no drift, and nothing is left to update."""
+    no other; etcd keeps its majority; the pooler of before serves the clients that it has, and a switchover holds them too;
+    afterwards there is no drift, and nothing is left to update."""
     with dev.session() as session:
         await_whole(session)
         with newer_packages(session):
@@ -88,12 +96,14 @@ def test_no_client_notices_an_update(dev: Ephemeral) -> None:
             assert [line.split(":")[0] for line in shown.splitlines() if "primary moves" in line] == [leader]
             before = moments(session)
             # One of them is always within a transaction.
-            writers = [Writer(session.manifest, session.roots, pause=0) for _ in range(WRITERS)]
+            writers = [Writer(session.manifest, session.roots, pause=0, **kind) for kind in WRITERS]
             with ExitStack() as stack:
                 majority = stack.enter_context(Majority(session))
                 for writer in writers:
                     stack.enter_context(writer).await_rows(20)
                 dev.keel("update", "--yes")
+                assert len(poolers(session)) == 2, "one serves, one leaves"
+                dev.keel("switchover", "--to", leader, "--yes")
                 now = datetime.now(UTC)
                 for writer in writers:
                     writer.await_rows(20, since=now)
@@ -103,7 +113,8 @@ def test_no_client_notices_an_update(dev: Ephemeral) -> None:
             lost = {email for writer in writers for email in writer.acknowledged} - written(session)
             forget_writes(session)
             assert lost == set()
-            assert session.leader().name != leader
+            assert session.leader().name == leader
+            until(lambda: len(poolers(session)) == 1, 10, "the pooler of before to end with its last client")
             restarted = {who for who, does in happened(before, moments(session)).items() if does == "restarts"}
             databases, stores = session.manifest.carrying(Group.POSTGRES), session.manifest.carrying(Group.ETCD)
             assert restarted == {
@@ -112,6 +123,7 @@ def test_no_client_notices_an_update(dev: Ephemeral) -> None:
                 *((host.name, "who leaves a processor to others") for host in databases),
                 *((host.name, "etcd") for host in stores),
                 ("edge1", "HAProxy"),
+                ("edge1", "PgBouncer"),
                 ("ops1", "pgBackRest's server"),
             }
             assert "nothing is newer" in dev.keel("update", "--yes").stdout

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 from environment.derive import Roots
 from environment.manifest import Manifest
@@ -33,10 +34,20 @@ class Writer(Background):
     """Inserts users one by one, as a product would; ``acknowledged`` holds the e-mail of every committed one, in order,
     ``errors`` what it was refused with: the server's code or psycopg's name for it, and the message.
 
-    ``pause``: seconds between two rows. ``direct``: past the pooler, at the port of the primary.
+    ``pause``: seconds between two rows. ``direct``: past the pooler, at the port of the primary. ``anew``: a connection for each row.
+    ``plain``: without TLS.
     """
 
-    def __init__(self, manifest: Manifest, roots: Roots, pause: float = 0.02, *, direct: bool = False) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        roots: Roots,
+        pause: float = 0.02,
+        *,
+        direct: bool = False,
+        anew: bool = False,
+        plain: bool = False,
+    ) -> None:
         self.url = product_urls(manifest, roots, manifest.products["jeex_idea"].product)["application"]
         if direct:
             pooled, primary = ("@{}:{}/".format(*reached(manifest, way)) for way in ("pgbouncer", "primary"))
@@ -44,6 +55,8 @@ class Writer(Background):
         self.acknowledged: dict[str, Write] = {}
         self.errors: list[str] = []
         self._pause = pause
+        self._anew = anew
+        self.url = make_conninfo(self.url, sslmode="disable") if plain else self.url
         self._name = secrets.token_hex(4)
         self._news = threading.Condition()
         super().__init__()
@@ -85,6 +98,8 @@ class Writer(Background):
                             self.acknowledged[email] = Write(began, datetime.now(UTC))
                             self._news.notify_all()
                         self._stop.wait(self._pause)
+                        if self._anew:
+                            break
             except psycopg.Error as error:
                 self.errors.append(f"{error.sqlstate or type(error).__name__}: {error}")
                 self._stop.wait(0.2)  # a switchover: connect again, as a product does

@@ -151,6 +151,28 @@ def test_who_logs_in_waits_for_a_pool_that_serves(
     assert next(states, None) is None
 
 
+def test_those_that_leave_are_held_too(
+    edge: Edge, tmp_path: Path, ready: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PLAT-37: a pooler that restarted has clients left of before; its transactions count as well."""
+    folders = [tmp_path / number for number in "12"]
+    for folder in folders:
+        folder.mkdir()
+    leaves, serves = map(Pooler, folders)
+    monkeypatch.setattr(hold_writes, "PATIENCE", 0.2)
+    proxied(monkeypatch, {"db1"}, {"db2"})
+    assert hold_writes.hold(edge) == 0
+    assert [said for said in leaves.said if said.startswith("PAUSE")] == [
+        "PAUSE jeex_idea", "PAUSE ruleiq", "PAUSE postgres",
+    ]  # fmt: skip
+    assert leaves.paused == serves.paused == set()
+    leaves.busy = {"ruleiq"}
+    leaves.servers = [{"database": "ruleiq", "state": "active", "remote_pid": 4711}]
+    assert hold_writes.hold(edge) == 1
+    assert account(edge)["open"] == [4711] and leaves.paused == serves.paused == set()
+    leaves.busy.clear()
+
+
 def test_an_open_transaction_ends_the_hold(
     edge: Edge, pooler: Pooler, ready: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

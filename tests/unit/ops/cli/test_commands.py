@@ -27,6 +27,7 @@ from ops.converge.outcome import Outcome
 from ops.hosts.session import Session, Unreachable
 from ops.status.facts import AlertFacts, WatchFacts
 from ops.steps import verification
+from ops.update.rolling import Update
 from roles import paths
 from tests.unit.cli_fakes import CLOSED_PORT, facts, opened, program, project, session, stack_file
 
@@ -150,6 +151,31 @@ def test_status_as_json_is_one_stable_document(monkeypatch: pytest.MonkeyPatch) 
     assert document["verdict"]["protected"] is True
     assert {host["name"] for host in document["hosts"]} == {"db1", "db2", "edge1", "ops1"}
     assert list(document) == sorted(document)
+
+
+@pytest.mark.usefixtures("fake")
+def test_an_update_as_json_is_one_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JEEX-32: what comes to which host, in their order, and whether it was done."""
+    update = Update("db1", {"patroni": ["4.1-1", "4.1-2"]}, {"patroni.service": ["patroni"]}, leads=True)
+    carried: list[str] = []
+    monkeypatch.setattr("ops.update.rolling.plan", lambda *_: [update])
+    monkeypatch.setattr("ops.update.rolling.effects", lambda *_: iter(["PostgreSQL restarts (patroni)"]))
+    monkeypatch.setattr(
+        "ops.update.rolling.carry_out", lambda _, found, __: carried.extend(each.host for each in found)
+    )
+    wanted = {
+        "host": "db1",
+        "packages": {"patroni": {"installed": "4.1-1", "newer": "4.1-2"}},
+        "restarts": {"patroni.service": ["patroni"]},
+        "moves": True,
+        "effects": ["PostgreSQL restarts (patroni)"],
+    }
+    assert json.loads(keel("update", "--dry", "--json").stdout) == {"hosts": [wanted], "updated": False}
+    assert carried == []
+    assert json.loads(keel("update", "--yes", "--json").stdout) == {"hosts": [wanted], "updated": True}
+    assert carried == ["db1"]
+    monkeypatch.setattr("ops.update.rolling.plan", lambda *_: [])
+    assert json.loads(keel("update", "--yes", "--json").stdout) == {"hosts": [], "updated": False}
 
 
 @pytest.mark.usefixtures("fake")

@@ -72,6 +72,16 @@ def test_a_program_in_python_restarts_for_its_modules(monkeypatch: pytest.Monkey
         assert set(look.reasons("patroni.service", {str(tmp_path / "patroni.py"): "patroni"})) == why
 
 
+def test_what_leaves_with_its_clients_is_no_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The pooler of before runs what was replaced until its clients have gone; nobody is its parent any more."""
+    numbers = [os.getpid(), os.getppid()]
+    (tmp_path / "cgroup.procs").write_text("\n".join(map(str, [*numbers, 1, 2**22])))
+    monkeypatch.setattr(look, "CGROUPS", tmp_path)
+    monkeypatch.setattr(look, "_said", lambda *_: f"MainPID={os.getppid()}\nControlGroup=/\n")
+    assert look.processes("pgbouncer.service") == [Path(f"/proc/{number}") for number in numbers]
+    assert len(look.processes("patroni.service")) == 4
+
+
 def test_one_document_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A unit for which nothing is newer is not in it."""
     said = {"apt-get": SIMULATED, "dpkg": "/usr/sbin/haproxy\n"}

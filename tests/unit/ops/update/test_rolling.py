@@ -87,6 +87,15 @@ def test_replicas_come_first_and_servers_before_the_rest(session: Hosts) -> None
     assert [update.host for update in plan(session, ["edge1", "db1", "ops1"], nothing)] == ["db1", "edge1"]
 
 
+@pytest.mark.usefixtures("well")
+def test_a_restart_of_the_pooler_ends_no_connection(session: Hosts) -> None:
+    """JEEX-32: what clients meet is said as it is."""
+    update = Update("edge1", {}, {"pgbouncer.service": ["pgbouncer"]}, leads=False)
+    assert list(effects(session, update)) == [
+        "PgBouncer restarts (pgbouncer): its clients keep their connections, 75 minutes at the most; new ones wait for a moment"
+    ]
+
+
 @pytest.mark.usefixtures("well", "done")
 def test_a_single_server_has_nowhere_to_move_to(session: Hosts) -> None:
     session.says[ANY, "/cluster"] = cluster(LEADER)
