@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from keel_host.config import Edge, read
-from keel_host.console import Console, Pooler, Row, poolers
+from keel_host.console import Console, Row, poolers
 from keel_host.files import replace
 from keel_host.processes import Failed, end_on_signals
 from keel_host.systemd import notify
@@ -202,8 +202,11 @@ def _record(edge: Edge, account: Account) -> None:
 
 def _consoles(edge: Edge) -> list[Console]:
     """One of each pooler: clients of one that leaves are held too. Raises OSError where none runs."""
-    found = poolers(edge.sockets) or [Pooler(edge.sockets, edge.port)]
-    return [Console(each.folder, each.port, edge.administrator) for each in found]
+    found = []
+    for each in poolers(edge.sockets):
+        with suppress(FileNotFoundError, ConnectionRefusedError):  # it has ended with its last client
+            found.append(Console(each.folder, each.port, edge.administrator))
+    return found or [Console(edge.sockets, edge.port, edge.administrator)]
 
 
 def _shown(consoles: Iterable[Console], what: str) -> list[Row]:

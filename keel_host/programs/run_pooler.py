@@ -118,7 +118,8 @@ def own_folder(sockets: Path, port: int) -> Path:
     last = int(current.readlink().parent.name) if current.is_symlink() else 0
     numbers = (sockets / str((last + step) % PEERS + 1) for step in range(PEERS))
     folder = next(folder for folder in numbers if folder not in running)
-    shutil.rmtree(folder, ignore_errors=True)
+    for each in set(sockets.glob("*/")) - running:  # what was killed left its socket
+        shutil.rmtree(each, ignore_errors=True)
     folder.mkdir(mode=0o700)
     return folder
 
@@ -222,4 +223,6 @@ def _leave(edge: Edge, folder: Path, ended: int) -> NoReturn:
             console.answers(ENDS)
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(ended, signal.SIGTERM)
+        select.select([ended], [], [])
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)
