@@ -75,7 +75,7 @@ def test_a_program_needs_nothing_but_what_lies_beside_it(tmp_path: Path, host: s
     started = [sys.executable, "-IB", str(library / program), "--datadir=/nowhere"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(started, capture_output=True, text=True, cwd=tmp_path, env=environment)
-    lacks = f"{Edge.FILE if program == 'hold-writes' else SETTINGS[host]} cannot be read"
+    lacks = f"{Edge.FILE if program in ('hold-writes', 'run-pooler') else SETTINGS[host]} cannot be read"
     if program == "recorded-patroni":  # the settings that it hands on are Patroni's
         lacks = "No module named 'patroni'"
     assert done.returncode == 1 and lacks in done.stdout + done.stderr

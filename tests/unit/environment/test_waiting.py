@@ -22,6 +22,7 @@ OTHERS = {
     "keel_host/programs/drill.py": "runs on a host, without environment/; it has an end of its own",
     "keel_host/programs/watch_logins.py": "runs on a host, without environment/, for as long as the host; it watches",
     "keel_host/programs/hold_writes.py": "runs on a host, without environment/; it has an end of its own",
+    "keel_host/programs/run_pooler.py": "runs on a host, without environment/; it waits for the logins of clients, with an end",
     "keel_host/scratch.py": "runs on a host, without environment/; it ends with the server that it follows",
     "keel_host/programs/share_cores.py": "runs on a host, for as long as the host; it waits for nothing, it watches",
 }
