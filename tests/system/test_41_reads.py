@@ -15,12 +15,17 @@ from environment.types import Group
 from environment.urls import product_urls
 from ops.hosts.docker import docker
 from ops.hosts.session import Session
+from ops.steps import verification
+from ops.steps.checks import SUITE
 from tests.system.environments import Ephemeral
 from tests.system.test_36_failover import await_whole
 
 PRODUCT = "ruleiq"
 BACK = 60
 """Seconds in which every pool of reads is on a replica that streams again."""
+
+LEADS_TO_REPLICAS = f"{SUITE}/test_replication.py::test_replicas_refuse_writes"
+"""The check of the verification."""
 
 Reader = psycopg.Connection[Any]
 
@@ -78,7 +83,8 @@ def await_answers(session: Session) -> None:
 
 
 def test_reads_without_a_replica_and_back(dev: Ephemeral, environment: Session) -> None:
-    """PLAT-37, BAC-36: on the primary they write nothing, though the role may; then no connection stays there."""
+    """PLAT-37, BAC-36: on the primary they write nothing, though the role may; then no connection stays there. A verification
+    that is made while the replica comes waits for that: an update that brings a replica ends with one."""
     primary = environment.leader().name
     (replica,) = (host.name for host in environment.manifest.carrying(Group.POSTGRES) if host.name != primary)
     docker("stop", "-t", "10", dev.container(replica))
@@ -89,6 +95,7 @@ def test_reads_without_a_replica_and_back(dev: Ephemeral, environment: Session) 
             with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
                 readers[0].execute("update users set email = email")
             docker("start", dev.container(replica))
+            assert verification.run(environment, LEADS_TO_REPLICAS).failures == []
             await_whole(environment)
             await_on(readers, True, BACK)
     finally:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import ssl
+import time
 from typing import Any
 
 import psycopg
 import pytest
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
 from environment.manifest import HostEntry, Manifest, ProductEntry
 from environment.names import REPLICATION
 from environment.types import Group
 from ops.cluster import patroni
 from ops.hosts.session import Session
+from roles.pgbouncer.role import READS_LAST
 from roles.postgres.parameters import dynamic_configuration
 from roles.postgres.patroni import Member
 from tests.verify import expect
@@ -115,13 +117,19 @@ def test_synchronous(replicas: tuple[HostEntry, ...], primary: ServerFacts, mani
     assert bool(synchronous) == manifest.postgres.synchronous, f"synchronous states are {states}"
 
 
-@retry(
-    retry=retry_if_exception_type((AssertionError, psycopg.OperationalError)),
-    stop=stop_after_delay(5), wait=wait_fixed(0.5), reraise=True,
-)  # fmt: skip
+@pytest.fixture(scope="module")
+def await_reads() -> Retrying:
+    """Repeats until every pool of reads must be on a replica. A replica that has just come is taken up when the proxy has seen
+    it; then the pooler gives up its connections to the primary, one after the other. One wait for all products."""
+    due = time.monotonic() + 2 * READS_LAST + 5
+    return Retrying(
+        retry=retry_if_exception_type((AssertionError, psycopg.OperationalError)),
+        stop=lambda _: time.monotonic() > due, wait=wait_fixed(0.5), reraise=True,
+    )  # fmt: skip
+
+
 def connected_to_a_replica(pooler: Pooler, role: str, database: str) -> psycopg.Connection[Any]:
-    """Through the pooler to a replica. One that has just come back is taken up when the proxy has seen it, and the
-    pooler repeats a log-in that was cut off by that only after server_login_retry."""
+    """Through the pooler to a replica. Raises AssertionError where the primary answers."""
     connection = pooler.connect(role, database)
     try:
         assert connection.execute("select pg_is_in_recovery()").fetchone() == (True,), "the primary answers"
@@ -131,11 +139,13 @@ def connected_to_a_replica(pooler: Pooler, role: str, database: str) -> psycopg.
     return connection
 
 
-def test_replicas_refuse_writes(readers: object, pooler: Pooler, product: ProductEntry) -> None:
+def test_replicas_refuse_writes(readers: object, pooler: Pooler, product: ProductEntry, await_reads: Retrying) -> None:
     """PLAT-37, BAC-36: `<database>_ro` leads to a replica, which refuses a write of the role that may write on the primary."""
     table = next(iter(product.product.tables))
     with (
-        connected_to_a_replica(pooler, product.product.app_role, f"{product.product.name}_ro") as connection,
+        await_reads(
+            connected_to_a_replica, pooler, product.product.app_role, f"{product.product.name}_ro"
+        ) as connection,
         pytest.raises(psycopg.errors.ReadOnlySqlTransaction),
     ):
         connection.execute(f"delete from {table}")
