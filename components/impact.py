@@ -45,14 +45,19 @@ def _of_replacement(olds: dict[str, Any], news: dict[str, Any]) -> Iterator[str]
     """What a new container means for what runs on its host and, where that may lead the cluster, for the primary."""
     if not olds or all(olds.get(key) == news.get(key) for key in ("image", "specification")):
         return
-    servers = [host["name"] for host in news["manifest"]["hosts"] if Group.POSTGRES in host["groups"]]
-    line = f"{news['host']}: its container is replaced; every service on it stops and starts again"
-    if news["host"] not in servers:
-        yield line
-    elif len(servers) > 1:
-        yield f"{line} (if it is the primary, a switchover comes first)"
-    else:
-        yield f"{line} (the only PostgreSQL server: no database answers meanwhile)"
+    servers, edges = (
+        [host["name"] for host in news["manifest"]["hosts"] if group in host["groups"]]
+        for group in (Group.POSTGRES, Group.EDGE)
+    )
+    yield f"{news['host']}: its container is replaced; every service on it stops and starts again" + (
+        " (the only PostgreSQL server: no database answers meanwhile)"
+        if servers == [news["host"]]
+        else " (the only edge: no client of the pooler gets through meanwhile)"
+        if edges == [news["host"]]
+        else " (if it is the primary, a switchover comes first)"
+        if news["host"] in servers
+        else ""
+    )
 
 
 def _changes(olds: dict[str, Any], news: dict[str, Any]) -> Iterator[tuple[str, object, object]]:

@@ -140,7 +140,8 @@ def test_changed_code_is_told_as_such() -> None:
     ("stack", "host", "ends"),
     [
         ("dev", "db1", " (if it is the primary, a switchover comes first)"),
-        ("dev", "edge1", ""),
+        ("dev", "edge1", " (the only edge: no client of the pooler gets through meanwhile)"),
+        ("dev", "ops1", ""),
         ("ci", "all1", " (the only PostgreSQL server: no database answers meanwhile)"),
     ],
 )
