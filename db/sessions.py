@@ -1,9 +1,10 @@
 """How Keel's own sessions with the server begin, so that nothing is evaluated in them that a product's login planted (decision 15).
 
-Whoever owns a database may set parameters for it (ALTER DATABASE … SET). What is set here comes with the connection and wins
-over that. With `search_path = pg_catalog` every operator, function, cast and type that is not qualified is the server's own.
+Whoever owns a database may set parameters for it (ALTER DATABASE … SET), and somebody may set one for a role by hand. What is set
+here comes with the connection and wins over that; whatever else was set so has no effect either. With `search_path = pg_catalog` every operator, function, cast and type that is not qualified is the server's own.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
@@ -20,15 +21,26 @@ _FIXED = {
     "statement_timeout": "0",
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "tcp_user_timeout": "0",
+    "client_connection_check_interval": "0",
+    "max_parallel_workers_per_gather": "0",  # a worker begins with what was set for everybody
+    "work_mem": "16MB",  # enough to need no file, of which a login may have been left none
 }
-_WHERE_KNOWN = b"""
-select set_config(name, case name when 'event_triggers' then 'off' when 'transaction_timeout' then '0' else 'view,foreign-table' end,
-                  false)
-from pg_settings
-where name in ('restrict_nonsystem_relation_kind', 'transaction_timeout')
+_SINCE_17 = {"transaction_timeout": "0"}
+"""Like those above: a moment is enough to end a session before it can set anything."""
+_TAKEN_BACK = b"""
+select set_config(name, boot_val, false) from pg_settings
+where name !~ '^transaction_' and (
+    context = 'user' and source in ('configuration file', 'command line', 'global', 'database', 'user', 'database user')
+    or context = 'superuser' and source in ('global', 'database', 'user', 'database user') and current_setting('is_superuser') = 'on')
+union all
+select set_config(name, case name when 'event_triggers' then 'off' else 'view,foreign-table' end, false) from pg_settings
+where name = 'restrict_nonsystem_relation_kind'
    or name = 'event_triggers' and current_setting('is_superuser') = 'on'
 """
-"""The first came with minor versions of 2024, the others with PostgreSQL 17."""
+"""What was set for the server, all roles, the database or the role is PostgreSQL's own default again; settings of one transaction have
+ended with the one that began the session. What only a superuser may set for the server stays: what is logged, for one. The first of the others came with minor versions of 2024, the second with PostgreSQL 17."""
 
 
 def superuser(database: str, **where: Any) -> "psycopg.Connection[tuple[Any, ...]]":
@@ -46,13 +58,24 @@ def look(database: str, user: str = LOOK, **where: Any) -> "psycopg.Connection[t
 
 
 def _open(database: str, where: dict[str, Any], user: str) -> "psycopg.Connection[tuple[Any, ...]]":
-    options = " ".join(f"-c {name}={value}" for name, value in _FIXED.items())
-    given = {"user": user, "dbname": database, "client_encoding": "UTF8", "options": options, **where}
-    connection = psycopg.connect(**given, autocommit=True)
     try:
-        connection.execute(_WHERE_KNOWN)
+        connection = _connect(database, where, user, _FIXED | _SINCE_17)
+    except psycopg.OperationalError as error:
+        if not any(f'unrecognized configuration parameter "{name}"' in str(error) for name in _SINCE_17):
+            raise
+        connection = _connect(database, where, user, _FIXED)
+    try:
+        connection.execute(_TAKEN_BACK)
         connection.autocommit = False
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _connect(
+    database: str, where: dict[str, Any], user: str, fixed: Mapping[str, str]
+) -> "psycopg.Connection[tuple[Any, ...]]":
+    options = " ".join(f"-c {name}={value}" for name, value in fixed.items())
+    given = {"user": user, "dbname": database, "client_encoding": "UTF8", "options": options, **where}
+    return psycopg.connect(**given, autocommit=True)

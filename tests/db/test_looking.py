@@ -157,6 +157,60 @@ def test_whatever_is_changed_runs_nothing_for_others(server: Server, planted: Pr
     assert not [change for change in provision.plan(server.superuser, server.look, HEAD) if not change.told]
 
 
+EVERYTHING = """
+    do $$ declare s record; begin
+      for s in select name, case vartype
+            when 'bool' then case setting when 'on' then 'off' else 'on' end
+            when 'enum' then (select v from unnest(enumvals) v where v <> setting limit 1)
+            when 'integer' then greatest(min_val::bigint, 1)::text end as value
+          from pg_settings where vartype in ('bool', 'enum', 'integer') and context in ('user', 'superuser')
+      loop
+        begin execute format('alter {whose} set %I = %L', s.name, s.value); exception when others then null; end;
+      end loop;
+    end $$
+"""
+"""Every one has another value than its own; timeouts end within a millisecond."""
+
+
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.parametrize(
+    "whose",
+    [
+        "database jeex_idea",
+        f"role {LOOK}",
+        f"role {LOOK} in database jeex_idea",
+        "role postgres in database jeex_idea",
+        "role all",
+    ],
+)
+def test_no_setting_of_a_database_or_a_login_reaches_keels_sessions(
+    server: Server, product: Product, whose: str
+) -> None:
+    """W0, PLAT-48: neither ends one, nor makes it see something else, whichever it is."""
+    seen = [_seen(server, product, look) for look in LOOKS.values()]
+    with server.superuser("postgres") as by_hand:  # which goes on whatever is set
+        by_hand.execute(EVERYTHING.replace("{whose}", whose).encode())
+        by_hand.commit()
+        try:
+            assert [_seen(server, product, look) for look in LOOKS.values()] == seen
+            with server.superuser(product.name) as connection:
+                wrong = connection.execute(
+                    "select name, setting from pg_settings where source in ('global', 'database', 'user', 'database user')"
+                    " and setting <> boot_val"
+                ).fetchall()
+            changes = provision.plan(server.superuser, server.look, HEAD)
+        finally:
+            by_hand.execute(f"alter {whose} reset all".encode())
+            by_hand.commit()
+    assert wrong == []
+    assert len(changes) > 100 or whose == "role postgres in database jeex_idea"
+
+
+def _seen(server: Server, product: Product, look: Callable[[psycopg.Connection[Any], Product], object]) -> object:
+    with server.look(product.name) as connection:
+        return look(connection, product)
+
+
 def test_the_login_that_looks_can_do_nothing_else(server: Server, product: Product, fresh: str) -> None:
     """W0: no row, no object, no password of its own; what it calls by its name runs with no rights and changes nothing."""
     with server.connect(product.name, product.migrator_role) as connection:
