@@ -1,6 +1,6 @@
 """How Keel's own sessions with the server begin, so that nothing is evaluated in them that a product's login planted (decision 15).
 
-Whoever owns a database may set parameters for it (ALTER DATABASE … SET), and somebody may set one for a role by hand. What is set
+Whoever owns a database may set parameters for it (ALTER DATABASE … SET), and an operator may set one for a role by hand. What is set
 here comes with the connection and wins over that; whatever else was set so has no effect either. With `search_path = pg_catalog` every operator, function, cast and type that is not qualified is the server's own.
 """
 
