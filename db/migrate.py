@@ -21,11 +21,12 @@ from db.alembic_options import ID_LENGTH, OPTIONS
 from db.difference import Difference
 from db.models import metadata
 from db.schema_lines import compare, describe, describe_models
+from db.sessions import UNHURRIED, options
 from db.url import conninfo, database_url
 from environment.errors import UNCHANGED, KeelError
 from environment.products import ROOT, Product, SeedSet, short
 
-LOOKING = "-c role=none -c search_path=public -c statement_timeout=0"
+LOOKING = options({"role": "none", "search_path": "public", "quote_all_identifiers": "off", **UNHURRIED})
 """How a migrator's session begins that looks, whatever the owner has set for the database."""
 INI = ROOT / "alembic.ini"
 

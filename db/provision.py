@@ -24,10 +24,10 @@ from db.found import (
 from db.spec import (
     ADVISORY_LOCKS,
     BACKUP_CALLS,
-    BY_HAND,
     LARGE_OBJECTS,
     MADE_ELSEWHERE,
     MAINTENANCE_DATABASE,
+    OF_THE_SUPERUSER,
     PUBLIC,
     UNLIMITED,
     ClusterSpec,
@@ -246,7 +246,7 @@ def _roles(roles: list[Role], cluster: Cluster, spec: ClusterSpec) -> Iterator[C
             "ROLE", role.name, dict(role.settings), cluster.settings.get(("", role.name), {})
         )
     found_settings = cluster.settings.get(("", SUPERUSER), {})
-    yield from role_changes.settings("ROLE", SUPERUSER, dict(BY_HAND), found_settings)
+    yield from role_changes.settings("ROLE", SUPERUSER, dict(OF_THE_SUPERUSER), found_settings)
     made_elsewhere = [role for role in MADE_ELSEWHERE if role.name in cluster.roles]
     for role in made_elsewhere:
         yield from role_changes.attributes(role, cluster.roles[role.name])

@@ -11,6 +11,13 @@ import psycopg
 
 from environment.names import LOOK, SUPERUSER
 
+UNHURRIED = {
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+}
+"""Nothing ends a session that waits for Keel."""
 _FIXED = {
     "search_path": "pg_catalog",
     "role": "none",
@@ -18,10 +25,7 @@ _FIXED = {
     "check_function_bodies": "off",
     "standard_conforming_strings": "on",
     "default_transaction_read_only": "off",
-    "statement_timeout": "0",
-    "lock_timeout": "0",
-    "idle_in_transaction_session_timeout": "0",
-    "idle_session_timeout": "0",
+    **UNHURRIED,
     "tcp_user_timeout": "0",
     "client_connection_check_interval": "0",
     "max_parallel_workers_per_gather": "0",  # a worker begins with what was set for everybody
@@ -76,6 +80,10 @@ def _open(database: str, where: dict[str, Any], user: str) -> "psycopg.Connectio
 def _connect(
     database: str, where: dict[str, Any], user: str, fixed: Mapping[str, str]
 ) -> "psycopg.Connection[tuple[Any, ...]]":
-    options = " ".join(f"-c {name}={value}" for name, value in fixed.items())
-    given = {"user": user, "dbname": database, "client_encoding": "UTF8", "options": options, **where}
+    given = {"user": user, "dbname": database, "client_encoding": "UTF8", "options": options(fixed), **where}
     return psycopg.connect(**given, autocommit=True)
+
+
+def options(fixed: Mapping[str, str]) -> str:
+    """What begins a session with these settings; a value with a space is none."""
+    return " ".join(f"-c {name}={value}" for name, value in fixed.items())

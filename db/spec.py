@@ -125,6 +125,8 @@ class Grant(NamedTuple):
 BY_HAND = (("search_path", "pg_catalog"),)
 """Settings of who comes by hand with more rights than a product's. What psql itself asks is not all qualified, and an owner may
 set the search path for that database; a role's own setting wins over that (W0)."""
+OF_THE_SUPERUSER = (*BY_HAND, ("idle_session_timeout", "0"), ("lock_timeout", "0"), ("statement_timeout", "0"))
+"""Patroni's and Keel's sessions on a host must answer whatever is set for the server: a millisecond there hid all that was set."""
 WITHDRAWN = frozenset({(BACKUP, "pg_monitor")})
 """Memberships, member first, that earlier releases gave: they end wherever they are found. What an owner has planted runs as
 who dumps, and must not read other products' queries (W0)."""

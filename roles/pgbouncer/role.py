@@ -15,6 +15,7 @@ from roles import paths
 from roles.kit import tls
 from roles.kit.declare import Certificate, Directory, File, Role, Target, Unit
 from roles.kit.sandbox import path, sandbox
+from roles.pgbouncer import console
 
 FOLDER = paths.PGBOUNCER
 CONFIG = f"{FOLDER}/pgbouncer.ini"
@@ -102,6 +103,11 @@ class Pgbouncer(Role):
     def units(self, target: Target) -> tuple[Unit, ...]:
         reload = (CONFIG, DATABASES, ACCESS, USERS, TLS, LOOKUP_TLS, paths.CA)
         return (Unit(UNIT, restart=(DROPIN, path(UNIT), LISTEN, *CODE), reload=reload, title="PgBouncer"),)
+
+    def activate(self, target: Target, changed: frozenset[str]) -> None:
+        if CONFIG not in changed:  # which it reads again anyway
+            config = next(file.content for file in self.files(target) if file.path == CONFIG)
+            console.forget_hand_made_settings(config, target.manifest.ports.pgbouncer, ADMINISTRATOR)
 
 
 def settings(target: Target) -> Edge:

@@ -55,7 +55,7 @@ SETTINGS = """
         when 'enum' then (select v from unnest(enumvals) v where v <> setting limit 1)
         when 'integer' then (setting::bigint + case when setting::bigint < max_val::bigint then 1 else -1 end)::text end as value
     from pg_settings where vartype in ('bool', 'enum', 'integer') and context <> 'internal'
-      and name not in ('ssl')  -- without it nothing comes to the server
+      and name not in ('ssl', 'transaction_timeout')  -- without the one, or with a millisecond of the other, nothing comes to the server
 """
 PATRONI = """
 import json
@@ -119,13 +119,16 @@ def _kinds(environment: Ephemeral, session: Session, random: Random) -> dict[str
     """Kind → what lists its possible changes: where, what, on which host, the command, what it reads."""
     leader = session.leader().name
     hosts = [host.name for host in session.manifest.hosts]
-    members = [host.name for host in session.manifest.carrying(Group.POSTGRES)]
+    members, edges = (
+        [host.name for host in session.manifest.carrying(group)] for group in (Group.POSTGRES, Group.EDGE)
+    )
     of_hosts = {kind: partial(_of_host, environment, session, kind) for kind in HOST_KINDS}
     databases = [name for (name,) in _rows(session, leader, "postgres", DATABASES)]
     return {
         **{kind: lambda look=look: look(random.choice(hosts)) for kind, look in of_hosts.items()},  # type: ignore[misc]
         "Docker": lambda: list(_of_docker(environment)),
         "ALTER SYSTEM": lambda: list(_alter_system(session, random.choice(members))),
+        "PgBouncer's console": lambda: list(_set(session, random.choice(edges))),
         "Patroni's configuration": lambda: list(_of_patroni(session, leader)),
         "a parameter in Patroni": lambda: list(_parameters(session, leader)),
         **{kind: partial(_statements, session, leader, "postgres", query) for kind, query in KINDS["cluster"].items()},
@@ -180,6 +183,17 @@ def _named(path: str) -> str:
 def _alter_system(session: Session, host: str) -> Iterator[tuple[str, ...]]:
     for name, _, value in _rows(session, host, "postgres", SETTINGS):
         yield host, name, host, _psql("postgres"), f"alter system set {name} = '{value}';\nselect pg_reload_conf()"
+
+
+def _set(session: Session, edge: str) -> Iterator[tuple[str, ...]]:
+    """Numbers that the operator's psql may change on the console."""
+    console = (
+        f"runuser -u postgres -- psql -h /run/pgbouncer -p {session.manifest.ports.pgbouncer} -U postgres pgbouncer -Xq"
+    )
+    for row in session.run(edge, f"{console} -At", given="show config").splitlines():
+        name, value, _default, changeable = row.split("|")
+        if changeable == "yes" and value.isdecimal() and name != "peer_id":  # it tells itself from its peers by that
+            yield edge, name, edge, console, f"set {name} = {int(value) + 1}"
 
 
 def _of_patroni(session: Session, leader: str) -> Iterator[tuple[str, ...]]:

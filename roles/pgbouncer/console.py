@@ -1,0 +1,69 @@
+"""What PgBouncer holds: a SET on its console is in no file, and lasts until it reads its files again."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from typing import NamedTuple
+
+from pyinfra import host
+from pyinfra.api import FactBase, operation
+
+from roles import paths
+from roles.kit.results import perform
+
+ITS_OWN = ("conffile", "peer_id")
+"""What `run-pooler` gives each process."""
+NOTHING = ("", "0", "<empty>")
+"""How the console writes that a setting has no value."""
+
+
+class Held(NamedTuple):
+    """A setting as the console shows it."""
+
+    value: str
+    default: str
+
+
+class HeldSettings(FactBase[dict[str, Held]]):
+    """Name → what holds now, of settings that the console can change; none where PgBouncer does not answer."""
+
+    default = dict
+
+    def command(self, port: int, administrator: str) -> str:
+        console = f"psql -h {paths.PGBOUNCER_SOCKETS} -p {port} -U {administrator} pgbouncer -XAt -F '\x1f'"
+        return f"runuser -u {administrator} -- {console} -c 'show config' 2>/dev/null || true"
+
+    def process(self, output: Iterable[str]) -> dict[str, Held]:
+        rows = (line.split("\x1f") for line in output if line.count("\x1f") == 3)
+        return {name: Held(value, default) for name, value, default, changeable in rows if changeable == "yes"}
+
+
+def by_hand(config: str, held: dict[str, Held]) -> dict[str, str]:
+    """Name → value of settings that are neither what the file says nor, where it says nothing, PgBouncer's default."""
+    lines = (line.partition("=") for line in config.splitlines() if not line.startswith((";", "%", "[")))
+    declared = {name.strip(): value.strip() for name, _, value in lines}
+    return {
+        name: now.value
+        for name, now in sorted(held.items())
+        if name not in ITS_OWN and not _same(now.value, declared.get(name, now.default))
+    }
+
+
+def _same(one: str, other: str) -> bool:
+    try:
+        return float(one) == float(other)
+    except ValueError:
+        return one == other or (one in NOTHING and other in NOTHING)
+
+
+def forget_hand_made_settings(config: str, port: int, administrator: str) -> None:
+    """Undo SET on the console of this edge's PgBouncer."""
+    wrong = by_hand(config, host.get_fact(HeldSettings, port=port, administrator=administrator))
+    found = ", ".join(f"{name} = {value}" for name, value in wrong.items())
+    perform(f"pgbouncer: no SET on its console ({found or 'none'})", _read_again, bool(wrong))
+
+
+@operation()
+def _read_again(wrong: bool) -> Generator[str, None, None]:
+    if wrong:
+        yield "systemctl reload pgbouncer.service"
