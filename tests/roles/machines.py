@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
+from pyinfra.api import FactBase
 
 from environment import roles
 from environment.manifest import Manifest
@@ -23,6 +24,7 @@ from roles.kit.observe import HostState, PathState, Present, UnitState
 from roles.logins import role as logins
 from roles.order import ROLES, of_stage
 from roles.pgbackrest import role as pgbackrest
+from roles.pgbouncer import console
 from roles.postgres import cluster
 from roles.postgres.parameters import AT_START
 from roles.programs import role as programs
@@ -84,8 +86,8 @@ class Untouched:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
 
-    def get_fact(self, fact: type, path: str = "", **_: object) -> object:
-        return path in self.machine.state.paths if fact is Present else ()
+    def get_fact(self, fact: type[FactBase[Any]], path: str = "", **_: object) -> object:
+        return path in self.machine.state.paths if fact is Present else fact.default()
 
 
 class Answering:
@@ -139,9 +141,9 @@ class Environment:
             return done
 
         monkeypatch.setattr(engine, "observe", lambda roles, at: machine.look(u for r in roles for u in r.units(at)))
-        for module in (engine, cluster, firewall, logins, pgbackrest, programs):
+        for module in (engine, cluster, console, firewall, logins, pgbackrest, programs):
             monkeypatch.setattr(module, "perform", perform)
-        for module in (cluster, firewall, logins, pgbackrest, programs):
+        for module in (cluster, console, firewall, logins, pgbackrest, programs):
             monkeypatch.setattr(module, "host", Untouched(machine))
         engine.converge([role], at, lambda _: None)
 
