@@ -84,7 +84,7 @@ def await_answers(session: Session) -> None:
 
 def test_reads_without_a_replica_and_back(dev: Ephemeral, environment: Session) -> None:
     """PLAT-37, BAC-36: on the primary they write nothing, though the role may; then no connection stays there. A verification
-    that is made while the replica comes waits for that: an update that brings a replica ends with one."""
+    that is made as soon as the replica streams waits for that: an update that brings a replica ends with one."""
     primary = environment.leader().name
     (replica,) = (host.name for host in environment.manifest.carrying(Group.POSTGRES) if host.name != primary)
     docker("stop", "-t", "10", dev.container(replica))
@@ -95,8 +95,8 @@ def test_reads_without_a_replica_and_back(dev: Ephemeral, environment: Session) 
             with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
                 readers[0].execute("update users set email = email")
             docker("start", dev.container(replica))
-            assert verification.run(environment, LEADS_TO_REPLICAS).failures == []
             await_whole(environment)
+            assert verification.run(environment, LEADS_TO_REPLICAS).failures == []
             await_on(readers, True, BACK)
     finally:
         docker("start", dev.container(replica))
