@@ -109,6 +109,8 @@ class Contents:
     """The server's own functions that the backup role was given."""
     open_statistics: frozenset[str] = frozenset()
     """Who may read pg_stat_statements next to its owner, pg_monitor and the database's owner: as it comes, PUBLIC."""
+    opened: frozenset[tuple[str, str]] = frozenset()
+    """Functions that an extension gives to no one, and who may call them all the same."""
     callers: frozenset[tuple[str, str]] = frozenset((each, PUBLIC) for each in (*LARGE_OBJECTS, *ADVISORY_LOCKS))
     """Who may call which of the server's functions that make large objects and take advisory locks."""
     strays: frozenset[tuple[str, str, str]] = frozenset()
@@ -184,6 +186,14 @@ where d.refclassid = 'pg_extension'::regclass and d.deptype = 'e' and coalesce(c
   and coalesce(p.proname, '') <> 'pg_stat_statements_reset'
   and a.grantee not in (10, coalesce(c.relowner, p.proowner), 'pg_monitor'::regrole,
                         (select datdba from pg_database where datname = current_database()))
+"""
+# pg_stat_statements_reset, of those that products use.
+_OPENED = b"""
+select p.oid::regprocedure::text, coalesce(r.rolname, 'PUBLIC')
+from pg_init_privs i join pg_proc p on i.classoid = 'pg_proc'::regclass and p.oid = i.objoid
+cross join lateral aclexplode(p.proacl) a left join pg_roles r on r.oid = a.grantee
+where i.privtype = 'e' and a.grantee <> p.proowner
+  and not exists (select from aclexplode(i.initprivs) b where b.grantee = a.grantee and b.privilege_type = a.privilege_type)
 """
 _CALLERS = b"""
 select p.oid::regprocedure::text, coalesce(r.rolname, 'PUBLIC')
@@ -324,6 +334,7 @@ def read_contents(connection: "psycopg.Connection[Any]") -> Contents:
         grants=frozenset(Grant(*row) for row in _rows(connection, _SCHEMA_GRANTS)),
         backup_calls=read_backup_calls(connection),
         open_statistics=frozenset(name for (name,) in _rows(connection, _OPEN_STATISTICS)),
+        opened=frozenset((name, role) for name, role in _rows(connection, _OPENED)),
         callers=frozenset((name, role) for name, role in _rows(connection, _CALLERS)),
         strays=frozenset(_rows(connection, _STRAYS)),
         hides_revision=connection.execute(_HIDES_REVISION, [LOOK]).fetchall() == [(True,)],

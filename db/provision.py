@@ -332,7 +332,11 @@ def _relations(product: Product, found: Contents) -> Iterator[Change]:
 
 
 def _closed(product: Product, found: Contents) -> Iterator[Change]:
-    """What PostgreSQL lets everybody do, and no program of a product needs. The migrator takes locks."""
+    """What PostgreSQL lets everybody do, and no program of a product needs; what an extension lets no one do. The migrator takes
+    locks."""
+    for function, role in sorted(found.opened):
+        statement = sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM {} CASCADE").format(sql.SQL(function), grantee(role))
+        yield Change(f"no longer let {role} call {function} in {product.name}", statement, product.name)
     for what, functions, may in (
         ("make large objects", LARGE_OBJECTS, ""),
         ("take advisory locks", ADVISORY_LOCKS, product.migrator_role),

@@ -25,7 +25,7 @@ from tests.system.environments import Ephemeral, discard, prepare
 
 STEP = re.compile(r"dynamic/keel:(\w+) (\S+) (?:created|updated|refreshed) \((\d+)s\)")
 AIMS = {
-    "cold up": 90, "no-op up": 10, "one setting": 20, "drift check": 30, "keel --help": 0.4, "keel status": 1.5, "down": 15
+    "cold up": 90, "no-op up": 10, "one setting": 15, "drift check": 30, "keel --help": 0.4, "keel status": 1.5, "down": 15
 }  # fmt: skip
 """Seconds on two processors (issues 3 and 11)."""
 

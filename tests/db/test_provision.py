@@ -16,6 +16,16 @@ HEAD = spec_of(migrated=Migrated.HEAD)
 
 # A hand-made change, the database it is made in, and what the plan must say about it.
 REPAIRED = [
+    (
+        "GRANT EXECUTE ON FUNCTION public.pg_stat_statements_reset TO PUBLIC",
+        "jeex_idea",
+        "no longer let PUBLIC call public.pg_stat_statements_reset(",
+    ),
+    (
+        "GRANT EXECUTE ON FUNCTION public.pg_stat_statements_reset TO jeex_user WITH GRANT OPTION",
+        "jeex_idea",
+        "no longer let jeex_user call public.pg_stat_statements_reset(",
+    ),
     ("ALTER ROLE jeex_user SUPERUSER BYPASSRLS", "postgres", "alter role jeex_user: NOSUPERUSER NOBYPASSRLS"),
     ("ALTER ROLE jeex_idea_owner LOGIN", "postgres", "alter role jeex_idea_owner: NOLOGIN"),
     ("ALTER ROLE jeex_idea_migrator NOBYPASSRLS", "postgres", "alter role jeex_idea_migrator: BYPASSRLS"),
