@@ -86,12 +86,15 @@ class Cluster:
     parameters: frozenset[tuple[str, str, str]] = frozenset()
     """(parameter, role, SET or ALTER SYSTEM): who may set what only a superuser may."""
 
-    def admits_look(self, database: str, connections: int) -> bool:
-        """Whether the login that looks into databases exists and may connect to this one, whose limit should be `connections`."""
+    def admits_look(self, database: str) -> bool:
+        """Whether the login that looks into databases exists and may connect to this one."""
         role, found = self.roles.get(LOOK), self.databases[database]
-        limited = found.connections >= 0 and not 0 <= connections <= found.connections
-        admitted = role is not None and role.login and Grant("DATABASE", database, LOOK, "CONNECT") in self.grants
-        return admitted and found.open and not limited
+        return (
+            role is not None
+            and role.login
+            and found.open
+            and Grant("DATABASE", database, LOOK, "CONNECT") in self.grants
+        )
 
 
 @dataclass(frozen=True)
@@ -317,6 +320,11 @@ def read_cluster(connection: "psycopg.Connection[Any]") -> Cluster:
 def read_backup_calls(connection: "psycopg.Connection[Any]") -> frozenset[str]:
     """The server's own functions that the backup role was given in the connected database."""
     return frozenset(name for (name,) in connection.execute(_BACKUP_CALLS, [BACKUP]).fetchall())
+
+
+def full(error: psycopg.OperationalError) -> bool:
+    """Whether a database refused a connection because all that it may have are taken."""
+    return "too many connections for database" in str(error)
 
 
 def read_open_public(connection: "psycopg.Connection[Any]") -> frozenset[Grant]:

@@ -16,6 +16,7 @@ from db.found import (
     Cluster,
     Connect,
     Contents,
+    full,
     read_backup_calls,
     read_cluster,
     read_contents,
@@ -128,19 +129,30 @@ def _plan(connect: Connect, look: Connect, spec: ClusterSpec) -> tuple[list[Chan
     for product in spec.products:
         name = product.name
         changes += privileges(_of_database(cluster, name), database_grants(product), MAINTENANCE_DATABASE, "")
-        contents = Contents()
-        if name in cluster.databases and not cluster.admits_look(name, spec.bounds_of(name).database):
+        contents = _looked_into(look, cluster, name) if name in cluster.databases else Contents()
+        if contents is None:
             blind = True
             continue
-        if name in cluster.databases:
-            with look(name) as connection:
-                contents = read_contents(connection)
         changes += _contents(product, contents, development=spec.development)
         changes += undeclared.objects(product, contents, staying)
     changes += undeclared.settings(cluster, roles, spec)
     changes += undeclared.parameters(cluster)
     changes += undeclared.roles(look, cluster, roles, spec)
     return changes, blind
+
+
+def _looked_into(look: Connect, cluster: Cluster, name: str) -> Contents | None:
+    """What a database holds; None where the login that looks is not let in yet, or its connections are all taken: the plan raises
+    their limit."""
+    if not cluster.admits_look(name):
+        return None
+    try:
+        with look(name) as connection:
+            return read_contents(connection)
+    except psycopg.OperationalError as error:
+        if not full(error):
+            raise
+        return None
 
 
 def apply(connect: Connect, changes: Iterable[Change], *, prune: bool = False) -> list[Change]:

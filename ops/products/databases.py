@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from db import migrate, provision
 from db.change import Change
 from db.difference import Difference
-from db.found import Cluster, read_cluster
+from db.found import Cluster, full, read_cluster
 from db.spec import MAINTENANCE_DATABASE, Bounds, ClusterSpec, Migrated, cluster_roles, product_roles
 from environment import budget
 from environment.manifest import Manifest
@@ -71,9 +71,7 @@ def spec(session: Session, superuser: Superuser) -> ClusterSpec:
         products=products,
         passwords={role.name: SecretStr(session.roots.password(role.name)) for role in roles if role.password},
         locale=session.manifest.postgres.locale,
-        migrated={
-            product.name: _migrated(superuser, product, cluster, limits[product.name].database) for product in products
-        },
+        migrated={product.name: _migrated(superuser, product, cluster) for product in products},
         development=session.manifest.identity.kind is Kind.DEV,
         unlisted=tuple(product for name, product in catalogue().items() if name not in session.manifest.products),
         kept_roles=(REPLICATION,),
@@ -104,16 +102,20 @@ def _settings(limits: ProductSettings) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _migrated(superuser: Superuser, product: Product, cluster: Cluster, connections: int) -> Migrated:
+def _migrated(superuser: Superuser, product: Product, cluster: Cluster) -> Migrated:
     """How far the product's database has come; BEHIND, which leaves its logins as they are, where that cannot be seen."""
     if product.name not in cluster.databases:
         return Migrated.NEVER
-    if not cluster.admits_look(product.name, connections):
+    if not cluster.admits_look(product.name):
         return Migrated.BEHIND
     try:
         with superuser.look(product.name) as connection:
             revision = read_revision(connection)
     except psycopg.errors.InsufficientPrivilege:
+        return Migrated.BEHIND
+    except psycopg.OperationalError as error:
+        if not full(error):
+            raise
         return Migrated.BEHIND
     if revision is None:
         return Migrated.NEVER

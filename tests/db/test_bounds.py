@@ -52,11 +52,14 @@ def test_what_dev_declares_is_reached_and_a_difference_is_seen(server: Server, p
     }  # fmt: skip
     assert server.execute("select datconnlimit from pg_database where datname = 'jeex_idea'") == [(27,)]
     server.execute("ALTER ROLE jeex_user CONNECTION LIMIT 90")
-    server.execute("ALTER DATABASE jeex_idea CONNECTION LIMIT 90")
+    server.execute("ALTER DATABASE jeex_idea CONNECTION LIMIT 7")
+    server.execute("CREATE EXTENSION citext", "jeex_idea")
     assert [change.what for change in provision.plan(server.superuser, server.look, spec)] == [
         "alter role jeex_user: CONNECTION LIMIT 25",
         "limit database jeex_idea to 27 connections",
+        "drop extension citext from jeex_idea",  # a limit hides nothing
     ]
+    server.execute("DROP EXTENSION citext", "jeex_idea")
     provisioned(server, HEAD)
 
 

@@ -121,6 +121,11 @@ QUESTION = [("copy alembic.alembic_version (version_num) to stdout",)]
         ({"pg_class": QUESTION, "version_num) to": []}, cluster("ruleiq"), Migrated.NEVER),
         ({"pg_class": []}, cluster("ruleiq"), Migrated.NEVER),
         ({"pg_class": psycopg.errors.InsufficientPrivilege()}, cluster("ruleiq"), Migrated.BEHIND),
+        (
+            {"pg_class": psycopg.OperationalError('FATAL: too many connections for database "ruleiq"')},
+            cluster("ruleiq"),
+            Migrated.BEHIND,
+        ),
         ({}, cluster("ruleiq", admitted=False), Migrated.BEHIND),
         ({}, cluster(), Migrated.NEVER),
     ],
@@ -131,14 +136,14 @@ def test_a_database_is_behind_until_it_is_at_head(
     """PLAT-28: what says that nobody is admitted yet. What Keel may not see yet stays as it is."""
     monkeypatch.setattr(migrate, "head", lambda _: "008")
     server = Database(rows=rows)
-    assert databases._migrated(server, catalogue()["ruleiq"], there, 5) is state
+    assert databases._migrated(server, catalogue()["ruleiq"], there) is state
     assert {database for database, *_ in server.executed} <= {"ruleiq as keel_look"}
 
 
 def test_a_server_that_does_not_answer_is_not_taken_for_an_empty_one() -> None:
     server = Database(rows={"alembic_version": psycopg.OperationalError("connection refused")})
     with pytest.raises(psycopg.OperationalError, match="refused"):
-        databases._migrated(server, catalogue()["ruleiq"], cluster("ruleiq"), 5)
+        databases._migrated(server, catalogue()["ruleiq"], cluster("ruleiq"))
 
 
 def test_drift_is_told_by_product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
