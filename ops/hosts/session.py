@@ -94,11 +94,21 @@ class Session:
         return self.run(host, f"if [ -e {path} ]; then cat {path}; fi")
 
     def leader(self) -> HostEntry:
-        """The host that runs the primary. Raises Unreachable when no member answers that it is."""
+        """The host that runs the primary. Raises Unreachable when no member answers that it is. Where a host's own key pair is no
+        good, another host asks its Patroni."""
         members = self.manifest.carrying(Group.POSTGRES)
+        unasked = []
         for member in members:
-            with suppress(Unreachable, subprocess.SubprocessError):
+            try:
                 self.run(member.name, leads(self.manifest, member.name), timeout=15)
+                return member
+            except subprocess.CalledProcessError as error:
+                unasked += [member] if error.returncode == NO_KEY_PAIR else []
+            except (Unreachable, subprocess.SubprocessError):
+                continue
+        for member, other in ((member, other) for member in unasked for other in members if other != member):
+            with suppress(Unreachable, subprocess.SubprocessError):
+                self.run(other.name, leads(self.manifest, member.name), timeout=15)
                 return member
         raise Unreachable(
             f"no primary in {self.manifest.identity.name}: none of {[m.name for m in members]} says that it leads",
@@ -247,6 +257,8 @@ def _as_they_run(manifest: Manifest) -> Manifest:
     return manifest.model_copy(update={"hosts": hosts})
 
 
+NO_KEY_PAIR = 58
+"""curl's exit status where it cannot use its own certificate."""
 PREFIX = "keel-session-"
 
 

@@ -211,6 +211,18 @@ def test_the_leader_is_who_says_so(tmp_path: Path, silence: str | BaseException)
         asked.leader()
 
 
+def test_another_host_asks_where_the_leaders_key_pair_is_no_good(tmp_path: Path) -> None:
+    """PLAT-48: a certificate that is gone must not hide what else was changed; curl says so by its exit status."""
+    asked = hosts(tmp_path)
+    no_pair = subprocess.CalledProcessError(58, "curl")
+    asked.says.update(
+        {("db1", "https://10.88.0.11:8008/primary"): no_pair, ("db2", "10.88.0.12:8008/primary"): NO_PRIMARY}
+    )
+    asked.says["db2", "https://10.88.0.11:8008/primary"] = ""
+    assert asked.leader().name == "db1"
+    assert asked.asked("/primary") == [("db1", 15), ("db2", 15), ("db2", 15)]
+
+
 def test_what_ssh_could_not_do_is_no_failure_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, Any]] = []
 
