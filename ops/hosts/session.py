@@ -103,7 +103,7 @@ class Session:
                 self.run(member.name, leads(self.manifest, member.name), timeout=15)
                 return member
             except subprocess.CalledProcessError as error:
-                unasked += [member] if error.returncode == NO_KEY_PAIR else []
+                unasked += [member] if error.returncode in NO_KEY_PAIR else []
             except (Unreachable, subprocess.SubprocessError):
                 continue
         for member, other in ((member, other) for member in unasked for other in members if other != member):
@@ -257,8 +257,8 @@ def _as_they_run(manifest: Manifest) -> Manifest:
     return manifest.model_copy(update={"hosts": hosts})
 
 
-NO_KEY_PAIR = 58
-"""curl's exit status where it cannot use its own certificate."""
+NO_KEY_PAIR = (43, 58)
+"""curl's exit status where it cannot use its own key, and its own certificate; older ones say 58 of both."""
 PREFIX = "keel-session-"
 
 
