@@ -49,15 +49,15 @@ def _of_replacement(olds: dict[str, Any], news: dict[str, Any]) -> Iterator[str]
         [host["name"] for host in news["manifest"]["hosts"] if group in host["groups"]]
         for group in (Group.POSTGRES, Group.EDGE)
     )
-    yield f"{news['host']}: its container is replaced; every service on it stops and starts again" + (
-        " (the only PostgreSQL server: no database answers meanwhile)"
-        if servers == [news["host"]]
-        else " (the only edge: no client of the pooler gets through meanwhile)"
-        if edges == [news["host"]]
-        else " (if it is the primary, a switchover comes first)"
-        if news["host"] in servers
-        else ""
-    )
+    line = f"{news['host']}: its container is replaced; every service on it stops and starts again"
+    if servers == [news["host"]]:
+        yield f"{line} (the only PostgreSQL server: no database answers meanwhile)"
+    elif edges == [news["host"]]:
+        yield f"{line} (the only edge: no client of the pooler gets through meanwhile)"
+    elif news["host"] in servers:
+        yield f"{line} (if it is the primary, a switchover comes first)"
+    else:
+        yield line
 
 
 def _changes(olds: dict[str, Any], news: dict[str, Any]) -> Iterator[tuple[str, object, object]]:

@@ -1,12 +1,14 @@
 """What a cluster holds now, read from its catalogue in the shape of `db.spec`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import psycopg
 
 from db.spec import ADVISORY_LOCKS, LARGE_OBJECTS, PUBLIC, Grant
+from environment.errors import KeelError
 from environment.names import BACKUP, LOOK
 
 Connect = Callable[[str], "psycopg.Connection[Any]"]
@@ -322,9 +324,23 @@ def read_backup_calls(connection: "psycopg.Connection[Any]") -> frozenset[str]:
     return frozenset(name for (name,) in connection.execute(_BACKUP_CALLS, [BACKUP]).fetchall())
 
 
-def full(error: psycopg.OperationalError) -> bool:
-    """Whether a database refused a connection because all that it may have are taken."""
-    return "too many connections for database" in str(error)
+class NotAdmitted(KeelError):
+    """The login that looks does not get into a database yet: which; a change of the plan lets it in."""
+
+
+@contextmanager
+def looking(look: Connect, cluster: Cluster, database: str) -> Iterator["psycopg.Connection[Any]"]:
+    """A session that looks into a database. Raises NotAdmitted where its login is not let in, or all connections that the database
+    may have are taken."""
+    if not cluster.admits_look(database):
+        raise NotAdmitted(f"{LOOK} is not let into database {database}")
+    try:
+        with look(database) as connection:
+            yield connection
+    except psycopg.OperationalError as error:
+        if "too many connections for database" in str(error):
+            raise NotAdmitted(f"all connections that database {database} may have are taken") from error
+        raise
 
 
 def read_open_public(connection: "psycopg.Connection[Any]") -> frozenset[Grant]:

@@ -16,7 +16,8 @@ from db.found import (
     Cluster,
     Connect,
     Contents,
-    full,
+    NotAdmitted,
+    looking,
     read_backup_calls,
     read_cluster,
     read_contents,
@@ -129,30 +130,20 @@ def _plan(connect: Connect, look: Connect, spec: ClusterSpec) -> tuple[list[Chan
     for product in spec.products:
         name = product.name
         changes += privileges(_of_database(cluster, name), database_grants(product), MAINTENANCE_DATABASE, "")
-        contents = _looked_into(look, cluster, name) if name in cluster.databases else Contents()
-        if contents is None:
-            blind = True
-            continue
+        contents = Contents()
+        if name in cluster.databases:
+            try:
+                with looking(look, cluster, name) as connection:
+                    contents = read_contents(connection)
+            except NotAdmitted:
+                blind = True
+                continue
         changes += _contents(product, contents, development=spec.development)
         changes += undeclared.objects(product, contents, staying)
     changes += undeclared.settings(cluster, roles, spec)
     changes += undeclared.parameters(cluster)
     changes += undeclared.roles(look, cluster, roles, spec)
     return changes, blind
-
-
-def _looked_into(look: Connect, cluster: Cluster, name: str) -> Contents | None:
-    """What a database holds; None where the login that looks is not let in yet, or its connections are all taken: the plan raises
-    their limit."""
-    if not cluster.admits_look(name):
-        return None
-    try:
-        with look(name) as connection:
-            return read_contents(connection)
-    except psycopg.OperationalError as error:
-        if not full(error):
-            raise
-        return None
 
 
 def apply(connect: Connect, changes: Iterable[Change], *, prune: bool = False) -> list[Change]:

@@ -114,8 +114,7 @@ def settings(target: str, name: str, declared: Mapping[str, str], found: Mapping
     subject = sql.SQL("ALTER {} {} ").format(sql.SQL(target), sql.Identifier(name))
     for setting, value in sorted(declared.items()):
         if found.get(setting) != value:
-            statement = sql.SQL("SET {} = {}").format(sql.Identifier(setting), sql.Literal(value))
-            yield Change(f"set {setting} = {value} for {target.lower()} {name}", subject + statement)
+            yield Change(f"set {setting} = {value} for {target.lower()} {name}", subject + _set(setting, value))
     for setting in sorted(set(found) - set(declared)):
         yield Change(f"reset {setting} for {target.lower()} {name}", reset(subject, setting, declared), removes=True)
 
@@ -124,7 +123,9 @@ def reset(subject: sql.Composed, setting: str, declared: Mapping[str, str]) -> s
     """Take one setting back; ``subject`` is ALTER and whose it is."""
     if setting not in RESET_WITH_ALL:
         return subject + sql.SQL("RESET {}").format(sql.Identifier(setting))
-    kept = [
-        sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(declared[name])) for name in sorted(declared)
-    ]
+    kept = [_set(name, value) for name, value in sorted(declared.items())]
     return sql.SQL("; ").join(subject + words for words in [sql.SQL("RESET ALL"), *kept])
+
+
+def _set(setting: str, value: str) -> sql.Composed:
+    return sql.SQL("SET {} = {}").format(sql.Identifier(setting), sql.Literal(value))

@@ -1,7 +1,8 @@
 """How Keel's own sessions with the server begin, so that nothing is evaluated in them that a product's login planted (decision 15).
 
-Whoever owns a database may set parameters for it (ALTER DATABASE … SET), and an operator may set one for a role by hand. What is set
-here comes with the connection and wins over that; whatever else was set so has no effect either. With `search_path = pg_catalog` every operator, function, cast and type that is not qualified is the server's own.
+An owner may set parameters for a database (ALTER DATABASE … SET), and an operator may set one for a role by hand. None of them
+has an effect here. What is set here comes with the connection and wins over them; the rest is taken back first. With
+`search_path = pg_catalog` every operator, function, cast and type that is not qualified is the server's own.
 """
 
 from collections.abc import Mapping

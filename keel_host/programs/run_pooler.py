@@ -79,7 +79,7 @@ def run(edge: Edge, config: str) -> int:
         each.close()
     ended = os.pidfd_open(pooler)
     while not select.select([ended], [], [], LOOK)[0]:
-        with suppress(Failed, OSError):
+        with suppress(Failed, OSError):  # it does not answer yet
             Console(folder, edge.port, edge.administrator).close()
             waiting = edge.sockets / f"{name}.part"
             waiting.unlink(missing_ok=True)
@@ -174,7 +174,7 @@ def _ended(edge: Edge, pooler: int) -> int:
 def _let_in(edge: Edge, folder: Path, pooler: int) -> None:
     """PgBouncer refuses who logs in while it leaves. So first it accepts no one any more: whoever comes waits for the next one. Then
     who was accepted gets in."""
-    with suppress(Failed, OSError):
+    with suppress(Failed, OSError):  # one that cannot be asked leaves all the same, and refuses them
         console = Console(folder, edge.port, edge.administrator)
         _accept_none(folder / f"{SOCKET}{edge.port}", console, pooler)
         end = time.monotonic() + LOGINS
@@ -209,7 +209,7 @@ def _leave(edge: Edge, folder: Path, ended: int) -> NoReturn:
     if os.fork():
         os._exit(0)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    with suppress(Failed, OSError):
+    with suppress(Failed, OSError):  # it keeps them for longer then
         console = Console(folder, edge.port, edge.administrator)
         console.ask(f"SET server_idle_timeout = {IDLE}")
         console.close()
@@ -217,7 +217,7 @@ def _leave(edge: Edge, folder: Path, ended: int) -> NoReturn:
         print(
             f"PgBouncer {folder.name} has left for {LEAVES} s: it ends with the clients that it still has", flush=True
         )
-        with suppress(Failed, OSError):
+        with suppress(Failed, OSError):  # it ends in any case
             console = Console(folder, edge.port, edge.administrator)
             console.send("PAUSE")
             console.answers(ENDS)

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from db import migrate, provision
 from db.change import Change
 from db.difference import Difference
-from db.found import Cluster, full, read_cluster
+from db.found import Cluster, NotAdmitted, looking, read_cluster
 from db.spec import MAINTENANCE_DATABASE, Bounds, ClusterSpec, Migrated, cluster_roles, product_roles
 from environment import budget
 from environment.manifest import Manifest
@@ -106,16 +106,10 @@ def _migrated(superuser: Superuser, product: Product, cluster: Cluster) -> Migra
     """How far the product's database has come; BEHIND, which leaves its logins as they are, where that cannot be seen."""
     if product.name not in cluster.databases:
         return Migrated.NEVER
-    if not cluster.admits_look(product.name):
-        return Migrated.BEHIND
     try:
-        with superuser.look(product.name) as connection:
+        with looking(superuser.look, cluster, product.name) as connection:
             revision = read_revision(connection)
-    except psycopg.errors.InsufficientPrivilege:
-        return Migrated.BEHIND
-    except psycopg.OperationalError as error:
-        if not full(error):
-            raise
+    except (NotAdmitted, psycopg.errors.InsufficientPrivilege):
         return Migrated.BEHIND
     if revision is None:
         return Migrated.NEVER
