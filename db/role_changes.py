@@ -20,12 +20,11 @@ def attributes(role: Role, found: FoundRole | None) -> Iterator[Change]:
     declared: dict[str, int | str] = {
         "SUPERUSER": role.superuser, "CREATEDB": role.createdb, "CREATEROLE": role.createrole, "REPLICATION": role.replication,
         "BYPASSRLS": role.bypassrls, "INHERIT": not role.becomes, "LOGIN": bool(role.login),
-        "CONNECTION LIMIT": role.connections,
+        "CONNECTION LIMIT": role.connections, "VALID UNTIL": "infinity",
     }  # fmt: skip
     if found is None:
         yield _attributes("CREATE", role.name, declared)
         return
-    declared["VALID UNTIL"] = "infinity"
     has: dict[str, int | str] = {
         "SUPERUSER": found.superuser, "CREATEDB": found.createdb, "CREATEROLE": found.createrole,
         "REPLICATION": found.replication, "BYPASSRLS": found.bypassrls, "INHERIT": found.inherit,

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from db import migrate, scram
@@ -25,9 +26,13 @@ OFF = {"rolsuper": False, "rolcreatedb": False, "rolcreaterole": False, "rolrepl
 
 @pytest.fixture(scope="module")
 def roles(superuser: psycopg.Connection[Any]) -> dict[str, Row]:
-    """Every role but PostgreSQL's own, as pg_authid has it."""
+    """Every role but PostgreSQL's own, as pg_authid has it; ``expires`` is None where the password holds for ever."""
+    attributes = sql.SQL(", ").join(map(sql.Identifier, ("rolcanlogin", "rolconnlimit", "rolpassword", *OFF)))
+    query = sql.SQL(
+        "select rolname::text, {}, nullif(rolvaliduntil, 'infinity')::text as expires from pg_authid where rolname !~ '^pg_'"
+    )
     with superuser.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute("select * from pg_authid where rolname !~ '^pg_'").fetchall()
+        rows = cursor.execute(query.format(attributes)).fetchall()
     return {row["rolname"]: row for row in rows}
 
 
@@ -102,8 +107,9 @@ def test_logins(roles: dict[str, Row], manifest: Manifest) -> None:
 
 def test_passwords(roles: dict[str, Row], session: Session) -> None:
     """PLAT-11: every login's password is the one derived from the environment's secret, kept as a SCRAM verifier; one that comes
-    by a host's socket alone has none."""
+    by a host's socket alone has none. None expires."""
     by_socket = (SESSIONS, LOOK)
+    expect.nothing(f"the password of {name} expires at {row['expires']}" for name, row in roles.items() if row["expires"])
     expect.nothing(f"{name} has a password" for name in by_socket if roles[name]["rolpassword"])
     expect.nothing(
         f"the password of {name} is not the derived one"
