@@ -52,16 +52,16 @@ class Members(FactBase[str]):
 
 
 class HandMadeSettings(FactBase[list[str]]):
-    """Names set by ALTER SYSTEM: Keel never uses it, so each one is drift (Q-04)."""
+    """Names set by ALTER SYSTEM: Keel never uses it, so each one is drift (Q-04). Read from its file: a millisecond of
+    `transaction_timeout` there lets nobody in who could ask."""
 
     default = list
 
-    def command(self) -> str:
-        query = "select distinct name from pg_file_settings where sourcefile like '%postgresql.auto.conf' order by 1"
-        return f"psql -U postgres -d postgres -XAtc {shlex.quote(query)} 2>/dev/null || true"
+    def command(self, data: str) -> str:
+        return f"cat {data}/postgresql.auto.conf 2>/dev/null || true"
 
     def process(self, output: Iterable[str]) -> list[str]:
-        return [line for line in output if line]
+        return sorted({line.split(" = ")[0] for line in output if line and not line.startswith("#")})
 
 
 class RecoverySettings(FactBase[list[str]]):
@@ -99,8 +99,8 @@ def converge_configuration(target: Target) -> None:
 
 def forget_hand_made_settings(target: Target) -> None:
     """Undo ALTER SYSTEM on this member."""
-    names = host.get_fact(HandMadeSettings)
-    perform(f"postgres: no ALTER SYSTEM ({', '.join(names) or 'none'})", _reset_settings, names)
+    names = host.get_fact(HandMadeSettings, data=paths.data_directory(target.manifest))
+    perform(f"postgres: no ALTER SYSTEM ({', '.join(names) or 'none'})", _reset_settings, target if names else None)
     # What belongs to a recovery stays in force until the server starts again.
     recovered = host.get_fact(RecoverySettings) or any(name.startswith("recovery_target") for name in names)
     perform("postgres: restart after a recovery", _restart_here, target if recovered else None)
@@ -176,11 +176,12 @@ def _patch_configuration(patch: dict[str, Any], target: Target) -> Commands:
 
 
 @operation()
-def _reset_settings(names: list[str]) -> Commands:
-    for name in names:
-        yield f"psql -U postgres -d postgres -Xqc {shlex.quote(f'ALTER SYSTEM RESET {name}')}"
-    if names:
-        yield "psql -U postgres -d postgres -Xqc 'select pg_reload_conf()'"
+def _reset_settings(target: Target | None) -> Commands:
+    if target:
+        data = paths.data_directory(target.manifest)
+        control = f"runuser -u postgres -- {paths.binaries(target.manifest)}/pg_ctl -D {data}"
+        yield f"runuser -u postgres -- sed -i '/^#/!d' {data}/postgresql.auto.conf"
+        yield f"! {control} status >/dev/null || {control} reload"  # a server that does not run reads it when it starts
 
 
 @operation()
