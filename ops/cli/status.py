@@ -84,7 +84,8 @@ def _pools(facts: Facts) -> Table:
         figures = (
             pool.clients_active, pool.clients_waiting, pool.servers_active, pool.servers_idle, pool.waited_seconds
         )  # fmt: skip
-        made.add_row(pool.edge, pool.database, pool.user, *(str(figure) for figure in figures))
+        edge = f"{pool.edge} (leaving)" if pool.leaving else pool.edge
+        made.add_row(edge, pool.database, pool.user, *(str(figure) for figure in figures))
     return made
 
 

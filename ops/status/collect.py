@@ -77,7 +77,11 @@ def collect(session: Session) -> Facts:
         paused=bool(cluster.get("pause")),
         servers=tuple(servers.values()),
         etcd={host.name: "etcd" in answers[host.name] for host in manifest.carrying(Group.ETCD)},
-        pools=tuple(pool for edge in pools.values() for pool in edge),
+        pools=tuple(
+            pool
+            for edge in pools
+            for pool in (*pools[edge], *_pools(edge, answers[edge].get("leaving", ""), leaving=True))
+        ),
         silent_poolers=tuple(name for name in edges if name not in pools),
         redis=tuple(_redis(name, said) for name, said in answering(Group.REDIS).items()),
         heads=tuple(
@@ -141,9 +145,12 @@ def _questions(manifest: Manifest, host: HostEntry) -> Iterator[tuple[str, str]]
     if host.carries(Group.ETCD):
         yield "etcd", etcdctl.healthy(manifest, host)
     if host.carries(Group.EDGE):
-        port = manifest.ports.pgbouncer
-        shown = "-U postgres -X --csv -c 'show pools' pgbouncer"
-        yield "pools", f"runuser -u postgres -- psql -h {paths.PGBOUNCER_SOCKETS} -p {port} {shown}"
+        sockets, port = paths.PGBOUNCER_SOCKETS, manifest.ports.pgbouncer
+        psql_ = "runuser -u postgres -- psql -U postgres -X --csv -c 'show pools' -d pgbouncer"
+        yield "pools", f"{psql_} -h {sockets} -p {port}"
+        # One that was killed leaves its socket behind.
+        each = f'[ "$each" -ef {sockets}/.s.PGSQL.{port} ] || {psql_} -h "${{each%/*}}" -p "${{each##*.}}"'
+        yield "leaving", f"for each in {sockets}/*/.s.PGSQL.*; do {each}; done; true"
     if host.carries(Group.REDIS):
         yield "redis", f"redis-cli --tls --cacert {paths.CA} -h 127.0.0.1 -p {manifest.ports.redis} <&3"
     if host == manifest.repository_host:
@@ -199,8 +206,8 @@ def _document(_host: str, said: str) -> dict[str, object]:
     return dict(json.loads(said))
 
 
-def _pools(edge: str, said: str) -> list[PoolFacts]:
-    """PgBouncer's pools, without the one of its own console."""
+def _pools(edge: str, said: str, leaving: bool = False) -> list[PoolFacts]:
+    """PgBouncer's pools, without the one of its own console. Several PgBouncers say the header several times."""
     return [
         PoolFacts(
             edge=edge,
@@ -211,9 +218,10 @@ def _pools(edge: str, said: str) -> list[PoolFacts]:
             servers_active=int(row["sv_active"]),
             servers_idle=int(row["sv_idle"]),
             waited_seconds=int(row["maxwait"]),
+            leaving=leaving,
         )
         for row in csv.DictReader(said.splitlines())
-        if row["database"] != "pgbouncer"
+        if row["database"] not in ("pgbouncer", "database")
     ]
 
 

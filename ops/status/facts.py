@@ -52,6 +52,8 @@ class PoolFacts(Model):
     servers_active: int
     servers_idle: int
     waited_seconds: int
+    leaving: bool = False
+    """Of a PgBouncer that a restart replaced: it ends with the last client that it has (decision 18)."""
 
 
 class RedisFacts(Model):

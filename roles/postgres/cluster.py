@@ -53,7 +53,7 @@ class Members(FactBase[str]):
 
 class HandMadeSettings(FactBase[list[str]]):
     """Names set by ALTER SYSTEM: Keel never uses it, so each one is drift (Q-04). Read from its file: a millisecond of
-    `transaction_timeout` there lets nobody in who could ask."""
+    `transaction_timeout` there lets in no one who could ask."""
 
     default = list
 

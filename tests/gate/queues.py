@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-LANES = ("dev", "trio", "ci", "single")
+LANES = ("dev", "twin", "trio", "ci", "single")
 """The shared environments of tests/system: each has a queue of its own (`pytest --lane`)."""
 
 

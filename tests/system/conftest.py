@@ -49,8 +49,16 @@ def before() -> frozenset[str]:
 
 @pytest.fixture(scope="session")
 def dev(before: frozenset[str]) -> Iterator[Ephemeral]:
-    """An environment like dev: operation, changes, faults."""
+    """An environment like dev: operation, changes, walls."""
     yield from _environment(prepare("dev"))
+
+
+@pytest.fixture(scope="session")
+def twin(before: frozenset[str]) -> Iterator[Ephemeral]:
+    """Another one like dev, up: faults, switchovers, new hosts and packages, interruptions."""
+    for environment in _environment(prepare("dev", "twin")):
+        environment.up()
+        yield environment
 
 
 @pytest.fixture(scope="session")

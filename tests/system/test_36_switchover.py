@@ -27,9 +27,9 @@ def client(session: Session, database: str = "ruleiq") -> psycopg.Connection[tup
     return psycopg.connect(url, dbname=database, autocommit=True, connect_timeout=30)
 
 
-def test_no_client_meets_an_error(dev: Ephemeral) -> None:
+def test_no_client_meets_an_error(twin: Ephemeral) -> None:
     """PLAT-37, JEEX-31: neither those that keep their connection nor those that make a new one for each transaction."""
-    with dev.session() as session:
+    with twin.session() as session:
         for _ in range(2):
             await_whole(session)
             before = session.leader().name
@@ -39,15 +39,15 @@ def test_no_client_meets_an_error(dev: Ephemeral) -> None:
             assert done.pause < LIMIT
 
 
-def test_an_open_transaction_keeps_the_primary(dev: Ephemeral) -> None:
+def test_an_open_transaction_keeps_the_primary(twin: Ephemeral) -> None:
     """PLAT-37: two seconds, then nothing moves and the answer names it; what waited meanwhile goes on."""
-    with dev.session() as session:
+    with twin.session() as session:
         await_whole(session)
         before = session.leader().name
         with client(session) as idle, client(session) as other:
             with idle.transaction():
                 (pid,) = idle.execute("select pg_backend_pid()").fetchone() or (0,)
-                refused = dev.keel("switchover", "--yes", check=False)
+                refused = twin.keel("switchover", "--yes", check=False)
                 other.execute("select 1")
             idle.execute("select 1")
         assert refused.returncode == 2
@@ -55,10 +55,10 @@ def test_an_open_transaction_keeps_the_primary(dev: Ephemeral) -> None:
         assert session.leader().name == before
 
 
-def test_a_hold_ends_by_itself(dev: Ephemeral) -> None:
+def test_a_hold_ends_by_itself(twin: Ephemeral) -> None:
     """PLAT-37, JEEX-31: whoever asked for it is gone: clients wait as long as they may, and no longer. Where the program dies
     they go on at once. Who reads from a replica does not wait."""
-    with dev.session() as session, client(session) as writer, client(session, "ruleiq_ro") as reader:
+    with twin.session() as session, client(session) as writer, client(session, "ruleiq_ro") as reader:
         await_whole(session)
         edge = session.manifest.carrying(Group.EDGE)[0].name
         reader.execute("select 1")
@@ -77,10 +77,10 @@ def test_a_hold_ends_by_itself(dev: Ephemeral) -> None:
 
 
 @pytest.mark.parametrize("wanted", ["nowhere", "the leader"])
-def test_nobody_else_takes_over(dev: Ephemeral, wanted: str) -> None:
+def test_nobody_else_takes_over(twin: Ephemeral, wanted: str) -> None:
     """PLAT-37: refused before anything is asked of a client."""
-    with dev.session() as session:
+    with twin.session() as session:
         leader = session.leader().name
-        refused = dev.keel("switchover", "--yes", "--to", leader if wanted == "the leader" else wanted, check=False)
+        refused = twin.keel("switchover", "--yes", "--to", leader if wanted == "the leader" else wanted, check=False)
         assert refused.returncode == 2 and "Nothing was changed" in refused.stderr
         assert session.leader().name == leader

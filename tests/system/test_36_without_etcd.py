@@ -32,37 +32,37 @@ def without_etcd(session: Session, primary: str) -> Iterator[None]:
             session.run(host, "systemctl start --no-block etcd.service")
 
 
-def status(dev: Ephemeral) -> dict[str, Any]:
+def status(twin: Ephemeral) -> dict[str, Any]:
     """The verdict of `./keel status`."""
-    verdict: dict[str, Any] = json.loads(dev.keel("status", "--json", check=False).stdout)["verdict"]
+    verdict: dict[str, Any] = json.loads(twin.keel("status", "--json", check=False).stdout)["verdict"]
     return verdict
 
 
-def test_without_etcd_the_primary_goes_on_while_it_reaches_every_member(dev: Ephemeral) -> None:
+def test_without_etcd_the_primary_goes_on_while_it_reaches_every_member(twin: Ephemeral) -> None:
     """JEEX-31, PLAT-42: for longer than its lease; with a member away too it stops, and readers still get in."""
-    with dev.session() as session:
+    with twin.session() as session:
         await_whole(session)
         leader, replica = leader_and_replica(session)
         lease = timedelta(seconds=session.manifest.patroni.ttl)
-        with while_a_client_writes(dev, session) as writer:
+        with while_a_client_writes(twin, session) as writer:
             with without_etcd(session, leader.name):
                 began = datetime.now(UTC)
                 writer.await_rows(20, since=began + lease + timedelta(seconds=5), limit=90)
-                (problem,) = [each for each in status(dev)["problems"] if "etcd" in each]
+                (problem,) = [each for each in status(twin)["problems"] if "etcd" in each]
                 assert f"{leader.name} goes on while Patroni answers it on {replica}" in problem
                 session.run(replica, "systemctl stop patroni.service")
                 try:
-                    _stopped(session, dev, leader.name)
+                    _stopped(session, twin, leader.name)
                 finally:
                     session.run(replica, "systemctl start --no-block patroni.service")
             writer.await_rows(20, since=datetime.now(UTC))
 
 
-def _stopped(session: Session, dev: Ephemeral, primary: str) -> None:
+def _stopped(session: Session, twin: Ephemeral, primary: str) -> None:
     """The primary takes no write any more, the status says why, and who only reads gets in."""
     recovering = "psql -U postgres -d postgres -XAtc 'select pg_is_in_recovery()' || true"
     until(lambda: session.run(primary, recovering).strip() == "t", 60, "the primary to stop", every=1)
-    problems = status(dev)["problems"]
+    problems = status(twin)["problems"]
     assert any("the primary has stopped" in each for each in problems), problems
     # The proxy has to find out that the old primary only reads now.
     until(lambda: _reads(session), 30, "a client that reads to get in", despite=(psycopg.Error,))
@@ -73,21 +73,21 @@ def _reads(session: Session) -> bool:
         return reader.execute("select pg_is_in_recovery()").fetchone() == (True,)
 
 
-def test_the_lease_of_a_dead_host_ends_on_request(dev: Ephemeral) -> None:
+def test_the_lease_of_a_dead_host_ends_on_request(twin: Ephemeral) -> None:
     """JEEX-31: not while it lives; then long before the lease would have ended."""
-    with dev.session() as session:
+    with twin.session() as session:
         await_whole(session)
         leader, replica = leader_and_replica(session)
-        refused = dev.keel("failover", "--fenced", leader.name, "--yes", check=False)
+        refused = twin.keel("failover", "--fenced", leader.name, "--yes", check=False)
         assert refused.returncode == 2 and f"{leader.name} is not dead" in refused.stderr
-        with while_a_client_writes(dev, session) as writer:
-            docker("kill", dev.container(leader.name))
+        with while_a_client_writes(twin, session) as writer:
+            docker("kill", twin.container(leader.name))
             killed = datetime.now(UTC)
-            said = dev.keel("failover", "--fenced", leader.name, "--yes").stdout
+            said = twin.keel("failover", "--fenced", leader.name, "--yes").stdout
             assert f"{replica} leads" in said
             writer.await_rows(1, since=killed)
             taken = writer.acknowledged[
                 next(e for e, w in writer.acknowledged.items() if w.began > killed)
             ].acknowledged
             assert (taken - killed).total_seconds() < session.manifest.patroni.ttl - session.manifest.patroni.loop_wait
-            docker("start", dev.container(leader.name))
+            docker("start", twin.container(leader.name))

@@ -11,20 +11,20 @@ from tests.system.majority import Majority
 from tests.system.writer import Writer, forget_writes, written
 
 
-def test_hosts_are_replaced_one_at_a_time(dev: Ephemeral) -> None:
+def test_hosts_are_replaced_one_at_a_time(twin: Ephemeral) -> None:
     """PLAT-48, JEEX-32: etcd keeps its majority, the data stays, no acknowledged write is lost, and writing goes on to the end.
 
     The stack asks for one more package, so every host gets a new image; the last test removes it.
     """
-    dev.config["keel:release"] = {"extra_packages": ["less"]}
-    dev.save()
-    hosts = dev.environment.manifest.hosts
-    before = {host.name: docker("inspect", "-f", "{{.Id}}", dev.container(host.name)) for host in hosts}
-    with dev.session() as session:
+    twin.config["keel:release"] = {"extra_packages": ["less"]}
+    twin.save()
+    hosts = twin.environment.manifest.hosts
+    before = {host.name: docker("inspect", "-f", "{{.Id}}", twin.container(host.name)) for host in hosts}
+    with twin.session() as session:
         with Majority(session) as majority, Writer(session.manifest, session.roots) as writer:
-            dev.up()
+            twin.up()
             writer.await_rows(20, since=datetime.now(UTC), limit=30)
-        after = {host: docker("inspect", "-f", "{{.Id}} {{.Created}}", dev.container(host)) for host in before}
+        after = {host: docker("inspect", "-f", "{{.Id}} {{.Created}}", twin.container(host)) for host in before}
         assert not [host for host in before if after[host].startswith(before[host])]
         assert majority.looks > 20
         assert majority.lost == []

@@ -45,9 +45,16 @@ connected = contextmanager(clients)
 
 
 @pytest.fixture
-def readers(environment: Session) -> Iterator[list[Reader]]:
+def session(twin: Ephemeral) -> Iterator[Session]:
+    """A session with the environment."""
+    with twin.session() as session:
+        yield session
+
+
+@pytest.fixture
+def readers(session: Session) -> Iterator[list[Reader]]:
     """Three clients."""
-    yield from clients(environment)
+    yield from clients(session)
 
 
 def on_replicas(readers: list[Reader]) -> set[bool]:
@@ -82,25 +89,25 @@ def await_answers(session: Session) -> None:
         reader.execute("select 1")
 
 
-def test_reads_without_a_replica_and_back(dev: Ephemeral, environment: Session) -> None:
+def test_reads_without_a_replica_and_back(twin: Ephemeral, session: Session) -> None:
     """PLAT-37, BAC-36: on the primary they write nothing, though the role may; then no connection stays there. A verification
     that is made as soon as the replica streams waits for that: an update that brings a replica ends with one."""
-    primary = environment.leader().name
-    (replica,) = (host.name for host in environment.manifest.carrying(Group.POSTGRES) if host.name != primary)
-    docker("stop", "-t", "10", dev.container(replica))
+    primary = session.leader().name
+    (replica,) = (host.name for host in session.manifest.carrying(Group.POSTGRES) if host.name != primary)
+    docker("stop", "-t", "10", twin.container(replica))
     try:
-        await_answers(environment)
-        with connected(environment) as readers:
+        await_answers(session)
+        with connected(session) as readers:
             await_on(readers, False, BACK)
             with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
                 readers[0].execute("update users set email = email")
-            docker("start", dev.container(replica))
-            await_whole(environment)
-            assert verification.run(environment, LEADS_TO_REPLICAS).failures == []
+            docker("start", twin.container(replica))
+            await_whole(session)
+            assert verification.run(session, LEADS_TO_REPLICAS).failures == []
             await_on(readers, True, BACK)
     finally:
-        docker("start", dev.container(replica))
-        await_whole(environment)
+        docker("start", twin.container(replica))
+        await_whole(session)
 
 
 def test_a_cancel_reaches_the_server_that_runs_the_query(readers: list[Reader]) -> None:

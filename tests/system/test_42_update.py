@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -84,15 +85,15 @@ def poolers(session: Session) -> list[str]:
     return session.run("edge1", "pgrep -x pgbouncer || true").split()
 
 
-def test_no_client_notices_an_update(dev: Ephemeral) -> None:
+def test_no_client_notices_an_update(twin: Ephemeral) -> None:
     """JEEX-31, JEEX-32: replicas, the primary after a switchover, then the edge. Each service whose package is newer restarts, and
     no other; etcd keeps its majority; the pooler of before serves the clients that it has, and a switchover holds them too;
     afterwards there is no drift, and nothing is left to update."""
-    with dev.session() as session:
+    with twin.session() as session:
         await_whole(session)
         with newer_packages(session):
             leader = session.leader().name
-            shown = dev.keel("update", "--dry").stdout
+            shown = twin.keel("update", "--dry").stdout
             assert [line.split(":")[0] for line in shown.splitlines() if "primary moves" in line] == [leader]
             before = moments(session)
             # One of them is always within a transaction.
@@ -101,9 +102,11 @@ def test_no_client_notices_an_update(dev: Ephemeral) -> None:
                 majority = stack.enter_context(Majority(session))
                 for writer in writers:
                     stack.enter_context(writer).await_rows(20)
-                dev.keel("update", "--yes")
+                twin.keel("update", "--yes")
                 assert len(poolers(session)) == 2, "one serves, one leaves"
-                dev.keel("switchover", "--to", leader, "--yes")
+                pools = json.loads(twin.keel("status", "--json", check=False).stdout)["pools"]
+                assert {pool["leaving"] for pool in pools} == {False, True}
+                twin.keel("switchover", "--to", leader, "--yes")
                 now = datetime.now(UTC)
                 for writer in writers:
                     writer.await_rows(20, since=now)
@@ -127,6 +130,6 @@ def test_no_client_notices_an_update(dev: Ephemeral) -> None:
                 ("ops1", "pgBackRest's server"),
             }
             await_whole(session)  # the primary of before begins as a replica
-            assert "nothing is newer" in dev.keel("update", "--yes").stdout
-        assert dev.keel("drift", check=False).returncode == 0
-        dev.keel("verify")
+            assert "nothing is newer" in twin.keel("update", "--yes").stdout
+        assert twin.keel("drift", check=False).returncode == 0
+        twin.keel("verify")

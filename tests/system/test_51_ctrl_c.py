@@ -90,14 +90,14 @@ MOMENTS = {
 
 @pytest.mark.family("Ctrl-C", "processes/", "ops/step.py", "components/step.py", "roles/kit/operations.py")
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_ctrl_c_once_ends_it_and_the_next_run_goes_on(dev: Ephemeral, moment: str) -> None:
+def test_ctrl_c_once_ends_it_and_the_next_run_goes_on(twin: Ephemeral, moment: str) -> None:
     """PLAT-48: no process, no lock on a host and no lock of Pulumi's that the next run does not take over."""
     config, held_up, reached, gone = MOMENTS[moment]
-    before = {key: dev.config.get(key) for key in config}
-    dev.config.update(config)
-    dev.save()
+    before = {key: twin.config.get(key) for key in config}
+    twin.config.update(config)
+    twin.save()
     try:
-        with dev.session() as session, held_up(session), making_up(dev) as terminal:
+        with twin.session() as session, held_up(session), making_up(twin) as terminal:
             until(
                 lambda: reached(session, terminal), 240, f"the moment when {moment}",
                 last=lambda: terminal.said[-3000:], every=0.3,
@@ -110,9 +110,9 @@ def test_ctrl_c_once_ends_it_and_the_next_run_goes_on(dev: Ephemeral, moment: st
             for host in session.manifest.hosts:
                 session.run(host.name, "flock -n /run/keel.lock true")
     finally:
-        dev.config.update(before)
+        twin.config.update(before)
         for key in [key for key, value in before.items() if value is None]:
-            del dev.config[key]
-        dev.save()
-    with making_up(dev) as again:
+            del twin.config[key]
+        twin.save()
+    with making_up(twin) as again:
         assert again.process.wait(600) == 0, again.said[-4000:]

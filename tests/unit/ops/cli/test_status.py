@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from ops.cli.status import show
-from ops.status.facts import AlertFacts, Facts, HeadFacts, HostFacts, RedisFacts, WatchFacts
+from ops.status.facts import AlertFacts, Facts, HeadFacts, HostFacts, PoolFacts, RedisFacts, WatchFacts
 from ops.status.judge import judge
 from roles.postgres.patroni import Member
 from tests.unit.cli_fakes import LEADER, SYNC_STANDBY, facts
@@ -28,6 +28,7 @@ db4 replica streaming 2 delayed by 60 min no answer
 PgBouncer pools
 edge database user clients waiting servers idle waited (s)
 edge1 jeex_idea jeex_user 3 0 1 2 0
+edge1 (leaving) jeex_idea jeex_user 1 0 0 0 0
 Services
 service where state
 etcd db1 healthy
@@ -59,6 +60,13 @@ MIXED = facts(
         Member("db4", "replica", "streaming", 2, 512, False, delay=60),
     ),
     etcd={"db1": True, "db2": True, "edge1": False},
+    pools=(
+        *facts().pools,
+        PoolFacts(
+            edge="edge1", database="jeex_idea", user="jeex_user", clients_active=1, clients_waiting=0,
+            servers_active=0, servers_idle=0, waited_seconds=0, leaving=True,
+        ),
+    ),
     redis=(
         RedisFacts(host="edge1", used_bytes=3 * 2**19, limit_bytes=2**28, clients=7),
         RedisFacts(host="edge2", fault="refused"),

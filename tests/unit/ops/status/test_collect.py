@@ -42,6 +42,8 @@ POOLS = """database,user,cl_active,cl_waiting,sv_active,sv_idle,maxwait
 jeex_idea,jeex_user,6,5,4,3,2
 pgbouncer,pgbouncer,1,0,0,0,0
 """
+LEAVING = f"{POOLS}database,user,cl_active,cl_waiting,sv_active,sv_idle,maxwait\nruleiq,ruleiq_user,1,0,0,0,0\n"
+"""Of two PgBouncers."""
 INFO = "# Memory\r\nused_memory:1048576\r\nmaxmemory:268435456\r\n# Clients\r\nconnected_clients:3\r\n"
 ENDS = "".join(
     time.strftime("notAfter=%b %d %H:%M:%S %Y GMT\n", time.gmtime(time.time() + days * 86400)) for days in (700, 365.5)
@@ -68,7 +70,7 @@ def answers() -> Answers:
     return {
         "db1": {**database, **patroni, **at, "server": primary},
         "db2": {**database, **patroni, **behind, "server": replica},
-        "edge1": {"units": "", "packages": "", "etcd": "healthy\n", "pools": POOLS, "redis": INFO},
+        "edge1": {"units": "", "packages": "", "etcd": "healthy\n", "pools": POOLS, "leaving": LEAVING, "redis": INFO},
         "ops1": {"units": "", "watch": json.dumps(ALERTS, indent=1) + "\n3\n"},
     }
 
@@ -119,6 +121,14 @@ def test_a_healthy_environment_is_told_whole(collected: Callable[[Answers], Fact
             edge="edge1", database="jeex_idea", user="jeex_user", clients_active=6, clients_waiting=5,
             servers_active=4, servers_idle=3, waited_seconds=2,
         ),
+        PoolFacts(
+            edge="edge1", database="jeex_idea", user="jeex_user", clients_active=6, clients_waiting=5,
+            servers_active=4, servers_idle=3, waited_seconds=2, leaving=True,
+        ),
+        PoolFacts(
+            edge="edge1", database="ruleiq", user="ruleiq_user", clients_active=1, clients_waiting=0,
+            servers_active=0, servers_idle=0, waited_seconds=0, leaving=True,
+        ),
     )  # fmt: skip
     assert found.silent_poolers == ()
     assert found.redis == (RedisFacts(host="edge1", used_bytes=2**20, limit_bytes=2**28, clients=3),)
@@ -140,10 +150,10 @@ DATABASE = {
 }
 CARRIED = {
     "dev": {
-        "db1": DATABASE, "db2": DATABASE, "edge1": {"units", "certificates", "packages", "etcd", "pools", "redis"},
+        "db1": DATABASE, "db2": DATABASE, "edge1": {"units", "certificates", "packages", "etcd", "pools", "leaving", "redis"},
         "ops1": {"units", "certificates", "watch"},
     },
-    "ci": {"all1": {*DATABASE, "pools", "redis", "watch"}},
+    "ci": {"all1": {*DATABASE, "pools", "leaving", "redis", "watch"}},
 }  # fmt: skip
 
 
