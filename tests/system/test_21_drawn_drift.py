@@ -54,6 +54,8 @@ def repair(dev: Ephemeral, session: Session) -> None:
 
 def drift(dev: Ephemeral) -> Drift:
     """The report of `./keel drift`."""
-    told = json.loads(dev.keel("drift", "--json", check=False).stdout)
+    done = dev.keel("drift", "--json", check=False)
+    assert done.stdout, done.stderr
+    told = json.loads(done.stdout)
     databases = tuple(Difference(**difference) for difference in told["databases"])
     return Drift(tuple(told["resources"]), tuple(told["hosts"]), databases, tuple(told["unknown"]))
