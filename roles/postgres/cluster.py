@@ -1,4 +1,4 @@
-"""Operations on the cluster as a whole: its configuration in etcd, hand-made settings, pending restarts."""
+"""Operations on a member and on the cluster as a whole: what was set by hand, the configuration in etcd, pending restarts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from roles.kit.declare import Target
 from roles.kit.observe import Present
 from roles.kit.operations import serving
 from roles.kit.results import call, perform
-from roles.postgres import patroni
+from roles.postgres import files, patroni
 from roles.postgres.parameters import dynamic_configuration
 from roles.postgres.restarts import move_from, restart_all
 from roles.postgres.switchover import Reach
@@ -51,19 +51,6 @@ class Members(FactBase[str]):
         return "".join(output)
 
 
-class HandMadeSettings(FactBase[list[str]]):
-    """Names set by ALTER SYSTEM: Keel never uses it, so each one is drift (Q-04). Read from its file: a millisecond of
-    `transaction_timeout` there lets in no one who could ask."""
-
-    default = list
-
-    def command(self, data: str) -> str:
-        return f"cat {data}/postgresql.auto.conf 2>/dev/null || true"
-
-    def process(self, output: Iterable[str]) -> list[str]:
-        return sorted({line.split(" = ")[0] for line in output if line and not line.startswith("#")})
-
-
 class RecoverySettings(FactBase[list[str]]):
     """Names of what a recovery set and that waits for a restart to be as it should again."""
 
@@ -77,18 +64,6 @@ class RecoverySettings(FactBase[list[str]]):
         return [line for line in output if line]
 
 
-class AccessLines(FactBase[list[str]]):
-    """The lines of pg_hba.conf or pg_ident.conf, without comments; none before the server runs."""
-
-    default = list
-
-    def command(self, file: str) -> str:
-        return f'cat "$({_location(file)})" 2>/dev/null || true'
-
-    def process(self, output: Iterable[str]) -> list[str]:
-        return [line for line in output if line and not line.startswith("#")]
-
-
 def converge_configuration(target: Target) -> None:
     """Make etcd's copy what the settings say; what they do not name is removed."""
     found = host.get_fact(Configuration, question=_question(target, "/config"))
@@ -97,29 +72,13 @@ def converge_configuration(target: Target) -> None:
     perform(f"postgres: cluster configuration ({differs or 'current'})", _patch_configuration, patch, target)
 
 
-def forget_hand_made_settings(target: Target) -> None:
-    """Undo ALTER SYSTEM on this member."""
-    names = host.get_fact(HandMadeSettings, data=paths.data_directory(target.manifest))
-    perform(f"postgres: no ALTER SYSTEM ({', '.join(names) or 'none'})", _reset_settings, target if names else None)
+def forget_hand_made(target: Target, given: Mapping[str, Any]) -> None:
+    """Make this member's files what they should be, and what its server does. ``given``: the part `postgresql` of its Patroni."""
+    configuration = host.get_fact(Configuration, question=_question(target, "/config"))
+    recovered = files.forget_hand_made(target, given, configuration)
     # What belongs to a recovery stays in force until the server starts again.
-    recovered = host.get_fact(RecoverySettings) or any(name.startswith("recovery_target") for name in names)
+    recovered = bool(host.get_fact(RecoverySettings)) or recovered
     perform("postgres: restart after a recovery", _restart_here, target if recovered else None)
-
-
-def forget_hand_made_access(wanted: Mapping[str, list[str]]) -> None:
-    """Make pg_hba.conf and pg_ident.conf of this member what Patroni was given: it writes them only when its own settings
-    change, and seconds later, when Keel already comes as a login that they admit."""
-    for file, declared in wanted.items():
-        found = host.get_fact(AccessLines, file=file)
-        # Of a line only what it admits: its options may hold a password.
-        more = ", ".join(" ".join(line.split()[:4]) for line in found if line not in declared)
-        lines = declared if found and found != declared else []
-        perform(f"postgres: {file}.conf ({more or ('changed' if lines else 'current')})", _write_access, file, lines)
-
-
-def _location(file: str) -> str:
-    """Shell: where the server reads pg_hba or pg_ident."""
-    return f"psql -U postgres -d postgres -XAtc 'show {file.removeprefix('pg_')}_file'"
 
 
 def forget_order() -> None:
@@ -176,15 +135,6 @@ def _patch_configuration(patch: dict[str, Any], target: Target) -> Commands:
 
 
 @operation()
-def _reset_settings(target: Target | None) -> Commands:
-    if target:
-        data = paths.data_directory(target.manifest)
-        control = f"runuser -u postgres -- {paths.binaries(target.manifest)}/pg_ctl -D {data}"
-        yield f"runuser -u postgres -- sed -i '/^#/!d' {data}/postgresql.auto.conf"
-        yield f"! {control} status >/dev/null || {control} reload"  # a server that does not run reads it when it starts
-
-
-@operation()
 def _restart_here(target: Target | None) -> Commands:
     if target:
         # A checkpoint first, so that the restart itself is short; replicas that are being made begin anew.
@@ -192,13 +142,6 @@ def _restart_here(target: Target | None) -> Commands:
         yield patroni.order(target.manifest, target.host.name, "/restart", {}, seconds=600)
         ready = patroni.ready(target.manifest, target.host.name)
         yield serving("patroni.service", ready, 300)
-
-
-@operation()
-def _write_access(file: str, lines: list[str]) -> Commands:
-    if lines:
-        yield f'printf "%s\\n" {shlex.join(lines)} > "$({_location(file)})"'
-        yield "psql -U postgres -d postgres -Xqc 'select pg_reload_conf()'"
 
 
 @operation()

@@ -103,11 +103,20 @@ def parameters(manifest: Manifest) -> dict[str, str]:
         "timezone": "UTC",
         "log_timezone": "UTC",
         "autovacuum": "on",
+        # What initdb and Patroni would set by themselves
+        "datestyle": "iso, mdy",
+        "default_text_search_config": "pg_catalog.english",
+        "dynamic_shared_memory_type": "posix",
+        "max_wal_size": "1GB",
+        "min_wal_size": "80MB",
+        "wal_keep_size": "128MB",
+        **dict.fromkeys(("lc_messages", "lc_monetary", "lc_numeric", "lc_time"), "C.UTF-8"),
     }
     if manifest.release.postgres >= 16:
         values["reserved_connections"] = str(RESERVED)
     if manifest.release.postgres >= 18:
         values["io_method"] = settings.io_method  # JEEX-02
+        values["autovacuum_worker_slots"] = "16"
     return values
 
 

@@ -210,10 +210,8 @@ class Postgres(Role):
 
     def activate(self, target: Target, changed: frozenset[str]) -> None:
         cluster.forget_order()
-        cluster.forget_hand_made_settings(target)
         config = next(file.content for file in self.files(target) if file.path == CONFIG)
-        postgresql = yaml.safe_load(config)["postgresql"]
-        cluster.forget_hand_made_access({file: postgresql[file] for file in ("pg_ident", "pg_hba")})
+        cluster.forget_hand_made(target, yaml.safe_load(config)["postgresql"])
 
     def converge_cluster(self, target: Target) -> None:
         cluster.converge_configuration(target)

@@ -25,7 +25,7 @@ from roles.logins import role as logins
 from roles.order import ROLES, of_stage
 from roles.pgbackrest import role as pgbackrest
 from roles.pgbouncer import console
-from roles.postgres import cluster
+from roles.postgres import cluster, files
 from roles.postgres.parameters import AT_START
 from roles.programs import role as programs
 from tests.roles.targets import target
@@ -141,9 +141,9 @@ class Environment:
             return done
 
         monkeypatch.setattr(engine, "observe", lambda roles, at: machine.look(u for r in roles for u in r.units(at)))
-        for module in (engine, cluster, console, firewall, logins, pgbackrest, programs):
+        for module in (engine, cluster, console, files, firewall, logins, pgbackrest, programs):
             monkeypatch.setattr(module, "perform", perform)
-        for module in (cluster, console, firewall, logins, pgbackrest, programs):
+        for module in (cluster, console, files, firewall, logins, pgbackrest, programs):
             monkeypatch.setattr(module, "host", Untouched(machine))
         engine.converge([role], at, lambda _: None)
 

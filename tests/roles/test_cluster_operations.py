@@ -14,12 +14,12 @@ from roles import paths
 from roles.kit.declare import Target
 from roles.kit.operations import serving
 from roles.order import ROLES
-from roles.postgres import cluster, patroni
+from roles.postgres import cluster, files, patroni
 from roles.postgres.parameters import dynamic_configuration
 from roles.postgres.patroni import CURL
 from tests.roles.hosts import Clock, Host
 from tests.roles.targets import manifest_of, target
-from tests.stand_ins import calls, stand_in
+from tests.stand_ins import stand_in
 
 ASK = f"{CURL} -f --retry 3 --retry-all-errors --retry-delay 1 --max-time 20"
 PSQL = "psql -U postgres -d postgres"
@@ -68,49 +68,40 @@ def test_a_current_configuration_is_left_alone(on: Any) -> None:
     assert host.done == {"postgres: cluster configuration (current)": []}
 
 
-def test_alter_system_is_undone(on: Any) -> None:
-    """PLAT-03: in its file, then the server reads its files again, which nobody has to be let in for; no restart for that."""
-    host = on(HandMadeSettings=["jit", "work_mem"], RecoverySettings=[])
-    cluster.forget_hand_made_settings(at())
-    data = paths.data_directory(at().manifest)
-    control = f"runuser -u postgres -- {paths.binaries(at().manifest)}/pg_ctl -D {data}"
-    assert host.done == {
-        "postgres: no ALTER SYSTEM (jit, work_mem)": [
-            f"runuser -u postgres -- sed -i '/^#/!d' {data}/postgresql.auto.conf",
-            f"! {control} status >/dev/null || {control} reload",
-        ],
-        "postgres: restart after a recovery": [],
-    }
-
-
-def test_a_server_as_declared_is_left_alone(on: Any) -> None:
-    lines = ["local all postgres peer map=keel"]
-    host = on(HandMadeSettings=[], RecoverySettings=[], AccessLines=lines, Present=False, Members=members(db1=False))
+def test_a_member_as_declared_is_left_alone(on: Any) -> None:
+    host = on(Present=False, Members=members(db1=False))
     cluster.forget_order()
-    cluster.forget_hand_made_settings(at())
-    cluster.forget_hand_made_access({"pg_ident": lines, "pg_hba": lines})
     cluster.carry_out_restarts(at())
-    assert host.done == {
-        "postgres: no order to recover waits": [],
-        "postgres: no ALTER SYSTEM (none)": [],
-        "postgres: restart after a recovery": [],
-        "postgres: pg_ident.conf (current)": [],
-        "postgres: pg_hba.conf (current)": [],
-        "postgres: pending restarts (none)": [],
-    }
+    assert host.done == {"postgres: no order to recover waits": [], "postgres: pending restarts (none)": []}
 
 
-@pytest.mark.parametrize(
-    "facts", [{"RecoverySettings": ["hot_standby"]}, {"HandMadeSettings": ["recovery_target_name"]}]
-)
-def test_what_a_recovery_set_goes_with_a_restart(on: Any, facts: dict[str, list[str]]) -> None:
+@pytest.mark.parametrize(("waits", "went"), [(["hot_standby"], False), ([], True)])
+def test_what_a_recovery_set_goes_with_a_restart(
+    on: Any, monkeypatch: pytest.MonkeyPatch, waits: list[str], went: bool
+) -> None:
     """PLAT-34: in its place, after a checkpoint, until the member is ready again."""
-    host = on(**{"HandMadeSettings": [], "RecoverySettings": [], **facts})
-    cluster.forget_hand_made_settings(at())
+    host = on(RecoverySettings=waits, Configuration={"ttl": 1})
+    asked: list[Any] = []
+
+    def look(*how: Any) -> bool:
+        asked.append(how)
+        return went
+
+    monkeypatch.setattr(files, "forget_hand_made", look)
+    here, given = at(), {"pg_hba": list[str]()}
+    cluster.forget_hand_made(here, given)
+    assert asked == [(here, given, {"ttl": 1})]
     checkpoint, restart, wait = host.done["postgres: restart after a recovery"]
     assert checkpoint == f"{PSQL} -Xqc checkpoint"
     assert restart == f"{CURL} --fail-with-body --max-time 600 -X POST -d '{{}}' {DB1}/restart"
     assert wait == serving("patroni.service", patroni.ready(at().manifest, "db1"), 300)
+
+
+def test_no_recovery_is_no_restart(on: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = on(RecoverySettings=[], Configuration={})
+    monkeypatch.setattr(files, "forget_hand_made", lambda *_: False)
+    cluster.forget_hand_made(at(), {})
+    assert host.done == {"postgres: restart after a recovery": []}
 
 
 def test_an_order_that_was_carried_out_is_taken_away(on: Any) -> None:
@@ -119,31 +110,6 @@ def test_an_order_that_was_carried_out_is_taken_away(on: Any) -> None:
     cluster.forget_order()
     assert host.questions == [("Present", {"path": paths.RECOVERY_ORDER})]
     assert host.done == {"postgres: no order to recover waits": ["rm -f /run/postgresql/keel-recovery.json"]}
-
-
-def test_lines_that_were_added_by_hand_are_named_and_go(on: Any, tmp_path: Path) -> None:
-    """PLAT-41: by what they admit; their options, which may hold a password, are not shown. The file is written whole."""
-    wanted = ["local all postgres peer map=keel", 'hostssl all "a b" 10.0.0.1/32 scram-sha-256']
-    added = "host all all 0.0.0.0/0 ldap ldapbindpasswd=secret"
-    host = on(AccessLines=[*wanted, added])
-    cluster.forget_hand_made_access({"pg_hba": wanted})
-    (name,) = host.done
-    assert name == "postgres: pg_hba.conf (host all all 0.0.0.0/0)"
-    stand_in(tmp_path, "psql", f"echo {tmp_path}/pg_hba.conf")
-    for command in host.done[name]:
-        subprocess.run(["sh", "-c", command], check=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
-    assert (tmp_path / "pg_hba.conf").read_text().splitlines() == wanted
-    assert calls(tmp_path).splitlines()[-1] == f"{PSQL} -Xqc select pg_reload_conf()"
-
-
-@pytest.mark.parametrize("file", ["pg_hba", "pg_ident"])
-@pytest.mark.parametrize(("found", "name"), [(["b", "a"], "changed"), (["a"], "changed"), ([], "current")])
-def test_a_changed_order_counts_and_no_server_is_none(on: Any, found: list[str], name: str, file: str) -> None:
-    """The first line that fits decides. Before the server runs there is no file to write."""
-    host = on(AccessLines=found)
-    cluster.forget_hand_made_access({file: ["a", "b"]})
-    assert list(host.done) == [f"postgres: {file}.conf ({name})"]
-    assert bool(host.done[f"postgres: {file}.conf ({name})"]) is bool(found)
 
 
 def test_who_waits_for_a_restart_is_named(on: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,25 +156,22 @@ def test_a_member_is_put_right_after_its_services_and_the_cluster_after_all(
     on: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every part of the role is called, with the lines that Patroni was given."""
-    lines = cluster_access()
     host = on(
-        Present=False, HandMadeSettings=[], RecoverySettings=[], AccessLines=lambda file: lines[file],
-        Configuration=dynamic_configuration(manifest_of("dev")), Members="",
+        Present=False, RecoverySettings=[], Configuration=dynamic_configuration(manifest_of("dev")), Members="",
     )  # fmt: skip
+    asked: list[Any] = []
+    monkeypatch.setattr(files, "forget_hand_made", lambda *how: asked.append(how))
     ROLES["postgres"].activate(at(), frozenset())
     ROLES["postgres"].converge_cluster(at())
     assert list(host.done) == [
-        "postgres: no order to recover waits", "postgres: no ALTER SYSTEM (none)", "postgres: restart after a recovery",
-        "postgres: pg_ident.conf (current)", "postgres: pg_hba.conf (current)",
+        "postgres: no order to recover waits", "postgres: restart after a recovery",
         "postgres: cluster configuration (current)", "postgres: pending restarts (none)",
     ]  # fmt: skip
-
-
-def cluster_access() -> dict[str, list[str]]:
-    """dev's access lines, as the role renders them."""
+    ((_, given, configuration),) = asked
     from tests.roles.test_promises import ACCESS, LOGINS
 
-    return {"pg_hba": ACCESS["dev"], "pg_ident": LOGINS}
+    assert (given["pg_hba"], given["pg_ident"]) == (ACCESS["dev"], LOGINS)
+    assert configuration == dynamic_configuration(manifest_of("dev"))
 
 
 def test_questions_never_fail_a_host_that_has_no_server_yet(tmp_path: Path) -> None:
@@ -216,36 +179,13 @@ def test_questions_never_fail_a_host_that_has_no_server_yet(tmp_path: Path) -> N
     for fact in (cluster.Configuration(), cluster.Members()):
         assert fact.command(question="curl it") == "curl it || true"
     stand_in(tmp_path, "psql", "exit 2")
-    facts: tuple[tuple[Any, dict[str, str]], ...] = (
-        (cluster.HandMadeSettings(), {"data": str(tmp_path)}),
-        (cluster.RecoverySettings(), {}),
-        (cluster.AccessLines(), {"file": "pg_hba"}),
+    local = cluster.RecoverySettings()
+    done = subprocess.run(
+        ["sh", "-c", local.command()], capture_output=True, text=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}
     )
-    for local, asked in facts:
-        done = subprocess.run(
-            ["sh", "-c", local.command(**asked)],
-            capture_output=True,
-            text=True,
-            env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
-        )
-        assert (done.returncode, done.stdout) == (0, "")
-        assert local.process(["# a comment", "", "a line"])[-1:] == ["a line"]
-        assert "" not in local.process(["", "a line"])
-    assert (
-        cluster.RecoverySettings.default() == cluster.HandMadeSettings.default() == cluster.AccessLines.default() == []
-    )
-
-
-@pytest.mark.parametrize("file", ["pg_hba", "pg_ident"])
-def test_access_lines_are_read_from_the_file_that_the_server_names(tmp_path: Path, file: str) -> None:
-    (tmp_path / "access").write_text("# by hand\nlocal all all peer\n")
-    stand_in(tmp_path, "psql", f"echo {tmp_path}/access")
-    fact = cluster.AccessLines()
-    said = subprocess.check_output(
-        ["sh", "-c", fact.command(file)], text=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}
-    )
-    assert fact.process(said.splitlines()) == ["local all all peer"]
-    assert calls(tmp_path) == f"{PSQL} -XAtc show {file.removeprefix('pg_')}_file\n"
+    assert (done.returncode, done.stdout) == (0, "")
+    assert local.process(["hot_standby", ""]) == ["hot_standby"]
+    assert cluster.RecoverySettings.default() == []
 
 
 def answers(tmp_path: Path, **said: Any) -> dict[str, str]:

@@ -27,7 +27,7 @@ HAND_MADE = {
     "an effective setting": (
         "db2",
         "psql -U postgres -Xqc 'alter system set work_mem to 12345' -c 'select pg_reload_conf()'",
-        "db2: postgres: no ALTER SYSTEM (work_mem)",
+        "db2: postgres: postgresql.auto.conf (work_mem)",
     ),
 }
 

@@ -34,7 +34,7 @@ def test_what_is_changed_by_chance_is_told_and_repaired(dev: Ephemeral, pytestco
         began = time.monotonic()
         found = drift(dev)
         print(f"looked in {time.monotonic() - began:.1f} s")
-        assert not found.unknown
+        assert not found.unknown, found.unknown
         lines = [*found.resources, *found.hosts, *(str(difference) for difference in found.databases)]
         untold = [str(one) for one in changes if not any(one.where in line and one.what in line for line in lines)]
         assert not untold, "\n".join([*untold, "the report:", *lines])
