@@ -128,6 +128,7 @@ def _kinds(environment: Ephemeral, session: Session, random: Random) -> dict[str
         **{kind: lambda look=look: look(random.choice(hosts)) for kind, look in of_hosts.items()},  # type: ignore[misc]
         "Docker": lambda: list(_of_docker(environment)),
         "ALTER SYSTEM": lambda: list(_alter_system(session, random.choice(members))),
+        "a line in initdb's file": lambda: list(_lines(session, random.choice(members))),
         "PgBouncer's console": lambda: list(_set(session, random.choice(edges))),
         "Patroni's configuration": lambda: list(_of_patroni(session, leader)),
         "a parameter in Patroni": lambda: list(_parameters(session, leader)),
@@ -183,6 +184,15 @@ def _named(path: str) -> str:
 def _alter_system(session: Session, host: str) -> Iterator[tuple[str, ...]]:
     for name, _, value in _rows(session, host, "postgres", SETTINGS):
         yield host, name, host, _psql("postgres"), f"alter system set {name} = '{value}';\nselect pg_reload_conf()"
+
+
+def _lines(session: Session, host: str) -> Iterator[tuple[str, ...]]:
+    """In the file that initdb wrote, of names that stand nowhere else: Patroni writes its own anew whenever a parameter changes."""
+    ((file,),) = _rows(session, host, "postgres", "show config_file")
+    query = f"{SETTINGS} and source <> 'command line' and sourcefile is distinct from '{file}'"
+    for name, _, value in _rows(session, host, "postgres", query):
+        line = shlex.quote(f"{name} = '{value}'")
+        yield host, name, host, f"echo {line} >> {PurePath(file).parent}/postgresql.base.conf"
 
 
 def _set(session: Session, edge: str) -> Iterator[tuple[str, ...]]:

@@ -29,6 +29,11 @@ HAND_MADE = {
         "psql -U postgres -Xqc 'alter system set work_mem to 12345' -c 'select pg_reload_conf()'",
         "db2: postgres: postgresql.auto.conf (work_mem)",
     ),
+    "a line in the server's file": (
+        "db1",
+        """echo 'deadlock_timeout = 3s' >> "$(psql -U postgres -XAtc 'show config_file')" && psql -U postgres -Xqc 'select pg_reload_conf()'""",
+        "db1: postgres: postgresql.conf (deadlock_timeout)",
+    ),
 }
 
 
