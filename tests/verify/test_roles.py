@@ -109,7 +109,9 @@ def test_passwords(roles: dict[str, Row], session: Session) -> None:
     """PLAT-11: every login's password is the one derived from the environment's secret, kept as a SCRAM verifier; one that comes
     by a host's socket alone has none. None expires."""
     by_socket = (SESSIONS, LOOK)
-    expect.nothing(f"the password of {name} expires at {row['expires']}" for name, row in roles.items() if row["expires"])
+    expect.nothing(
+        f"the password of {name} expires at {row['expires']}" for name, row in roles.items() if row["expires"]
+    )
     expect.nothing(f"{name} has a password" for name in by_socket if roles[name]["rolpassword"])
     expect.nothing(
         f"the password of {name} is not the derived one"
