@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -35,14 +35,24 @@ SECRET_KEYS = frozenset(SECRETS)
 
 
 class InvalidStack(KeelError):
-    """A stack file was refused. ``problems`` holds every finding; nothing was changed."""
+    """A stack file was refused. ``problems`` holds every finding; nothing was changed.
 
-    def __init__(self, source: str, problems: list[Problem]) -> None:
+    ``sections`` are those that could be read, at least in part; ``secrets`` says which of its secrets are refused too.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        problems: list[Problem],
+        sections: Mapping[str, Any] | None = None,
+        secrets: Sequence[str] = (),
+    ) -> None:
         self.source = source
         self.problems = problems
-        listed = "\n".join(f"  {problem}" for problem in problems)
+        self.sections = sections or {}
+        listed = "\n".join(f"  {problem}" for problem in (*problems, *secrets))
         super().__init__(
-            f"{source}: {len(problems)} setting(s) refused\n{listed}",
+            f"{source}: {len(problems) + len(secrets)} setting(s) refused\n{listed}",
             UNCHANGED,
             "Correct them in the stack file; docs/settings.md lists every setting",
         )
@@ -148,7 +158,7 @@ def parse(config: Mapping[str, Any], source: str, others: Mapping[str, Settings]
     problems.extend(check(sections))
     problems.extend(readable_part(clashes(sections, others or {})))
     if problems:
-        raise InvalidStack(source, sorted(problems, key=lambda problem: problem.path))
+        raise InvalidStack(source, sorted(problems, key=lambda problem: problem.path), sections)
     return Settings.model_construct(**sections)
 
 
