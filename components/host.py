@@ -145,11 +145,10 @@ def _identity(args: HostArgs) -> list[docker.ContainerUploadArgs]:
 
 
 def _specification(args: HostArgs) -> dict[str, Any]:
-    """What replaces the container when it changes, readable in a preview."""
+    """What replaces the container when it changes, readable in a preview. Docker changes the memory of one that runs."""
     return {
         "address": str(args.entry.address),
         "cpus": args.settings.cpus,
-        "memory": args.settings.memory,
         "groups": [group.value for group in args.entry.groups],
         "published": {str(k): v for k, v in args.manifest.published(args.entry).items()},
     }

@@ -81,7 +81,7 @@ def _one_address(old: Manifest, new: Manifest) -> Iterator[str]:
 
 def _made_of(host: HostEntry, manifest: Manifest) -> object:
     """What replaces its container when it differs."""
-    return manifest.release, host.address, set(host.groups), host.memory, host.cpus
+    return manifest.release, host.address, set(host.groups), host.cpus
 
 
 RULES: tuple[Callable[[Manifest, Manifest], Iterator[str]], ...] = (_major, _etcd_ports, _someone_stays, _one_address)

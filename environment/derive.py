@@ -91,7 +91,15 @@ def roots_for(environment: str, kind: Kind, given: dict[str, str], second: bool 
 
     With a ``second`` repository its keys are needed. Raises :class:`RefusedRoots` with every problem in one message.
     """
-    chosen = dict(given) if kind.guarded else {**PUBLISHED_ROOTS, **given}
+    if problems := refused_roots(kind, given, second):
+        raise RefusedRoots("\n".join(["secrets refused", *(f"  {problem}" for problem in problems)]), UNCHANGED)
+    chosen = _chosen(kind, given)
+    return Roots(environment, **{name: chosen.get(name, "") for name in SECRETS})
+
+
+def refused_roots(kind: Kind, given: dict[str, str], second: bool = False) -> list[str]:
+    """A sentence for each secret that :func:`roots_for` refuses; none holds its value."""
+    chosen = _chosen(kind, given)
     problems = []
     for name in PUBLISHED_ROOTS:
         value = chosen.get(name)
@@ -106,9 +114,11 @@ def roots_for(environment: str, kind: Kind, given: dict[str, str], second: bool 
             problems.append(
                 f"keel:{name} is not set, and repository.second needs it: pulumi config set --secret keel:{name}"
             )
-    if problems:
-        raise RefusedRoots("\n".join(["secrets refused", *(f"  {problem}" for problem in problems)]), UNCHANGED)
-    return Roots(environment, **{name: chosen.get(name, "") for name in SECRETS})
+    return problems
+
+
+def _chosen(kind: Kind, given: dict[str, str]) -> dict[str, str]:
+    return dict(given) if kind.guarded else {**PUBLISHED_ROOTS, **given}
 
 
 def private_openssh(key: ed25519.Ed25519PrivateKey) -> str:

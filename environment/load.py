@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -18,8 +18,9 @@ from pydantic import TypeAdapter, ValidationError
 from environment import messages
 from environment.derive import SECRETS
 from environment.errors import UNCHANGED, KeelError
+from environment.readable import Readable, Unreadable, readable
 from environment.rules import Problem, check
-from environment.rules.base import carrying
+from environment.rules.base import carrying, readable_part
 from environment.rules.other_stacks import clashes
 from environment.settings import MOST_REPLICAS, Host, Postgres, Settings
 from environment.types import Group
@@ -34,14 +35,24 @@ SECRET_KEYS = frozenset(SECRETS)
 
 
 class InvalidStack(KeelError):
-    """A stack file was refused. ``problems`` holds every finding; nothing was changed."""
+    """A stack file was refused. ``problems`` holds every finding; nothing was changed.
 
-    def __init__(self, source: str, problems: list[Problem]) -> None:
+    ``sections`` are those that could be read, at least in part; ``secrets`` says which of its secrets are refused too.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        problems: list[Problem],
+        sections: Mapping[str, Any] | None = None,
+        secrets: Sequence[str] = (),
+    ) -> None:
         self.source = source
         self.problems = problems
-        listed = "\n".join(f"  {problem}" for problem in problems)
+        self.sections = sections or {}
+        listed = "\n".join(f"  {problem}" for problem in (*problems, *secrets))
         super().__init__(
-            f"{source}: {len(problems)} setting(s) refused\n{listed}",
+            f"{source}: {len(problems) + len(secrets)} setting(s) refused\n{listed}",
             UNCHANGED,
             "Correct them in the stack file; docs/settings.md lists every setting",
         )
@@ -138,22 +149,27 @@ def parse(config: Mapping[str, Any], source: str, others: Mapping[str, Settings]
             sections[name] = _section(name, given[name])
         except ValidationError as error:
             problems.extend(messages.problems(name, field.annotation, error))
+            with suppress(Unreadable):
+                sections[name] = readable(field.rebuild_annotation(), _value(given[name]))
         except (ValueError, RecursionError) as error:
             problems.append(Problem(name, "…", f"plain values: {error}"))
     if {"hosts", "postgres"} <= sections.keys():
         sections["postgres"] = _with_replicas(sections["postgres"], sections["hosts"])
     problems.extend(check(sections))
-    problems.extend(clashes(sections, others or {}))
+    problems.extend(readable_part(clashes(sections, others or {})))
     if problems:
-        raise InvalidStack(source, sorted(problems, key=lambda problem: problem.path))
+        raise InvalidStack(source, sorted(problems, key=lambda problem: problem.path), sections)
     return Settings.model_construct(**sections)
 
 
-def _with_replicas(postgres: Postgres, hosts: Mapping[str, Host]) -> Postgres:
+def _with_replicas(postgres: Postgres | Readable, hosts: Mapping[str, Host]) -> Postgres | Readable:
     """Where the stack file does not say how many, each further database host is a replica: one line makes one (ADA-28)."""
     if "replicas" in postgres.model_fields_set:
         return postgres
-    further = max(len(carrying(hosts, Group.POSTGRES)) - 1, 0)
+    try:
+        further = max(len(carrying(hosts, Group.POSTGRES)) - 1, 0)
+    except Unreadable:
+        return Readable.without(postgres, "replicas")
     return postgres.model_copy(update={"replicas": min(further, MOST_REPLICAS)})
 
 
@@ -170,8 +186,12 @@ def others(name: str) -> dict[str, Settings]:
 
 def _section(name: str, value: Any) -> Any:
     """Through JSON and strictly: text is no number, 1 is not true, and what Pulumi cannot hold is refused."""
-    text = value if isinstance(value, str) and _is_json(value) else json.dumps(value, default=str)
-    return _reader(name).validate_json(text, strict=True)
+    return _reader(name).validate_json(json.dumps(_value(value), default=str), strict=True)
+
+
+def _value(value: Any) -> Any:
+    """A section as plain values, also where it came as JSON text."""
+    return json.loads(value) if isinstance(value, str) and _is_json(value) else value
 
 
 @cache

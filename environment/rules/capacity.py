@@ -23,13 +23,15 @@ def connections_fit(
     pooled = sum(budget.pooled(edges, share) for share in wanted.values()) + edges * budget.looking_up(pgbouncer).server
     room = postgres.max_connections - postgres.superuser_reserved_connections
     if pooled + postgres.direct_reserve > room:
+        needed = pooled + postgres.direct_reserve + postgres.superuser_reserved_connections
         yield Problem(
             "postgres.max_connections",
             postgres.max_connections,
-            f"at least {pooled + postgres.direct_reserve + postgres.superuser_reserved_connections}: "
+            f"at least {needed}: "
             f"{edges} edge(s) may open {pooled} connections for {sorted(wanted)} and the look-up, "
             f"{postgres.direct_reserve} are kept for direct use, "
             f"{postgres.superuser_reserved_connections} for superusers (PLAT-20)",
+            nearest=needed,
         )
 
 
@@ -66,7 +68,7 @@ def no_address_takes_the_server(haproxy: Any, postgres: Any) -> Iterator[Problem
         yield Problem(
             "haproxy.client_connections",
             haproxy.client_connections,
-            f"less than {room}, which max_connections leaves for clients",
+            f"less than {room}, which max_connections ({postgres.max_connections}) leaves for clients",
         )
 
 
@@ -83,7 +85,9 @@ def memory_fits(hosts: Mapping[str, Host], postgres: Any, redis: Any) -> Iterato
         total = sum(need.get(group, 0) + MEMORY_OVERHEAD.get(group, 0) for group in host.groups)
         if total > host.memory:
             groups = sorted(group.value for group in host.groups)
-            yield Problem(f"hosts.{name}.memory", host.memory, f"at least {total} MiB for {groups}")
+            connections = f" with {postgres.max_connections} connections" if Group.POSTGRES in host.groups else ""
+            allowed = f"at least {total} MiB for {groups}{connections}"
+            yield Problem(f"hosts.{name}.memory", host.memory, allowed, nearest=total)
         if Group.POSTGRES in host.groups and postgres.effective_cache_size > host.memory:
             yield Problem(
                 "postgres.effective_cache_size",
@@ -95,6 +99,7 @@ def memory_fits(hosts: Mapping[str, Host], postgres: Any, redis: Any) -> Iterato
             "postgres.effective_cache_size",
             postgres.effective_cache_size,
             f"at least shared_buffers ({postgres.shared_buffers} MiB), which is a part of it",
+            nearest=postgres.shared_buffers,
         )
 
 

@@ -36,9 +36,9 @@ def replicas_have_hosts(postgres: Any, hosts: Mapping[str, Host]) -> Iterator[Pr
     """One postgres host per member: the primary and each replica (PLAT-37)."""
     members = carrying(hosts, Group.POSTGRES)
     if members and len(members) != postgres.replicas + 1:
-        yield Problem(
-            "postgres.replicas", postgres.replicas, f"{len(members) - 1}, one less than the postgres hosts {members}"
-        )
+        fitting = len(members) - 1
+        allowed = f"{fitting}, one less than the postgres hosts {members}"
+        yield Problem("postgres.replicas", postgres.replicas, allowed, nearest=fitting)
 
 
 @rule("postgres", "hosts")

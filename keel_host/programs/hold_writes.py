@@ -29,7 +29,7 @@ from keel_host.systemd import notify
 PATIENCE = 2.0
 """Seconds that open transactions get."""
 LIMIT = 10.0
-"""Seconds that a client is held at the most."""
+"""Seconds that a client is held at the most, those that log in included: they go on up to `LOGINS` later than the others."""
 LOGINS = 1.0
 """Seconds that connections to the server that are being opened get."""
 SHORTLY = 0.002
@@ -91,7 +91,7 @@ def hold(edge: Edge) -> int:
         drained = _drained([console for _, console in consoles], began + PATIENCE)
         if drained:
             notify("READY=1")
-            moved = _moves(edge, old, began + LIMIT)
+            moved = _moves(edge, old, began + LIMIT - LOGINS)
         else:
             busy = _busy(edge)
     finally:

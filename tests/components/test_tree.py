@@ -155,6 +155,18 @@ def test_limits_are_the_settings(dev: Program) -> None:
     assert db1["restart"] == "unless-stopped"
 
 
+@pytest.mark.parametrize(("limit", "drained"), [("memory", False), ("cpus", True)])
+def test_only_who_is_replaced_is_drained(dev: Program, limit: str, drained: bool) -> None:
+    """PLAT-48: Docker changes the memory of a container that runs, so the primary stays where it is."""
+    patched = config("dev", {f"hosts.db1.{limit}": 4096 if limit == "memory" else 3.5})
+    other = run("dev", {**{key: json.dumps(value) for key, value in patched.items()}, **ROOTS})
+    container, drain = (
+        (dev.one(*name).inputs, other.one(*name).inputs) for name in (("Container", "db1"), ("Drain", "db1-drain"))
+    )
+    assert container[0] != container[1]
+    assert (drain[0]["specification"] != drain[1]["specification"]) == drained
+
+
 def test_what_the_environment_makes_is_called_by_it(dev: Program) -> None:
     """BAC-02: containers keel-<environment>-<host> in a bridge network of their own, restarted unless stopped."""
     (network,) = dev.of("Network")

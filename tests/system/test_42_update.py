@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from itertools import product
 
 from environment.types import Group
 from environment.waiting import until
@@ -18,8 +19,8 @@ from tests.system.services import happened, moments
 from tests.system.test_36_failover import await_whole
 from tests.system.writer import Writer, forget_writes, written
 
-WRITERS = [{"anew": anew, "plain": plain} for anew in (False, True) for plain in (False, True)]
-"""Those that keep their connection and those that do not, with TLS and without."""
+WRITERS = tuple(product((False, True), repeat=2))
+"""Those that keep their connection and those that make one anew, with TLS and plain."""
 SUFFIX = "+keel1"
 SOURCE = "/etc/apt/sources.list.d/keel-test.list"
 REPOSITORY = "/var/cache/keel-test"
@@ -97,7 +98,9 @@ def test_no_client_notices_an_update(twin: Ephemeral) -> None:
             assert [line.split(":")[0] for line in shown.splitlines() if "primary moves" in line] == [leader]
             before = moments(session)
             # One of them is always within a transaction.
-            writers = [Writer(session.manifest, session.roots, pause=0, **kind) for kind in WRITERS]
+            writers = [
+                Writer(session.manifest, session.roots, pause=0, anew=anew, plain=plain) for anew, plain in WRITERS
+            ]
             with ExitStack() as stack:
                 majority = stack.enter_context(Majority(session))
                 for writer in writers:

@@ -42,7 +42,7 @@ def dev(patch: dict[str, Any] | None = None) -> Manifest:
             "none of db1, db2, edge1 keeps the group 'etcd'",
         ),
         ({"hosts.db1.address": "10.88.0.41", "hosts.db2.address": "10.88.0.42"}, "db1, db2 get.* another address.*one address"),
-        ({"hosts.db1.address": "10.88.0.41", "hosts.ops1.memory": 512}, "db1 get.* another address while ops1 change"),
+        ({"hosts.db1.address": "10.88.0.41", "hosts.ops1.cpus": 1.5}, "db1 get.* another address while ops1 change"),
     ],
 )  # fmt: skip
 def test_what_would_stop_a_running_environment_is_refused(patch: dict[str, Any], words: str) -> None:
@@ -59,7 +59,8 @@ def test_what_would_stop_a_running_environment_is_refused(patch: dict[str, Any],
         {"hosts.db3": NEW, "postgres.replicas": 2},
         {"hosts.db2": REMOVED, "hosts.ops1.groups": ["backup", "monitor", "etcd"], "postgres.replicas": 0},
         {"hosts.db1.address": "10.88.0.41"},
-        {"hosts.ops1.address": "10.88.0.41", "hosts.db1.memory": 4096},
+        {"hosts.db1.address": "10.88.0.41", "hosts.ops1.memory": 512},
+        {"hosts.ops1.address": "10.88.0.41", "hosts.db1.cpus": 1.5},
         {"hosts.edge1.groups": ["edge", "redis"], "hosts.ops1.groups": ["backup", "monitor", "etcd"]},
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NamedTuple
 
 import pytest
@@ -253,6 +254,86 @@ def test_all_errors_are_told_at_once() -> None:
         "etcd.election_ms", "network", "ports.typo", "products.nothing", "redis.maxmemory", "release.postgres"
     ]  # fmt: skip
     assert str(refused.value).startswith("stacks/Pulumi.dev.yaml: 6 setting(s) refused\n")
+
+
+EDGE = {"hosts.edge2": {"address": "10.88.0.22", "groups": ["edge"]}}
+TOGETHER = [
+    (
+        "a number that another one entails",
+        "dev",
+        EDGE,
+        {"postgres.max_connections": "at least 182", "hosts.db1.memory": "at least 2128", "hosts.db2.memory": "at least 2128"},
+    ),
+    (
+        "more of what is too little already",
+        "dev",
+        {**EDGE, "hosts.db1.memory": 1024, "haproxy.client_connections": 200},
+        {
+            "postgres.max_connections": "= 100: at least 182",
+            "hosts.db1.memory": "= 1024: at least 2128",
+            "hosts.db2.memory": "at least 2128",
+            "haproxy.client_connections": r"= 200: less than 174, which max_connections \(182\)",
+        },
+    ),
+    (
+        "a replica too few for the preset",
+        "production",
+        {"patroni.ha": "safe", "hosts.db3": REMOVED, "postgres.replicas": 2},
+        {"postgres.replicas": "= 2: 1, one less", "patroni.ha": "fewer than two replicas", "hosts": "odd|three hosts"},
+    ),
+    (
+        "a slip next to a rule of the same section",
+        "dev",
+        {**EDGE, "postgres.max_conections": 200, "postgres.work_mem": "much", "ports.typo": 1, "ports.redis": 6432},
+        {
+            "postgres.max_conections": "known setting",
+            "postgres.work_mem": "valid integer",
+            "postgres.max_connections": "at least 182",
+            "ports.typo": "known setting",
+            "ports.redis": "no other service has",
+        },
+    ),
+    (
+        "what a refused value is needed for is not told",
+        "dev",
+        {"postgres.max_connections": "many", "postgres.replicas": 2, "hosts.db1.memory": 1024},
+        {"postgres.max_connections": "valid integer", "postgres.replicas": "one less",},
+    ),
+    (
+        "a host of which one value is refused",
+        "dev",
+        {"hosts.db1.address": 5, "hosts.db2.memory": 256, "postgres.replicas": REMOVED, "hosts.ops1.groups": ["monitor"]},
+        {"hosts.db1.address": "IPv4", "hosts": "the group 'backup'", "hosts.db2.memory": "= 256: at least 1472", "postgres.effective_cache_size": "db2"},
+    ),
+    (
+        "a host whose groups are refused",
+        "production",
+        {"hosts.db1.groups": ["postgress"], "postgres.replicas": REMOVED, "patroni.ha": "safe", "etcd.election_ms": 1},
+        {"hosts.db1.groups.0": "postgres", "etcd.election_ms": "at least"},
+    ),
+]  # fmt: skip
+"""Name, stack, patch, and every path that is refused with words of what is said of it."""
+
+
+@pytest.mark.parametrize(
+    ("stack", "patch", "told"), [case[1:] for case in TOGETHER], ids=[case[0] for case in TOGETHER]
+)
+def test_no_reason_waits_until_another_one_is_mended(stack: str, patch: dict[str, Any], told: dict[str, str]) -> None:
+    """PLAT-20, X-19: what would be refused next is refused now, and nothing that only follows from what cannot be read."""
+    with pytest.raises(InvalidStack) as refused:
+        parse(config(stack, patch), "test")
+    lines = {problem.path: str(problem) for problem in refused.value.problems}
+    assert lines.keys() == told.keys(), refused.value
+    for path, words in told.items():
+        assert re.search(words, lines[path]), lines[path]
+
+
+def test_what_a_refusal_asks_for_is_accepted() -> None:
+    """PLAT-20: whoever writes down the numbers that it names is not refused again."""
+    with pytest.raises(InvalidStack) as refused:
+        parse(config("dev", EDGE), "test")
+    asked = {problem.path: problem.nearest for problem in refused.value.problems}
+    assert parse(config("dev", {**EDGE, **asked}), "test").postgres.max_connections == 182
 
 
 @pytest.mark.parametrize("stack", ["dev", "ci", "staging", "production"])

@@ -164,6 +164,20 @@ def test_roots_of_ones_own_are_used() -> None:
     )
 
 
-def test_settings_are_refused_before_roots_are_asked_for() -> None:
-    with pytest.raises(InvalidStack):
-        program.load("production", config("production", {"hosts": REMOVED}))
+def test_settings_and_roots_are_refused_together() -> None:
+    """PLAT-11: whoever corrects the settings is not sent back for the secrets; no value of one is shown."""
+    patch = {"hosts": REMOVED, "repository.second": {"endpoint": "s3.example.com", "bucket": "backups"}}
+    secrets = {"keel:access": PUBLISHED_ROOTS["access"], "keel:pki": "short"}
+    with pytest.raises(InvalidStack) as refused:
+        program.load("production", {**config("production", patch), **secrets})
+    told = str(refused.value)
+    assert "stacks/Pulumi.production.yaml: 6 setting(s) refused\n" in told and "keel:hosts is not set" in told
+    assert "keel:access is the published root" in told and PUBLISHED_ROOTS["access"] not in told
+    assert "keel:pki has 5 characters" in told and "short" not in told
+    assert all(f"keel:{name} is not set" in told for name in ("backup", "s3_key", "s3_secret"))
+
+
+def test_of_an_environment_without_a_kind_no_root_is_refused() -> None:
+    """Which roots it may have is not known."""
+    with pytest.raises(InvalidStack, match=r"1 setting\(s\) refused\n  keel:environment\.kind = 'prod'"):
+        program.load("production", config("production", {"environment.kind": "prod"}))

@@ -195,10 +195,17 @@ def test_an_open_transaction_ends_the_hold(
 def test_a_primary_that_does_not_come_is_waited_for_no_longer(
     edge: Edge, pooler: Pooler, ready: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hold_writes, "LIMIT", 0.2)
+    """JEEX-31: also those that log in go on in time, who wait for a connection of each pool that had one."""
+    monkeypatch.setattr(hold_writes, "LIMIT", 0.6)
+    monkeypatch.setattr(hold_writes, "LOGINS", 0.4)
     proxied(monkeypatch, {"db1"})
+    states = iter([{"sv_idle": 1}])
+    nothing = dict.fromkeys(POOL, 0)
+    pooler.pools = lambda: [{"database": "ruleiq", "user": "ruleiq_user", **nothing, **next(states, {"cl_waiting": 1})}]
     assert hold_writes.hold(edge) == 0
-    assert not account(edge)["moved"] and pooler.paused == set()
+    found = account(edge)
+    assert not found["moved"] and pooler.paused == set()
+    assert 0.5 < found["held"] < 0.95
 
 
 def test_a_signal_lets_them_go(edge: Edge, pooler: Pooler, ready: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
