@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import shlex
+from base64 import b64encode
 from collections.abc import Generator, Iterable
 from datetime import UTC, datetime
-from io import BytesIO, StringIO
+from io import BytesIO
 
 from paramiko import SSHException
 from pyinfra import host
-from pyinfra.api import FileUploadCommand, FunctionCommand, StringCommand, operation
+from pyinfra.api import FunctionCommand, StringCommand, operation
 from pyinfra.api.exceptions import ConnectError
 from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.operations import apt, files, systemd
@@ -27,7 +28,7 @@ from roles.kit.observe import STAMPS, HostState, digest_of, stamp
 STAGING = "/run/keel"
 """Where new files wait, on the host's memory: readable by root only, gone after a restart."""
 
-Commands = Generator[str | StringCommand | FileUploadCommand | FunctionCommand, None, None]
+Commands = Generator[str | StringCommand | FunctionCommand, None, None]
 
 
 @operation()
@@ -51,20 +52,26 @@ def directory(wanted: Directory, state: HostState) -> Commands:
 
 @operation()
 def file(wanted: File, state: HostState) -> Commands:
-    """A managed file: uploaded under another name, checked by the program that will read it, then moved into place."""
+    """A managed file: written under another name, checked by the program that will read it, then moved into place."""
     digest = hashlib.sha256(wanted.content.encode()).hexdigest()
     found = state.paths.get(wanted.path)
     if found and found[1:] == (wanted.mode.lstrip("0"), wanted.owner, wanted.group, digest):
         return
     waiting = f"{STAGING}/{hashlib.sha256(wanted.path.encode()).hexdigest()}"
-    yield f"install -d -m 700 {STAGING}"
-    yield FileUploadCommand(StringIO(wanted.content), waiting)
-    yield f"chown {wanted.owner}:{wanted.group} {waiting} && chmod {wanted.mode} {waiting}"
-    if wanted.check:
-        yield wanted.check.format(waiting)
+    place = f"mv -f {waiting} {shlex.quote(wanted.path)}"
+    steps = [
+        f"install -d -m 700 {STAGING}",
+        f"base64 -d >{waiting}",
+        f"chown {wanted.owner}:{wanted.group} {waiting}",
+        f"chmod {wanted.mode} {waiting}",
+        *([wanted.check.format(waiting)] if wanted.check else ()),
+        *(() if wanted.proof else [place]),
+    ]
+    # One command: each is a way to the host and back, and a new host gets some hundred files.
+    yield StringCommand(" && ".join(steps), _stdin=b64encode(wanted.content.encode()).decode())
     if wanted.proof:
         yield results.call(_over_a_new_connection, wanted.proof, wanted.path)
-    yield f"mv -f {waiting} {shlex.quote(wanted.path)}"
+        yield place
 
 
 def _over_a_new_connection(command: str, path: str) -> None:
@@ -110,13 +117,15 @@ def certificate(wanted: Certificate, roots: Roots, state: HostState) -> Commands
         return
     folder = shlex.quote(wanted.directory)
     owner = f"{wanted.owner}:{wanted.group}"
-    yield f"install -d -m 750 -o {wanted.owner} -g {wanted.group} {folder}"
-    yield (
-        f"openssl pkey -in {folder}/key.pem -noout 2>/dev/null || (umask 077 && openssl genpkey -algorithm EC "
-        f"-pkeyopt ec_paramgen_curve:P-256 -out {folder}/key.pem)"
+    make = f"openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {folder}/key.pem"
+    steps = (
+        f"install -d -m 750 -o {wanted.owner} -g {wanted.group} {folder}",
+        f"{{ openssl pkey -in {folder}/key.pem -noout 2>/dev/null || (umask 077 && {make}); }}",
+        f"chown {owner} {folder}/key.pem",
+        f"chmod 600 {folder}/key.pem",
+        f"ln -sfn key.pem {shlex.quote(link(wanted))}",
     )
-    yield f"chown {owner} {folder}/key.pem && chmod 600 {folder}/key.pem"
-    yield f"ln -sfn key.pem {shlex.quote(link(wanted))}"
+    yield " && ".join(steps)
     yield results.call(_sign, wanted, roots, now)
     yield f"chown {owner} {folder}/cert.pem && chmod 644 {folder}/cert.pem"
 

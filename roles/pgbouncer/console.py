@@ -24,29 +24,27 @@ class Held(NamedTuple):
     default: str
 
 
-class HeldSettings(FactBase[dict[str, Held]]):
-    """Name → what holds now, of settings that the console can change; none where PgBouncer does not answer."""
+class SetByHand(FactBase[dict[str, str]]):
+    """Name → value of settings that the console can change and that are neither what the file on the host says nor, where it says
+    nothing, PgBouncer's default; none where PgBouncer does not answer."""
 
     default = dict
 
-    def command(self, port: int, administrator: str) -> str:
+    def command(self, config: str, port: int, administrator: str) -> str:
         console = f"psql -h {paths.PGBOUNCER_SOCKETS} -p {port} -U {administrator} pgbouncer -XAt -F '\x1f'"
-        return f"runuser -u {administrator} -- {console} -c 'show config' 2>/dev/null || true"
+        return f"cat {config} 2>/dev/null; runuser -u {administrator} -- {console} -c 'show config' 2>/dev/null || true"
 
-    def process(self, output: Iterable[str]) -> dict[str, Held]:
-        rows = (line.split("\x1f") for line in output if line.count("\x1f") == 3)
-        return {name: Held(value, default) for name, value, default, changeable in rows if changeable == "yes"}
-
-
-def by_hand(config: str, held: dict[str, Held]) -> dict[str, str]:
-    """Name → value of settings that are neither what the file says nor, where it says nothing, PgBouncer's default."""
-    lines = (line.partition("=") for line in config.splitlines() if not line.startswith((";", "%", "[")))
-    declared = {name.strip(): value.strip() for name, _, value in lines}
-    return {
-        name: now.value
-        for name, now in sorted(held.items())
-        if name not in ITS_OWN and not _same(now.value, declared.get(name, now.default))
-    }
+    def process(self, output: Iterable[str]) -> dict[str, str]:
+        lines = list(output)
+        rows = (line.split("\x1f") for line in lines if line.count("\x1f") == 3)
+        held = {name: Held(value, default) for name, value, default, changeable in rows if changeable == "yes"}
+        given = (line.partition("=") for line in lines if "\x1f" not in line and not line.startswith((";", "%", "[")))
+        declared = {name.strip(): value.strip() for name, _, value in given}
+        return {
+            name: now.value
+            for name, now in sorted(held.items())
+            if name not in ITS_OWN and not _same(now.value, declared.get(name, now.default))
+        }
 
 
 def _same(one: str, other: str) -> bool:
@@ -57,8 +55,8 @@ def _same(one: str, other: str) -> bool:
 
 
 def forget_hand_made_settings(config: str, port: int, administrator: str) -> None:
-    """Undo SET on the console of this edge's PgBouncer."""
-    wrong = by_hand(config, host.get_fact(HeldSettings, port=port, administrator=administrator))
+    """Undo SET on the console of this edge's PgBouncer, whose file is ``config``."""
+    wrong = host.get_fact(SetByHand, config=config, port=port, administrator=administrator)
     found = ", ".join(f"{name} = {value}" for name, value in wrong.items())
     perform(f"pgbouncer: no SET on its console ({found or 'none'})", _read_again, bool(wrong))
 

@@ -105,9 +105,7 @@ class Pgbouncer(Role):
         return (Unit(UNIT, restart=(DROPIN, path(UNIT), LISTEN, *CODE), reload=reload, title="PgBouncer"),)
 
     def activate(self, target: Target, changed: frozenset[str]) -> None:
-        if CONFIG not in changed:  # which it reads again anyway
-            config = next(file.content for file in self.files(target) if file.path == CONFIG)
-            console.forget_hand_made_settings(config, target.manifest.ports.pgbouncer, ADMINISTRATOR)
+        console.forget_hand_made_settings(CONFIG, target.manifest.ports.pgbouncer, ADMINISTRATOR)
 
 
 def settings(target: Target) -> Edge:

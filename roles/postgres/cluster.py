@@ -74,10 +74,11 @@ def converge_configuration(target: Target) -> None:
 
 def forget_hand_made(target: Target, given: Mapping[str, Any]) -> None:
     """Make this member's files what they should be, and what its server does. ``given``: the part `postgresql` of its Patroni."""
-    configuration = host.get_fact(Configuration, question=_question(target, "/config"))
-    recovered = files.forget_hand_made(target, given, configuration)
-    # What belongs to a recovery stays in force until the server starts again.
-    recovered = bool(host.get_fact(RecoverySettings)) or recovered
+    recovered = bool(host.get_fact(RecoverySettings))
+    if found := host.get_fact(files.ServerFiles, data=paths.data_directory(target.manifest)):
+        configuration = host.get_fact(Configuration, question=_question(target, "/config"))
+        # What belongs to a recovery stays in force until the server starts again.
+        recovered |= files.forget_hand_made(target, found, given, configuration)
     perform("postgres: restart after a recovery", _restart_here, target if recovered else None)
 
 

@@ -8,7 +8,6 @@ import shlex
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any
 
-from pyinfra import host
 from pyinfra.api import FactBase, operation
 
 from roles import paths
@@ -41,6 +40,7 @@ class ServerFiles(FactBase[dict[str, Lines]]):
 
     def process(self, output: Iterable[str]) -> dict[str, Lines]:
         found: dict[str, Lines] = {}
+        current: Lines = []
         for line in output:
             if line.startswith(MARK):
                 current = found.setdefault(line.removeprefix(MARK), [])
@@ -49,15 +49,14 @@ class ServerFiles(FactBase[dict[str, Lines]]):
         return found
 
 
-def forget_hand_made(target: Target, given: Mapping[str, Any], configuration: Mapping[str, Any]) -> bool:
+def forget_hand_made(
+    target: Target, found: Mapping[str, Lines], given: Mapping[str, Any], configuration: Mapping[str, Any]
+) -> bool:
     """Make each file what it should be; True where a setting of a recovery went, which stays in force until a restart.
 
-    ``given``: the part `postgresql` of this member's Patroni, which writes pg_ident and pg_hba only when its own settings change,
+    ``found``: as :class:`ServerFiles` answers. ``given``: the part `postgresql` of this member's Patroni, which writes pg_ident and pg_hba only when its own settings change,
     and seconds later, when Keel already comes as a login that they admit. ``configuration``: Patroni's in etcd.
     """
-    found = host.get_fact(ServerFiles, data=paths.data_directory(target.manifest))
-    if not found:
-        return False
     started = set(re.findall(r'"--([\w.]+)=', "".join(found.get(STARTED, []))))
     wins = started | parameters(target.manifest).keys()
     _make(target, BY_HAND, found, [], _name)

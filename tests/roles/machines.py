@@ -143,7 +143,7 @@ class Environment:
         monkeypatch.setattr(engine, "observe", lambda roles, at: machine.look(u for r in roles for u in r.units(at)))
         for module in (engine, cluster, console, files, firewall, logins, pgbackrest, programs):
             monkeypatch.setattr(module, "perform", perform)
-        for module in (cluster, console, files, firewall, logins, pgbackrest, programs):
+        for module in (cluster, console, firewall, logins, pgbackrest, programs):
             monkeypatch.setattr(module, "host", Untouched(machine))
         engine.converge([role], at, lambda _: None)
 

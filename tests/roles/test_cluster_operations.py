@@ -80,7 +80,8 @@ def test_what_a_recovery_set_goes_with_a_restart(
     on: Any, monkeypatch: pytest.MonkeyPatch, waits: list[str], went: bool
 ) -> None:
     """PLAT-34: in its place, after a checkpoint, until the member is ready again."""
-    host = on(RecoverySettings=waits, Configuration={"ttl": 1})
+    there = {"pg_hba.conf": ["a line"]}
+    host = on(RecoverySettings=waits, Configuration={"ttl": 1}, ServerFiles=there)
     asked: list[Any] = []
 
     def look(*how: Any) -> bool:
@@ -90,15 +91,17 @@ def test_what_a_recovery_set_goes_with_a_restart(
     monkeypatch.setattr(files, "forget_hand_made", look)
     here, given = at(), {"pg_hba": list[str]()}
     cluster.forget_hand_made(here, given)
-    assert asked == [(here, given, {"ttl": 1})]
+    assert asked == [(here, there, given, {"ttl": 1})]
     checkpoint, restart, wait = host.done["postgres: restart after a recovery"]
     assert checkpoint == f"{PSQL} -Xqc checkpoint"
     assert restart == f"{CURL} --fail-with-body --max-time 600 -X POST -d '{{}}' {DB1}/restart"
     assert wait == serving("patroni.service", patroni.ready(at().manifest, "db1"), 300)
 
 
-def test_no_recovery_is_no_restart(on: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    host = on(RecoverySettings=[], Configuration={})
+@pytest.mark.parametrize("there", [{}, {"pg_hba.conf": ["a line"]}])
+def test_no_recovery_is_no_restart(on: Any, monkeypatch: pytest.MonkeyPatch, there: dict[str, list[str]]) -> None:
+    """Before there is a cluster nothing is asked of Patroni, and no file is made."""
+    host = on(RecoverySettings=[], ServerFiles=there, **({"Configuration": {}} if there else {}))
     monkeypatch.setattr(files, "forget_hand_made", lambda *_: False)
     cluster.forget_hand_made(at(), {})
     assert host.done == {"postgres: restart after a recovery": []}
@@ -157,17 +160,22 @@ def test_a_member_is_put_right_after_its_services_and_the_cluster_after_all(
 ) -> None:
     """Every part of the role is called, with the lines that Patroni was given."""
     host = on(
-        Present=False, RecoverySettings=[], Configuration=dynamic_configuration(manifest_of("dev")), Members="",
+        Present=False, RecoverySettings=[], ServerFiles={"pg_hba.conf": []}, Configuration=dynamic_configuration(manifest_of("dev")), Members="",
     )  # fmt: skip
     asked: list[Any] = []
-    monkeypatch.setattr(files, "forget_hand_made", lambda *how: asked.append(how))
+
+    def look(*how: Any) -> bool:
+        asked.append(how)
+        return False
+
+    monkeypatch.setattr(files, "forget_hand_made", look)
     ROLES["postgres"].activate(at(), frozenset())
     ROLES["postgres"].converge_cluster(at())
     assert list(host.done) == [
         "postgres: no order to recover waits", "postgres: restart after a recovery",
         "postgres: cluster configuration (current)", "postgres: pending restarts (none)",
     ]  # fmt: skip
-    ((_, given, configuration),) = asked
+    ((_, _, given, configuration),) = asked
     from tests.roles.test_promises import ACCESS, LOGINS
 
     assert (given["pg_hba"], given["pg_ident"]) == (ACCESS["dev"], LOGINS)

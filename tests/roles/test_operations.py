@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +15,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from pyinfra.api import FileUploadCommand, FunctionCommand
+from pyinfra.api import FunctionCommand, StringCommand
 from pyinfra.api.exceptions import OperationError
 from pyinfra.context import ctx_host
 
@@ -24,7 +26,7 @@ from roles.kit import operations
 from roles.kit.declare import Certificate, Directory, File, Unit
 from roles.kit.observe import HostState, PathState, UnitState
 from roles.kit.results import OperationFailed
-from tests.roles.hosts import Looked, commands
+from tests.roles.hosts import Host, Looked, commands
 
 ROOTS = Roots("test", *(f"a root of the tests, long enough, {name}" for name in ("access", "pki", "backup")))
 FILE = File("/etc/keel/a file", "content\n", "root", "postgres", "0640", check="program --check {}")
@@ -102,24 +104,30 @@ DRIFT: dict[str, PathState | None] = {
 @pytest.mark.parametrize("name", DRIFT)
 def test_a_file_that_drifted_is_checked_before_it_replaces_the_old_one(name: str) -> None:
     found = DRIFT[name]
-    done = commands(operations.file, FILE, HostState(paths={FILE.path: found} if found else {}))
-    (upload,) = (command for command in done if isinstance(command, FileUploadCommand))
-    text = [command for command in done if isinstance(command, str)]
-    waiting = upload.dest
-    assert waiting.startswith("/run/keel/")
-    assert text == [
+    (command,) = given(FILE, HostState(paths={FILE.path: found} if found else {}))
+    waiting = re.search(r">(/run/keel/\w+) ", command.get_raw_value())[1]  # type: ignore[index]
+    assert command.get_raw_value().split(" && ") == [
         "install -d -m 700 /run/keel",
-        f"chown root:postgres {waiting} && chmod 0640 {waiting}",
+        f"base64 -d >{waiting}",
+        f"chown root:postgres {waiting}",
+        f"chmod 0640 {waiting}",
         f"program --check {waiting}",
         f"mv -f {waiting} '/etc/keel/a file'",
     ]
-    assert upload.src.getvalue() == FILE.content  # type: ignore[union-attr]
+    assert b64decode(str(command.connector_arguments["_stdin"])).decode() == FILE.content
 
 
 def test_content_is_never_a_command() -> None:
     """PLAT-11: a password in a file must not be seen in a process list."""
-    secret = replace(FILE, content='"keel_pgbouncer" "hunter2"\n')
-    assert "hunter2" not in shell(commands(operations.file, secret, HostState()))
+    content = '"keel_pgbouncer" "hunter2"\n'
+    said = " ".join(command.get_raw_value() for command in given(replace(FILE, content=content), HostState()))
+    assert "hunter2" not in said and b64encode(content.encode()).decode()[:12] not in said
+
+
+def given(file: File, state: HostState) -> list[StringCommand]:
+    """The commands as pyinfra gets them, with what they read."""
+    with ctx_host.use(Host()):
+        return list(operations.file._inner(file, state))
 
 
 def key_pair(wanted: Leaf = PAIR.leaf, days: int = 0, roots: Roots = ROOTS) -> tuple[str, str]:
@@ -170,7 +178,7 @@ def test_a_key_pair_that_will_not_do_is_signed_anew(name: str) -> None:
     text = shell(done)
     assert sum(isinstance(command, FunctionCommand) for command in done) == 1
     assert (
-        "openssl pkey -in /etc/keel/tls/etcd/key.pem -noout 2>/dev/null || (umask 077 && openssl genpkey -algorithm EC"
+        "{ openssl pkey -in /etc/keel/tls/etcd/key.pem -noout 2>/dev/null || (umask 077 && openssl genpkey -algorithm EC"
         in text
     )
     assert "chown etcd:etcd /etc/keel/tls/etcd/key.pem && chmod 600 /etc/keel/tls/etcd/key.pem" in text

@@ -2,54 +2,57 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from roles.order import ROLES
 from roles.pgbouncer import console
-from roles.pgbouncer.console import Held, HeldSettings
+from roles.pgbouncer.console import SetByHand
 from roles.pgbouncer.role import CONFIG
 from tests.roles.hosts import Host
 from tests.roles.targets import manifest_of, target
 
 EDGE = target(ROLES["pgbouncer"], "edge1", manifest_of("dev"))
-HELD = {
-    "query_wait_timeout": Held("30", "120"),
-    "server_login_retry": Held("0.100000", "15"),
-    "client_idle_timeout": Held("0", "0"),
-    "server_check_query": Held("select 1", "<empty>"),
-    "verbose": Held("0", ""),
-    "conffile": Held("/run/pgbouncer/7/pgbouncer.ini", ""),
-    "peer_id": Held("7", "0"),
+FILE = next(file.content for file in ROLES["pgbouncer"].files(EDGE) if file.path == CONFIG).splitlines()
+SHOWN = {
+    "query_wait_timeout": ("30", "120", "yes"),
+    "server_login_retry": ("0.100000", "15", "yes"),
+    "client_idle_timeout": ("0", "0", "yes"),
+    "server_check_query": ("select 1", "<empty>", "yes"),
+    "verbose": ("0", "", "yes"),
+    "conffile": ("/run/pgbouncer/7/pgbouncer.ini", "", "yes"),
+    "peer_id": ("7", "0", "yes"),
+    "listen_port": ("6433", "6432", "no"),
 }
-"""Of a PgBouncer that has read the files of dev."""
+"""By a PgBouncer that has read dev's file: what holds, the default, and whether the console can change it."""
 
 
-def done(monkeypatch: pytest.MonkeyPatch, held: dict[str, Held], changed: frozenset[str] = frozenset()) -> Any:
-    """What the role does on an edge that holds this."""
-    host = Host(HeldSettings=held)
-    monkeypatch.setattr(console, "host", host)
-    monkeypatch.setattr(console, "perform", host.perform)
-    ROLES["pgbouncer"].activate(EDGE, changed)
-    return host.done
+def by_hand(shown: dict[str, tuple[str, str, str]]) -> dict[str, str]:
+    """What counts as set by hand."""
+    return SetByHand().process([*FILE, *("\x1f".join((name, *row)) for name, row in shown.items())])
 
 
-def test_what_the_files_say_is_no_change_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_file_says_is_no_change_by_hand() -> None:
     """PLAT-48: neither a number written otherwise, nor what is each process's own, nor a PgBouncer that does not answer."""
-    nothing: dict[str, list[str]] = {"pgbouncer: no SET on its console (none)": []}
-    assert done(monkeypatch, HELD) == nothing
-    assert done(monkeypatch, {}) == nothing
+    assert by_hand(SHOWN) == by_hand({}) == {}
+    assert SetByHand().process(["psql: error: no such file"]) == SetByHand.default() == {}
+
+
+def test_what_is_neither_the_file_s_nor_the_default_was_set_by_hand() -> None:
+    shown = SHOWN | {"query_wait_timeout": ("31", "120", "yes"), "client_idle_timeout": ("1", "0", "yes")}
+    assert by_hand(shown) == {"client_idle_timeout": "1", "query_wait_timeout": "31"}
 
 
 def test_a_set_is_named_and_undone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PLAT-48: of a setting in the file, and of one that is left at its default."""
-    held = HELD | {"query_wait_timeout": Held("31", "120"), "client_idle_timeout": Held("1", "0")}
-    name = "pgbouncer: no SET on its console (client_idle_timeout = 1, query_wait_timeout = 31)"
-    assert done(monkeypatch, held) == {name: ["systemctl reload pgbouncer.service"]}
-    assert done(monkeypatch, held, frozenset({CONFIG})) == {}, "it reads its new files anyway"
-
-
-def test_what_the_console_shows_is_read() -> None:
-    rows = ["verbose\x1f0\x1f\x1fyes", "listen_port\x1f6432\x1f6432\x1fno", "psql: error: no such file"]
-    assert HeldSettings().process(rows) == {"verbose": Held("0", "")}
+    """PLAT-48: also beside a file that changed: until PgBouncer reads it, the one on the host is what it should hold."""
+    wrong = {"query_wait_timeout": "31"}
+    host = Host(SetByHand=wrong)
+    monkeypatch.setattr(console, "host", host)
+    monkeypatch.setattr(console, "perform", host.perform)
+    ROLES["pgbouncer"].activate(EDGE, frozenset({CONFIG}))
+    wrong.clear()
+    ROLES["pgbouncer"].activate(EDGE, frozenset())
+    assert host.done == {
+        "pgbouncer: no SET on its console (query_wait_timeout = 31)": ["systemctl reload pgbouncer.service"],
+        "pgbouncer: no SET on its console (none)": [],
+    }
+    assert host.questions[0][1]["config"] == CONFIG

@@ -55,10 +55,9 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Looks at a member with these files: each operation's commands by file and what is told, and whether a recovery's went."""
 
     def put(there: Found, configuration: Any = None) -> tuple[dict[tuple[str, str], list[str]], bool]:
-        host = Host(ServerFiles=there)
-        monkeypatch.setattr(files, "host", host)
+        host = Host()
         monkeypatch.setattr(files, "perform", host.perform)
-        went = files.forget_hand_made(here(), GIVEN, configuration or dynamic_configuration(here().manifest))
+        went = files.forget_hand_made(here(), there, GIVEN, configuration or dynamic_configuration(here().manifest))
         told = {name.removeprefix("postgres: ").rstrip(")"): commands for name, commands in host.done.items()}
         return {tuple(name.split(" (", 1)): commands for name, commands in told.items()}, went  # type: ignore[misc]
 
@@ -68,10 +67,6 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_what_patroni_made_stays(look: Any) -> None:
     """Also what it gives one member alone, and what wins over a file: the server's command line."""
     assert look(found()) == ({(name, "current"): [] for name in NAMES}, False)
-
-
-def test_before_there_is_a_cluster_there_is_nothing_to_make(look: Any) -> None:
-    assert look({}) == ({}, False)
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,8 @@ def _set(session: Session, edge: str) -> Iterator[tuple[str, ...]]:
     for row in session.run(edge, f"{console} -At", given="show config").splitlines():
         name, value, _default, changeable = row.split("|")
         if changeable == "yes" and value.isdecimal() and name != "peer_id":  # it tells itself from its peers by that
-            yield edge, name, edge, console, f"set {name} = {int(value) + 1}"
+            other = 1 - int(value) if value in "01" else int(value) + 1  # to a switch every number but 0 is on
+            yield edge, name, edge, console, f"set {name} = {other}"
 
 
 def _of_patroni(session: Session, leader: str) -> Iterator[tuple[str, ...]]:

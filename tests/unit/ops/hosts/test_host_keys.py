@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from environment.derive import private_openssh, public_openssh
-from ops.converge.run import ConvergeFailed, converge
+from ops.converge.run import ConvergeFailed, _connected, converge
 from ops.hosts import lock
 from ops.hosts.lock import Locked
 from ops.hosts.session import Session, Unreachable, open_session
@@ -69,6 +69,18 @@ def test_a_host_with_its_own_key_is_connected_to(way: Callable[[Session], None])
         made = environment({"network.published": {"ssh": host.port}})
         with open_session(made.manifest, made.roots) as session:
             way(session)
+
+
+def test_what_pyinfra_says_does_not_wait_for_an_acknowledgement() -> None:
+    """PLAT-48: a command is several small packets; with Nagle's algorithm each host costs some 40 ms a command."""
+    with serving(server(paramiko_key(ROOTS.ssh_key("db1")))) as host:
+        made = environment({"network.published": {"ssh": host.port}})
+        with open_session(made.manifest, made.roots) as session:
+            hosts = [each for each in session.manifest.hosts if each.name == "db1"]
+            with _connected(session, hosts, dry=True) as state:
+                (connected,) = state.activated_hosts
+                way = connected.connector.client.get_transport().sock  # type: ignore[attr-defined]
+                assert way.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @WAYS
