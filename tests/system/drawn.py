@@ -152,7 +152,7 @@ def _of_host(environment: Ephemeral, session: Session, kind: str, host: str) -> 
         (host, what, host, command.format(path=shlex.quote(path), unit=PurePath(path).name))
         for file, path in found
         if file == wanted and re.search(pattern, path) and (file != "directory" or path in made)
-        for what in (_named(path),)
+        for what in ("firewall: the table" if command.startswith("nft ") else _named(path),)
     ]
 
 
@@ -178,7 +178,7 @@ def _named(path: str) -> str:
         return PurePath(path).name
     if path.endswith((".pem", ".pem.key")):
         return str(PurePath(path).parent)
-    return "firewall: the table" if path.endswith("/firewall.nft") else path
+    return path
 
 
 def _alter_system(session: Session, host: str) -> Iterator[tuple[str, ...]]:
