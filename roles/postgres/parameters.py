@@ -22,6 +22,8 @@ LEADER_FIRST = frozenset(
 """A replica must not have less of these than its primary: to lower one, the primary restarts first, in its place."""
 AT_START = LEADER_FIRST | {
     "archive_mode",
+    "autovacuum_worker_slots",
+    "dynamic_shared_memory_type",
     "hot_standby",
     "io_method",
     "logging_collector",
