@@ -9,12 +9,13 @@ from contextlib import suppress
 from environment.errors import KeelError
 from environment.manifest import Manifest
 from environment.report import Report
+from environment.types import Group
 from environment.waiting import NotReached
 from roles.kit.declare import Effect
 from roles.postgres import patroni
 from roles.postgres.parameters import AT_START, dynamic_configuration, parameters
 from roles.postgres.patroni import Ask, Member
-from roles.postgres.switchover import Reach, switch_over
+from roles.postgres.switchover import CHECKPOINT, END, Reach, held, switch_over
 
 ROUNDS = 5
 AFTER_LEASE = 8
@@ -83,7 +84,7 @@ def restart_all(
         if not replicas and not leader.pending_restart:
             return
         if leader.lowers:
-            _restart(ask, look, leader.name)
+            _restart_in_its_place(manifest, reach, look, leader.name, report)
             # The replicas must have replayed the lower value, and told so, before they can start with it.
             await_configuration()
             continue
@@ -123,8 +124,24 @@ def _restart_leader(
     if _hands_over(manifest):
         candidate = patroni.await_candidate(manifest, look)
         switch_over(manifest, reach, leader, candidate, report, patroni.healthy)
-    if _waits(look(), leader):
-        _restart(reach.ask, look, leader)
+        if _waits(look(), leader):
+            _restart(reach.ask, look, leader)
+    else:
+        _restart_in_its_place(manifest, reach, look, leader, report)
+
+
+def _restart_in_its_place(
+    manifest: Manifest, reach: Reach, look: Callable[[], list[Member]], leader: str, report: Report
+) -> None:
+    """Restart the primary while the clients of the pooler are held. Raises OpenTransactions with nothing changed."""
+    report(f"{leader} restarts in its place: checkpoint")
+    reach.run(leader, CHECKPOINT)
+    with held(reach, [host.name for host in manifest.carrying(Group.EDGE)], leader, report) as holding:
+        reach.ask(leader, "/restart", {})
+        patroni.await_members(look, patroni.healthy, f"{leader} to run after its restart", 60)
+        for edge in holding:
+            reach.run(edge, END)
+    _await_no_wait(look, leader)
 
 
 def _restart(ask: Ask, look: Callable[[], list[Member]], name: str) -> None:
@@ -132,6 +149,10 @@ def _restart(ask: Ask, look: Callable[[], list[Member]], name: str) -> None:
     that started before it had replayed its primary's lower value asks again, and the next round sees it."""
     ask(name, "/restart", {})
     patroni.await_members(look, patroni.healthy, f"{name} to run after its restart", 60)
+    _await_no_wait(look, name)
+
+
+def _await_no_wait(look: Callable[[], list[Member]], name: str) -> None:
     with suppress(NotReached):
         patroni.await_members(look, lambda now: not _waits(now, name), f"{name} to ask for no restart", 10)
 
