@@ -10,12 +10,14 @@ import pytest
 import yaml
 
 from environment.manifest import Manifest
+from environment.types import Group
 from roles.order import ROLES
 from roles.postgres import patroni, restarts
 from roles.postgres.patroni import Member
 from roles.postgres.role import CONFIG
-from roles.postgres.switchover import Reach
+from roles.postgres.switchover import CHECKPOINT, END, HOLD, Reach
 from tests.roles.targets import manifest_of, target
+from tests.unit.hosts import nothing
 
 LEADER = Member("db1", "leader", "running", 1, None, False)
 REPLICA = Member("db2", "replica", "streaming", 1, 0, False)
@@ -67,7 +69,8 @@ def test_it_is_no_candidate(manifest: Manifest) -> None:
 
 def test_where_all_replicas_are_delayed_the_primary_restarts_in_its_place(manifest: Manifest) -> None:
     settings = manifest.postgres.model_copy(update={"apply_delay": {"db2": 60, "db3": 60}})
-    waiting, asked = replace(LEADER, pending_restart=True), list[tuple[str, str]]()
+    """The pooler's clients wait meanwhile."""
+    waiting, asked, ran = replace(LEADER, pending_restart=True), list[tuple[str, str]](), list[tuple[str, str]]()
 
     def ask(host: str, path: str, data: Mapping[str, Any] | None = None) -> str:
         asked.append((host, path))
@@ -76,6 +79,12 @@ def test_where_all_replicas_are_delayed_the_primary_restarts_in_its_place(manife
     def look() -> list[Member]:
         return [LEADER if asked else waiting, replace(REPLICA, delay=60), DELAYED]
 
-    reach = Reach(ask, lambda *_: pytest.fail("there is no switchover"))
-    restarts._restart_leader(manifest.model_copy(update={"postgres": settings}), reach, look, "db1", pytest.fail)
+    def run(host: str, command: str) -> str:
+        ran.append((host, command))
+        return "held"
+
+    edges = [host.name for host in manifest.carrying(Group.EDGE)]
+    restarts._restart_leader(manifest.model_copy(update={"postgres": settings}), Reach(ask, run), look, "db1", nothing)
     assert asked == [("db1", "/restart")]
+    holds = [("db1", CHECKPOINT), *((edge, HOLD) for edge in edges), *((edge, END) for edge in edges)]
+    assert sorted(ran) == sorted(holds)
