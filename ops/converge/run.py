@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -139,26 +139,11 @@ def _run_stage(
         done.append(name)
         report(f"{stage}: {name} done ({len(done)} of {len(targets)})")
 
-    for wave in _waves(stage, targets, state):
-        _in_parallel({name: (work, name) for name in wave})
+    _in_parallel({name: (work, name) for name in targets})
     for role in of_stage(stage) if converge_cluster else ():
         first = next((name for name, target in targets.items() if role.runs_on(target.host)), None)
         if first is not None:
             _in_parallel({first: (_converge_cluster, role, targets[first], state)})
-
-
-def _waves(stage: str, targets: Mapping[str, Target], state: State) -> Iterator[list[str]]:
-    """The hosts that are worked on at the same time: first all but those that a role wants to be last."""
-    last: set[str] = set()
-
-    def ask(name: str, target: Target) -> None:
-        with ctx_host.use(state.inventory.get_host(name)):
-            if any(role.goes_last(target) for role in of_stage(stage) if role.runs_on(target.host)):
-                last.add(name)
-
-    _in_parallel({name: (ask, name, target) for name, target in targets.items()})
-    yield [name for name in targets if name not in last]
-    yield sorted(last)
 
 
 def _converge_cluster(role: Role, target: Target, state: State) -> None:

@@ -187,10 +187,6 @@ class Role:
     def activate(self, target: Target, changed: frozenset[str]) -> None:
         """Operations of one host that are not plain declarations. ``changed`` holds the paths written just now."""
 
-    def goes_last(self, target: Target) -> bool:
-        """Whether this host waits until the others of its stage are done: what it holds for all then moves once at the most."""
-        return False
-
     def makes_way(self, target: Target, unit: Unit) -> None:
         """Operations before a unit restarts, so that those who use it notice less."""
 

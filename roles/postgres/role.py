@@ -204,9 +204,6 @@ class Postgres(Role):
             ),
         )
 
-    def goes_last(self, target: Target) -> bool:
-        return cluster.leads(target)
-
     def makes_way(self, target: Target, unit: Unit) -> None:
         if unit.name == UNIT:
             cluster.let_another_lead(target)

@@ -139,17 +139,6 @@ def test_who_waits_for_a_restart_is_named(on: Any, monkeypatch: pytest.MonkeyPat
     assert host.questions == [("Members", {"question": f"{ASK} {DB1}/cluster"})]
 
 
-@pytest.mark.parametrize(
-    ("said", "last"), [("", False), ("replica", False), ("leader", True), ("standby_leader", True)]
-)
-def test_the_primary_s_host_goes_last(on: Any, said: str, last: bool) -> None:
-    """Where Patroni is silent none does: all members of a new cluster begin together."""
-    found = [{"name": "db1", "role": said, "state": "running"}, {"name": "db2", "role": "leader", "state": "running"}]
-    on(Members=json.dumps({"members": found[: 1 if last else 2]}) if said else "")
-    assert ROLES["postgres"].goes_last(at()) is last
-    assert not ROLES["haproxy"].goes_last(at())
-
-
 def members(**waiting: bool) -> str:
     """What Patroni says of members that wait for a restart or do not."""
     common = {"role": "replica", "state": "streaming"}

@@ -7,7 +7,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import gevent
 import pytest
 from pyinfra.context import ctx_host
 
@@ -28,10 +27,6 @@ class Role:
     def __init__(self, name: str, group: Group) -> None:
         self.name, self.group = name, group
         self.converged: list[str] = []
-        self.last = ""
-
-    def goes_last(self, target: Target) -> bool:
-        return target.host.name == self.last
 
     def runs_on(self, host: Any) -> bool:
         return bool(host.carries(self.group))
@@ -55,23 +50,6 @@ def state(*names: str) -> Any:
     """pyinfra's, of hosts that are connected."""
     there = [SimpleNamespace(name=name) for name in names]
     return SimpleNamespace(activated_hosts=there, inventory=SimpleNamespace(get_host=lambda name: f"pyinfra's {name}"))
-
-
-def test_who_goes_last_begins_when_the_others_are_done(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, roles: dict[str, Role]
-) -> None:
-    """JEEX-32: the primary's host: what restarts on every member moves it once, and not to a member that restarts next."""
-    roles["postgres"].last = "db1"
-    order: list[str] = []
-
-    def run(_roles: list[Role], target: Target, _announce: Callable[[str], None]) -> None:
-        order.append(f"{target.host.name} begins")
-        gevent.sleep(0)
-        order.append(f"{target.host.name} ends")
-
-    monkeypatch.setattr(engine, "converge", run)
-    roles_run._run_stage(hosts(tmp_path), "data", state("db1", "db2", "edge1"), nothing, False, Trust.OWN)
-    assert order == ["db2 begins", "edge1 begins", "db2 ends", "edge1 ends", "db1 begins", "db1 ends"]
 
 
 @pytest.mark.parametrize("converge_cluster", [True, False])
