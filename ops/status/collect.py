@@ -64,7 +64,7 @@ def collect(session: Session) -> Facts:
     members = next(iter(_read(databases, "cluster", lambda _, said: members_of(manifest, said)).values()), [])
     configuration, cluster = _patroni(databases, members)
     servers = _read(databases, "server", lambda host, said: ServerFacts(host=host, **json.loads(said)))
-    pools = _read(edges, "pools", _pools)
+    pools, leaving = _read(edges, "pools", _pools), _read(edges, "leaving", partial(_pools, leaving=True))
     at = _revisions(manifest, databases, servers)
     return Facts(
         environment=manifest.identity.name,
@@ -77,11 +77,7 @@ def collect(session: Session) -> Facts:
         paused=bool(cluster.get("pause")),
         servers=tuple(servers.values()),
         etcd={host.name: "etcd" in answers[host.name] for host in manifest.carrying(Group.ETCD)},
-        pools=tuple(
-            pool
-            for edge in pools
-            for pool in (*pools[edge], *_pools(edge, answers[edge].get("leaving", ""), leaving=True))
-        ),
+        pools=tuple(pool for edge in pools for pool in (*pools[edge], *leaving.get(edge, ()))),
         silent_poolers=tuple(name for name in edges if name not in pools),
         redis=tuple(_redis(name, said) for name, said in answering(Group.REDIS).items()),
         heads=tuple(
@@ -146,10 +142,10 @@ def _questions(manifest: Manifest, host: HostEntry) -> Iterator[tuple[str, str]]
         yield "etcd", etcdctl.healthy(manifest, host)
     if host.carries(Group.EDGE):
         sockets, port = paths.PGBOUNCER_SOCKETS, manifest.ports.pgbouncer
-        psql_ = "runuser -u postgres -- psql -U postgres -X --csv -c 'show pools' -d pgbouncer"
-        yield "pools", f"{psql_} -h {sockets} -p {port}"
+        shown = "runuser -u postgres -- psql -U postgres -X --csv -c 'show pools' -d pgbouncer"
+        yield "pools", f"{shown} -h {sockets} -p {port}"
         # One that was killed leaves its socket behind.
-        each = f'[ "$each" -ef {sockets}/.s.PGSQL.{port} ] || {psql_} -h "${{each%/*}}" -p "${{each##*.}}"'
+        each = f'[ "$each" -ef {sockets}/.s.PGSQL.{port} ] || {shown} -h "${{each%/*}}" -p "${{each##*.}}"'
         yield "leaving", f"for each in {sockets}/*/.s.PGSQL.*; do {each}; done; true"
     if host.carries(Group.REDIS):
         yield "redis", f"redis-cli --tls --cacert {paths.CA} -h 127.0.0.1 -p {manifest.ports.redis} <&3"

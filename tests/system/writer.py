@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -36,7 +35,7 @@ class Writer(Background):
     ``errors`` what it was refused with: the server's code or psycopg's name for it, and the message.
 
     ``pause``: seconds between two rows. ``direct``: past the pooler, at the port of the primary. ``anew``: a connection for each row.
-    ``plain``: without TLS. ``also``: further places where the pooler is or will be, tried in this order where one does not answer.
+    ``plain``: without TLS.
     """
 
     def __init__(
@@ -48,10 +47,8 @@ class Writer(Background):
         direct: bool = False,
         anew: bool = False,
         plain: bool = False,
-        also: Sequence[tuple[str, int]] = (),
     ) -> None:
         self.url = product_urls(manifest, roots, manifest.products["jeex_idea"].product)["application"]
-        hosts, ports = zip(reached(manifest, "pgbouncer"), *also, strict=True)
         if direct:
             pooled, primary = ("@{}:{}/".format(*reached(manifest, way)) for way in ("pgbouncer", "primary"))
             self.url = self.url.replace(pooled, primary)
@@ -60,8 +57,6 @@ class Writer(Background):
         self._pause = pause
         self._anew = anew
         self.url = make_conninfo(self.url, sslmode="disable") if plain else self.url
-        if also:
-            self.url = make_conninfo(self.url, host=",".join(map(str, hosts)), port=",".join(map(str, ports)))
         self._name = secrets.token_hex(4)
         self._news = threading.Condition()
         super().__init__()

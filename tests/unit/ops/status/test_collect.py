@@ -196,6 +196,7 @@ def _with(host: str, question: str, answer: str) -> Answers:
         (_without("db2", "etcd"), "etcd", {"db1": True, "db2": False, "edge1": True}),
         (_without("edge1", "pools"), "silent_poolers", ("edge1",)),
         (_with("edge1", "pools", "no,such,columns\n1,2,3\n"), "silent_poolers", ("edge1",)),
+        (_with("edge1", "leaving", "no,such,columns\n1,2,3\n"), "pools.0.leaving", False),
         (_without("edge1", "redis"), "redis.0.fault", "does not answer"),
         (_with("edge1", "redis", "NOAUTH\n"), "redis.0.fault", "does not answer"),
         (_without("ops1", "watch"), "watch", None),
