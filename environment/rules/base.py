@@ -53,13 +53,12 @@ def check(sections: Mapping[str, Any]) -> list[Problem]:
             value = written.setdefault(problem.path, problem.value)
             found.setdefault((function, problem.path), []).append(problem._replace(value=value))
         told |= found
-        before, asked = (
-            asked,
-            asked
-            | {each.path: each.nearest for problems in found.values() for each in problems if each.nearest is not None},
-        )
-        if asked == before:
+        nearest = {
+            each.path: each.nearest for problems in found.values() for each in problems if each.nearest is not None
+        }
+        if nearest.items() <= asked.items():
             break
+        asked |= nearest
     return [problem for problems in told.values() for problem in problems]
 
 

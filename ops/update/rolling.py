@@ -30,7 +30,7 @@ from roles.kit.operations import PATIENCE, serving
 from roles.order import ROLES
 from roles.pgbouncer.role import UNIT as PGBOUNCER
 from roles.postgres.role import UNIT as PATRONI
-from roles.postgres.switchover import END, Reach, held
+from roles.postgres.switchover import Reach, held_throughout
 
 LOOK = Path(__file__).with_name("look.py")
 REFRESH = "apt-get -q -o APT::Update::Error-Mode=any update"
@@ -174,10 +174,8 @@ def _restart_proxy(session: Session, edge: HostEntry, restart: str, report: Repo
         f"sys.exit(primaries(read(Edge)) != {{'{leader}'}})\" 2>/dev/null"
     )
     reach = Reach(asking(session), session.run)
-    with held(reach, [edge.name], leader, report) as holding:
+    with held_throughout(reach, [edge.name], leader, report):
         session.run(edge.name, f"{restart}; {serving(HAPROXY, ready, int(LIMIT))}")
-        for name in holding:
-            session.run(name, END)
 
 
 def _wrong(session: Session) -> str:

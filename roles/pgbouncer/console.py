@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from typing import NamedTuple
 
 from pyinfra import host
 from pyinfra.api import FactBase, operation
@@ -15,13 +14,6 @@ ITS_OWN = ("conffile", "peer_id")
 """What `run-pooler` gives each process."""
 NOTHING = ("", "0", "<empty>")
 """How the console writes that a setting has no value."""
-
-
-class Held(NamedTuple):
-    """A setting as the console shows it."""
-
-    value: str
-    default: str
 
 
 class SetByHand(FactBase[dict[str, str]]):
@@ -37,13 +29,12 @@ class SetByHand(FactBase[dict[str, str]]):
     def process(self, output: Iterable[str]) -> dict[str, str]:
         lines = list(output)
         rows = (line.split("\x1f") for line in lines if line.count("\x1f") == 3)
-        held = {name: Held(value, default) for name, value, default, changeable in rows if changeable == "yes"}
         given = (line.partition("=") for line in lines if "\x1f" not in line and not line.startswith((";", "%", "[")))
         declared = {name.strip(): value.strip() for name, _, value in given}
         return {
-            name: now.value
-            for name, now in sorted(held.items())
-            if name not in ITS_OWN and not _same(now.value, declared.get(name, now.default))
+            name: value
+            for name, value, default, changeable in sorted(rows)
+            if changeable == "yes" and name not in ITS_OWN and not _same(value, declared.get(name, default))
         }
 
 

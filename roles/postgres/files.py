@@ -18,8 +18,8 @@ from roles.postgres.parameters import parameters
 Lines = list[str]
 BY_HAND, BASE, PATRONIS = "postgresql.auto.conf", "postgresql.base.conf", "postgresql.conf"
 """ALTER SYSTEM's, initdb's, and the one that Patroni writes, which begins with initdb's."""
-ACCESS = {"pg_ident": "pg_ident.conf", "pg_hba": "pg_hba.conf"}
-"""Patroni's word for it → the file."""
+ACCESS = ("pg_ident", "pg_hba")
+"""As Patroni calls them; the files' names end in .conf."""
 STARTED = "postmaster.opts"
 """With what the server was started: those names win over every file."""
 MARK = "=====keel "
@@ -34,7 +34,7 @@ class ServerFiles(FactBase[dict[str, Lines]]):
     default = dict
 
     def command(self, data: str) -> str:
-        names = " ".join((BY_HAND, BASE, PATRONIS, *ACCESS.values(), STARTED))
+        names = " ".join((BY_HAND, BASE, PATRONIS, *(f"{word}.conf" for word in ACCESS), STARTED))
         each = f'[ ! -e $file ] || {{ echo "{MARK}$file"; awk 1 $file; }}'
         return f"cd {data} 2>/dev/null && [ -e PG_VERSION ] && for file in {names}; do {each}; done; true"
 
@@ -54,16 +54,17 @@ def forget_hand_made(
 ) -> bool:
     """Make each file what it should be; True where a setting of a recovery went, which stays in force until a restart.
 
-    ``found``: as :class:`ServerFiles` answers. ``given``: the part `postgresql` of this member's Patroni, which writes pg_ident and pg_hba only when its own settings change,
-    and seconds later, when Keel already comes as a login that they admit. ``configuration``: Patroni's in etcd.
+    ``found``: as :class:`ServerFiles` answers. ``given``: the part `postgresql` of this member's Patroni, which writes pg_ident and
+    pg_hba only when its own settings change, and seconds later, when Keel already comes as a login that they admit.
+    ``configuration``: Patroni's in etcd.
     """
     started = set(re.findall(r'"--([\w.]+)=', "".join(found.get(STARTED, []))))
     wins = started | parameters(target.manifest).keys()
     _make(target, BY_HAND, found, [], _name)
     _make(target, BASE, found, [line for line in found.get(BASE, []) if _name(line) in wins], _name)
     _make(target, PATRONIS, found, _patronis(target, found.get(PATRONIS, []), started, given, configuration), _name)
-    for word, file in ACCESS.items():
-        _make(target, file, found, given[word], _admits)
+    for word in ACCESS:
+        _make(target, f"{word}.conf", found, given[word], _admits)
     return any(_name(line).startswith("recovery_target") for line in found.get(BY_HAND, []))
 
 
@@ -75,7 +76,7 @@ def _patronis(
     # What differs in etcd is put right there, and comes from there.
     differs = {name for name, value in declared.items() if stored.get(name) != value}
     data = paths.data_directory(target.manifest)
-    access = {f"{file.partition('.')[0].removeprefix('pg_')}_file": f"{data}/{file}" for file in ACCESS.values()}
+    access = {f"{word.removeprefix('pg_')}_file": f"{data}/{word}.conf" for word in ACCESS}
     free = started | differs
     values = {name: value for name, value in (declared | given["parameters"] | access).items() if name not in free}
     wanted = {name: _line(name, value) for name, value in values.items()}
@@ -118,9 +119,10 @@ def _make(target: Target, file: str, files: Mapping[str, Lines], wanted: Lines, 
 @operation()
 def _write(target: Target, file: str | None, lines: Lines) -> Generator[str]:
     if file:
-        path = f"{paths.data_directory(target.manifest)}/{file}"
+        data = paths.data_directory(target.manifest)
+        path = f"{data}/{file}"
         written = f"umask 077; cat >{path}.keel && mv {path}.keel {path}"
         text = "".join(f"{line}\n" for line in lines)
         yield f"printf %s {shlex.quote(text)} | runuser -u postgres -- sh -c {shlex.quote(written)}"
-        control = f"runuser -u postgres -- {paths.binaries(target.manifest)}/pg_ctl -D {paths.data_directory(target.manifest)}"
+        control = f"runuser -u postgres -- {paths.binaries(target.manifest)}/pg_ctl -D {data}"
         yield f"! {control} status >/dev/null || {control} reload"  # a server that does not run reads it when it starts

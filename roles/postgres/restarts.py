@@ -15,7 +15,7 @@ from roles.kit.declare import Effect
 from roles.postgres import patroni
 from roles.postgres.parameters import AT_START, dynamic_configuration, parameters
 from roles.postgres.patroni import Ask, Member
-from roles.postgres.switchover import CHECKPOINT, END, Reach, held, switch_over
+from roles.postgres.switchover import CHECKPOINT, Reach, held_throughout, switch_over
 
 ROUNDS = 5
 AFTER_LEASE = 8
@@ -136,20 +136,21 @@ def _restart_in_its_place(
     """Restart the primary while the clients of the pooler are held. Raises OpenTransactions with nothing changed."""
     report(f"{leader} restarts in its place: checkpoint")
     reach.run(leader, CHECKPOINT)
-    with held(reach, [host.name for host in manifest.carrying(Group.EDGE)], leader, report) as holding:
-        reach.ask(leader, "/restart", {})
-        patroni.await_members(look, patroni.healthy, f"{leader} to run after its restart", 60)
-        for edge in holding:
-            reach.run(edge, END)
+    with held_throughout(reach, [host.name for host in manifest.carrying(Group.EDGE)], leader, report):
+        _restart_and_await(reach.ask, look, leader)
     _await_no_wait(look, leader)
 
 
 def _restart(ask: Ask, look: Callable[[], list[Member]], name: str) -> None:
     """Restart one member and wait until it runs, for a while also until it no longer asks for a restart: a replica
     that started before it had replayed its primary's lower value asks again, and the next round sees it."""
+    _restart_and_await(ask, look, name)
+    _await_no_wait(look, name)
+
+
+def _restart_and_await(ask: Ask, look: Callable[[], list[Member]], name: str) -> None:
     ask(name, "/restart", {})
     patroni.await_members(look, patroni.healthy, f"{name} to run after its restart", 60)
-    _await_no_wait(look, name)
 
 
 def _await_no_wait(look: Callable[[], list[Member]], name: str) -> None:

@@ -123,6 +123,15 @@ def held(reach: Reach, edges: Sequence[str], leader: str, report: Report) -> Ite
         raise
 
 
+@contextmanager
+def held_throughout(reach: Reach, edges: Sequence[str], leader: str, report: Report) -> Iterator[None]:
+    """As :func:`held`, where the primary does not move: the clients go on when the block ends."""
+    with held(reach, edges, leader, report) as holding:
+        yield
+        for edge in holding:
+            reach.run(edge, END)
+
+
 def _hold(reach: Reach, edge: str) -> str:
     try:
         return reach.run(edge, HOLD).strip() or "it does not say why"

@@ -43,7 +43,7 @@ def test_what_is_neither_the_file_s_nor_the_default_was_set_by_hand() -> None:
 
 
 def test_a_set_is_named_and_undone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PLAT-48: also beside a file that changed: until PgBouncer reads it, the one on the host is what it should hold."""
+    """PLAT-48: also where Keel has just changed the file: PgBouncer is compared with the file that is on the host."""
     wrong = {"query_wait_timeout": "31"}
     host = Host(SetByHand=wrong)
     monkeypatch.setattr(console, "host", host)

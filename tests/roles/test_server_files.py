@@ -1,4 +1,4 @@
-"""The files that a server reads: what somebody wrote there is named and goes, and what should be there comes back."""
+"""The files that a server reads: a line by hand is named and goes, and a line that is missing comes back."""
 
 from __future__ import annotations
 
@@ -159,16 +159,12 @@ def test_a_recovery_that_left_its_settings_is_told(look: Any) -> None:
 
 def written(commands: list[str], file: str) -> list[str]:
     """What the commands write, and that the server reads it then if it runs."""
-    path, told = f"{paths.data_directory(here().manifest)}/{file}", []
-    write, reload = commands
-    said = subprocess.check_output(["sh", "-c", write.rsplit(" | ", 1)[0]], text=True)
+    data = paths.data_directory(here().manifest)
+    path, (write, reload) = f"{data}/{file}", commands
     assert write.endswith(f" | runuser -u postgres -- sh -c 'umask 077; cat >{path}.keel && mv {path}.keel {path}'")
-    control = (
-        f"runuser -u postgres -- {paths.binaries(here().manifest)}/pg_ctl -D {paths.data_directory(here().manifest)}"
-    )
+    control = f"runuser -u postgres -- {paths.binaries(here().manifest)}/pg_ctl -D {data}"
     assert reload == f"! {control} status >/dev/null || {control} reload"
-    told += said.splitlines()
-    return told
+    return subprocess.check_output(["sh", "-c", write.rsplit(" | ", 1)[0]], text=True).splitlines()
 
 
 def test_it_is_written_as_the_server_s_account_and_read_when_it_runs(
