@@ -154,14 +154,26 @@ def _start(sockets: list[socket.socket], config: Path) -> int:
 
 
 def _reload(edge: Edge) -> None:
-    """Those that leave read their configuration again too: what bounds a client's work holds for theirs."""
+    """Those that leave read their configuration again too: what bounds a client's work holds for theirs.
+
+    While PgBouncer does not follow prepared statements, a client can end those of the connections that it gets, and PgBouncer would
+    believe in them when it follows them again: it opens each connection anew, after its transaction.
+    """
     for each in poolers(edge.sockets):
         try:
             console = Console(each.folder, each.port, edge.administrator)
+            followed = _follows_statements(console)
             console.ask("RELOAD")
+            if not followed and _follows_statements(console):
+                console.ask("RECONNECT")
             console.close()
         except (Failed, OSError) as error:
             print(f"{each.folder}: {error}", file=sys.stderr, flush=True)
+
+
+def _follows_statements(console: Console) -> bool:
+    (most,) = (int(row["value"]) for row in console.ask("SHOW CONFIG") if row["key"] == "max_prepared_statements")
+    return most > 0
 
 
 def _ended(edge: Edge, pooler: int) -> int:

@@ -24,7 +24,9 @@ def test_two_at_once_take_turns(server: Server, product: Product, history: Histo
         other.commit()
         first = history.alembic("upgrade", "head")
         second = pool.submit(migrate.upgrade, product, history.url)
-        wait_for("both to wait", lambda: len(server.execute(MIGRATORS)) == 2)
+        # A session that has only begun has not asked for the lock, and would get it without a wait.
+        asked = f"{MIGRATORS} AND query LIKE '%pg_try_advisory_lock%' AND state = 'idle'"
+        wait_for("both to wait", lambda: len(server.execute(asked)) == 2)
         assert server.execute("SELECT to_regclass('one')", product.name) == [(None,)]
         other.execute(b"SELECT pg_advisory_unlock_all()")
         other.commit()

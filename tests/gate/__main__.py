@@ -3,7 +3,8 @@
     python -m tests.gate [--seed N] [--since REV] [--all]
 
 Families of scenarios run what the change touches and three by chance (tests/gate/families.py). `--seed` repeats a draw; `--all`
-runs every scenario, as `make campaign` does. The output of a queue is in a file; where it failed, it follows at the end.
+runs every scenario, as `make campaign` does. The output of a queue is in a file; where it failed, it follows at the end,
+and each failure in short after it.
 """
 
 from __future__ import annotations
@@ -92,7 +93,8 @@ def main(
         for queue in ended:
             print(f"\n===== {queue.name}", *(queue.said() if queue.failed else _closing(queue.said())), sep="\n")
         walls = {queue.name: queue.wall for queue in ended}
-        print("", *report.lines(report.read(kept), walls, time.monotonic() - began), sep="\n")
+        spent = report.read(kept)
+        print("", *report.lines(spent, walls, time.monotonic() - began), "", *report.failures(spent), sep="\n")
     failed = [line for queue in ended for line in queue.failed]
     print("", *failed, sep="\n", flush=True)
     raise typer.Exit(1 if failed else 0)

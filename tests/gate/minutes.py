@@ -1,4 +1,4 @@
-"""Where the minutes go: each test, and each command that it runs, as a line of JSON in the file that KEEL_TEST_MINUTES names.
+"""Where the minutes go and why a test failed: each test, and each command that it runs, as a line of JSON in the file that KEEL_TEST_MINUTES names.
 
 Without the variable nothing is kept. A pytest plug-in (`-p tests.gate.minutes`); tests.gate reads what it kept.
 """
@@ -17,10 +17,10 @@ import pytest
 KEPT = "KEEL_TEST_MINUTES"
 
 
-def keep(kind: str, name: str, seconds: float) -> None:
-    """Add a line. One write each, so that processes can share the file."""
+def keep(kind: str, name: str, seconds: float, failed: str = "") -> None:
+    """Add a line. One write each, so that processes can share the file. ``failed``: why."""
     if path := os.environ.get(KEPT):
-        line = {"kind": kind, "name": name, "seconds": round(seconds, 3)}
+        line = {"kind": kind, "name": name, "seconds": round(seconds, 3), "failed": failed}
         with Path(path).open("a") as file:
             file.write(json.dumps(line) + "\n")
 
@@ -38,4 +38,10 @@ def measured(kind: str, name: str) -> Iterator[None]:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Keep each phase of each test, once: where xdist runs, its controller hears what the workers report."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
-        keep(report.when or "", report.nodeid, report.duration)
+        keep(report.when or "", report.nodeid, report.duration, _why(report) if report.failed else "")
+
+
+def _why(report: pytest.TestReport) -> str:
+    """Where it failed, and with what."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return f"{Path(crash.path).name}:{crash.lineno}: {crash.message}" if crash else report.longreprtext

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 LONGEST = 12
+WHY = 750
+"""Characters of the beginning and of the end of a failure's reason: in full a queue says it, perhaps thousands of lines above."""
 
 
 class Spent(NamedTuple):
-    """One line of the kept file: a phase of a test, or a command that it ran. ``seconds``: wall time."""
+    """One line of the kept file: a phase of a test, or a command that it ran. ``seconds``: wall time; ``failed``: why it did."""
 
     kind: str
     name: str
     seconds: float
+    failed: str = ""
 
 
 def read(path: Path) -> list[Spent]:
@@ -35,6 +38,15 @@ def lines(spent: Sequence[Spent], walls: dict[str, float], total: float) -> list
         *_table("files", _sums((entry.name.partition("::")[0], entry.seconds) for entry in phases)),
         *_table("tests", _sums((entry.name, entry.seconds) for entry in phases)),
     ]
+
+
+def failures(spent: Sequence[Spent]) -> list[str]:
+    """Each test that failed and why, so that they stand together at the end."""
+    return [f"FAILED in {entry.kind}: {entry.name}: {_short(entry.failed)}" for entry in spent if entry.failed]
+
+
+def _short(why: str) -> str:
+    return why if len(why) <= 2 * WHY else f"{why[:WHY]} […] {why[-WHY:]}"
 
 
 def _sums(entries: Iterable[tuple[str, float]]) -> dict[str, tuple[float, int]]:

@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 
+import psycopg
 import pytest
 
+from environment.urls import product_urls
 from ops.hosts.session import Session
 from ops.steps import verification
 from tests.system.breakers import BREAKERS, Where
@@ -52,6 +54,29 @@ def test_up_fails_with_all_of_it(failures: list[str], environment: Session, monk
 def test_repaired_it_passes(failures: list[str], environment: Session) -> None:
     """PLAT-49: the environment that was broken and repaired is verified again."""
     assert verification.run(environment).failures == []
+
+
+def test_statements_are_known_anew_when_they_are_followed_again(environment: Session) -> None:
+    """PLAT-23: what a client ended while PgBouncer did not follow it is prepared again, on every server connection of its pool."""
+    entry = environment.manifest.products["ruleiq"]
+    url = product_urls(environment.manifest, environment.roots, entry.product)["application"]
+
+    def prepares(until_dropped: str = "") -> None:
+        with psycopg.connect(url, autocommit=True, prepare_threshold=0) as client:
+            for _ in range(2):
+                client.execute("select 1 where %s", [True])
+            if until_dropped:
+                client.execute(until_dropped, prepare=False)
+
+    breaker = BREAKERS["prepared statements"]
+    edge = breaker.where.host(environment)
+    prepares()
+    environment.run(edge, breaker.breaks)
+    try:
+        prepares("deallocate all")
+    finally:
+        environment.run(edge, breaker.repairs)
+    prepares()
 
 
 def test_a_pulumi_up_ends_red_and_after_the_repair_green(dev: Ephemeral) -> None:

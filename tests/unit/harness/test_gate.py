@@ -120,6 +120,34 @@ def test_a_phase_is_kept_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, w
         monkeypatch.setenv("PYTEST_XDIST_WORKER", worker)
     else:
         monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
-    phase = SimpleNamespace(when="call", nodeid="tests/a.py::one", duration=1.5)
+    phase = SimpleNamespace(when="call", nodeid="tests/a.py::one", duration=1.5, failed=False)
     minutes.pytest_runtest_logreport(phase)  # type: ignore[arg-type]
     assert report.read(tmp_path / "kept") == ([] if worker else [Spent("call", "tests/a.py::one", 1.5)])
+
+
+def test_each_failure_is_told_with_its_reason(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a long one the beginning and the end; what broke before or after a test too."""
+    monkeypatch.setenv(minutes.KEPT, str(pytester.path / "kept"))
+    pytester.makepyfile(
+        test_a="""
+        import pytest
+
+        @pytest.fixture
+        def broken():
+            raise OSError("no door")
+
+        def test_long():
+            assert False, "begins " + "x" * 9000 + " ends"
+
+        def test_broken(broken):
+            pass
+
+        def test_good():
+            pass
+        """
+    )
+    pytester.runpytest_inprocess("-p", "tests.gate.minutes")
+    long, broken = report.failures(report.read(pytester.path / "kept"))
+    assert long.startswith("FAILED in call: test_a.py::test_long: test_a.py:8: AssertionError: begins xxx")
+    assert long.endswith("ends\nassert False") and len(long) < 3 * report.WHY
+    assert broken == "FAILED in setup: test_a.py::test_broken: test_a.py:5: OSError: no door"
