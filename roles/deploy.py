@@ -10,6 +10,7 @@ from pyinfra import host
 from pyinfra.api.exceptions import PyinfraError
 
 from roles.kit.engine import converge
+from roles.kit.turns import Turns
 from roles.order import of_stage
 
 if not host.data.keel_dry:
@@ -20,4 +21,4 @@ if not host.data.keel_dry:
     )
 
 for stage, target in host.data.keel_targets.items():
-    converge([role for role in of_stage(stage) if role.runs_on(target.host)], target, lambda _: None)
+    converge([role for role in of_stage(stage) if role.runs_on(target.host)], target, lambda _: None, Turns())

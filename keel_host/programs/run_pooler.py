@@ -157,7 +157,7 @@ def _reload(edge: Edge) -> None:
     """Those that leave read their configuration again too: what bounds a client's work holds for theirs.
 
     While PgBouncer does not follow prepared statements, a client can end those of the connections that it gets, and PgBouncer would
-    believe in them when it follows them again: it opens each connection anew, after its transaction.
+    believe in them when it follows them again: it replaces each connection, after its transaction.
     """
     for each in poolers(edge.sockets):
         try:

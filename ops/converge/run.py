@@ -33,6 +33,7 @@ from ops.hosts.session import Session
 from roles.kit import engine, results
 from roles.kit.declare import Role, Target, Trust
 from roles.kit.results import OperationFailed
+from roles.kit.turns import Turns
 from roles.order import of_stage
 
 
@@ -130,12 +131,19 @@ def _run_stage(
     connected = {host.name for host in state.activated_hosts}
     active = [host for host in session.manifest.hosts if host.name in connected]
     targets = {host.name: Target(manifest, host, session.roots, trust) for host in active}
-    done: list[str] = []
+    roles = {name: [role for role in of_stage(stage) if role.runs_on(at.host)] for name, at in targets.items()}
+    serial = (
+        (unit.name, name)
+        for name in targets
+        for role in roles[name]
+        for unit in role.units(targets[name])
+        if unit.serial
+    )
+    turns, done = Turns(serial), list[str]()
 
     def work(name: str) -> None:
-        roles = [role for role in of_stage(stage) if role.runs_on(targets[name].host)]
         with ctx_host.use(state.inventory.get_host(name)):
-            engine.converge(roles, targets[name], lambda role: report(f"{stage}: {name}: {role}"))
+            engine.converge(roles[name], targets[name], lambda said: report(f"{stage}: {name}: {said}"), turns)
         done.append(name)
         report(f"{stage}: {name} done ({len(done)} of {len(targets)})")
 

@@ -65,8 +65,8 @@ class Unit:
 
     A change of a path in ``restart`` restarts it, one in ``reload`` reloads it. ``ready`` is a shell command that
     succeeds once the service serves; it is awaited after every start, beyond a minute only while ``working`` succeeds
-    (a restore takes as long as it takes). A ``serial`` unit is never restarted on two hosts at once. ``title`` is what
-    people call the service, where that is not the unit's name.
+    (a restore takes as long as it takes). A ``serial`` unit is never restarted on two hosts at once; ``order`` says how they
+    follow each other. ``title`` is what people call the service, where that is not the unit's name.
     """
 
     name: str
@@ -75,6 +75,7 @@ class Unit:
     ready: str | None = None
     working: str = "false"
     serial: bool = False
+    order: str = "one host at a time"
     title: str = ""
 
     def reaction(self, changed: Set[str]) -> Reaction | None:
@@ -186,6 +187,10 @@ class Role:
 
     def activate(self, target: Target, changed: frozenset[str]) -> None:
         """Operations of one host that are not plain declarations. ``changed`` holds the paths written just now."""
+
+    def goes_last(self, target: Target, unit: Unit) -> bool:
+        """Whether a serial unit that is to restart here waits for its turn on the other hosts where it runs."""
+        return False
 
     def makes_way(self, target: Target, unit: Unit) -> None:
         """Operations before a unit restarts, so that those who use it notice less."""

@@ -57,7 +57,7 @@ def _of_role(role: Role, old: Target, new: Target) -> Iterator[Effect]:
         if unit.name not in running:
             yield Effect(_title(unit), "starts")
         elif reaction == "restart":
-            yield Effect(_title(unit), "restarts", "one host at a time" if unit.serial else "")
+            yield Effect(_title(unit), "restarts", unit.order if unit.serial else "")
         elif reaction == "reload":
             yield Effect(_title(unit), "reloads")
     yield from role.effects(old, new)

@@ -6,13 +6,11 @@ each operation only says whether it would change something).
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
-from gevent.lock import BoundedSemaphore
 from pyinfra import host as pyinfra_host
 
 from roles import paths
@@ -20,16 +18,24 @@ from roles.kit import differences, operations
 from roles.kit.declare import Role, Target, Unit
 from roles.kit.observe import HostState, ObserveHost
 from roles.kit.results import perform
+from roles.kit.turns import Turns
 
 SYSTEMD_FILES = (f"{paths.UNITS}/", "/usr/lib/systemd/system/")
 
 
-def converge(roles: Sequence[Role], target: Target, announce: Callable[[str], None]) -> None:
-    """Bring ``target`` to what ``roles`` declare. ``announce`` receives each role's name before it starts."""
-    state = observe(roles, target)
-    for role in roles:
-        announce(role.name)
-        _apply(role, target, state)
+def converge(roles: Sequence[Role], target: Target, announce: Callable[[str], None], turns: Turns) -> None:
+    """Bring ``target`` to what ``roles`` declare. ``announce`` receives each role's name before it starts, and what it waits for."""
+    try:
+        state = observe(roles, target)
+        for unit in (unit for role in roles for unit in role.units(target)):
+            if not _runs(unit, state):
+                turns.past(unit.name, target.host.name)
+        for role in roles:
+            announce(role.name)
+            _apply(role, target, state, lambda said, name=role.name: announce(f"{name}: {said}"), turns)  # type: ignore[misc]
+    except BaseException:
+        turns.failed(target.host.name)
+        raise
 
 
 def observe(roles: Sequence[Role], target: Target) -> HostState:
@@ -49,7 +55,7 @@ def observe(roles: Sequence[Role], target: Target) -> HostState:
     return found
 
 
-def _apply(role: Role, target: Target, state: HostState) -> None:
+def _apply(role: Role, target: Target, state: HostState, announce: Callable[[str], None], turns: Turns) -> None:
     changed: set[str] = set()
 
     def run(path: str | None, text: str, operation: Any, *arguments: Any, differs: str = "") -> None:
@@ -79,19 +85,29 @@ def _apply(role: Role, target: Target, state: HostState) -> None:
     declared = {file.path for file in files}
     for unit in role.units(target):
         strays = differences.dropins(unit.name, state, declared)
-        _apply_unit(unit, state, frozenset(changed), partial(role.makes_way, target, unit), run, strays)
+        turn = partial(_turn, role, unit, target, announce, turns)
+        _apply_unit(unit, state, frozenset(changed), turn, run, strays)
+        turns.past(unit.name, target.host.name)
     role.activate(target, frozenset(changed))
 
 
-_TURNS: defaultdict[str, BoundedSemaphore] = defaultdict(BoundedSemaphore)
-"""One turn per serial unit: held from its restart until it serves again."""
+@contextmanager
+def _turn(role: Role, unit: Unit, target: Target, announce: Callable[[str], None], turns: Turns) -> Iterator[None]:
+    """When a unit may restart, with those who use it led elsewhere."""
+    if not unit.serial:
+        role.makes_way(target, unit)
+        yield
+        return
+    with turns.turn(unit.name, target.host.name, role.goes_last(target, unit), announce):
+        role.makes_way(target, unit)
+        yield
 
 
 def _apply_unit(
     unit: Unit,
     state: HostState,
     changed: frozenset[str],
-    makes_way: Callable[[], None],
+    turn: Callable[[], AbstractContextManager[None]],
     run: Callable[..., None],
     strays: tuple[str, ...] = (),
 ) -> None:
@@ -99,20 +115,23 @@ def _apply_unit(
         run(None, f"unit {unit.name} without {', '.join(strays)}", operations.no_dropins, strays)
     differs = differences.unit(unit.name, state, running=False)
     run(None, f"unit {unit.name} enabled", operations.unit_enabled, unit.name, state, differs=differs)
-    found = state.units.get(unit.name)
     wanted = {unit.reaction(changed), *(kind for name, kind in state.stale if name == unit.name)}
     wanted |= {"restart"} if strays else set()
-    if not found or found.active != "active":
+    if not _runs(unit, state):
         differs = differences.unit(unit.name, state, running=True)
         run(None, f"unit {unit.name} running", operations.unit_running, unit, state, differs=differs)
         _await(unit, run)
     elif "restart" in wanted:
-        with _TURNS[unit.name] if unit.serial else nullcontext():
-            makes_way()
+        with turn():
             run(None, f"unit {unit.name} restarted", operations.unit_restarted, unit)
             _await(unit, run)
     elif "reload" in wanted:
         run(None, f"unit {unit.name} reloaded", operations.unit_reloaded, unit)
+
+
+def _runs(unit: Unit, state: HostState) -> bool:
+    found = state.units.get(unit.name)
+    return found is not None and found.active == "active"
 
 
 def _await(unit: Unit, run: Callable[..., None]) -> None:

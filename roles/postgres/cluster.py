@@ -88,6 +88,12 @@ def forget_order() -> None:
     perform("postgres: no order to recover waits", _remove, [paths.RECOVERY_ORDER] if waits else [])
 
 
+def leads(target: Target) -> bool:
+    """Whether the primary is on this host; False where Patroni is silent."""
+    said = host.get_fact(Members, question=_question(target, "/cluster"))
+    return any(member.leads and member.name == target.host.name for member in _members(target, said))
+
+
 def let_another_lead(target: Target) -> None:
     """Before Patroni restarts here, and its server with it: where this is the primary, it moves while clients are held."""
     perform("postgres: the primary moves, if it is here and another can lead", _moved, target)
@@ -96,9 +102,12 @@ def let_another_lead(target: Target) -> None:
 def carry_out_restarts(target: Target) -> None:
     """Restart members whose settings wait for it: replicas first, the leader last and after a switchover."""
     said = host.get_fact(Members, question=_question(target, "/cluster"))
-    members = patroni.members_of(target.manifest, said) if said else []
-    pending = [member.name for member in members if member.pending_restart]
+    pending = [member.name for member in _members(target, said) if member.pending_restart]
     perform(f"postgres: pending restarts ({', '.join(pending) or 'none'})", _rolling_restart, target, pending)
+
+
+def _members(target: Target, said: str) -> list[patroni.Member]:
+    return patroni.members_of(target.manifest, said) if said else []
 
 
 def difference(found: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def effects(old: Manifest, new: Manifest) -> tuple[Effect, ...]:
     differing = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     if differing & AT_START:
         reasons = {name: {"old_value": before.get(name, "0"), "new_value": after.get(name, "0")} for name in differing}
-        return (Effect("PostgreSQL", "restarts", _order(new, patroni.lowers(reasons))),)
+        return (Effect("PostgreSQL", "restarts", order(new, patroni.lowers(reasons))),)
     if differing:
         return (Effect("PostgreSQL", "reloads"),)
     if dynamic_configuration(old) == dynamic_configuration(new):
@@ -50,8 +50,8 @@ def timing(manifest: Manifest) -> str:
     )
 
 
-def _order(manifest: Manifest, lowers: bool) -> str:
-    """How :func:`restart_all` goes about it, in words."""
+def order(manifest: Manifest, lowers: bool = False) -> str:
+    """How members restart one after the other, in words."""
     if lowers:
         return "the primary first, without a switchover: a replica must not have less than its primary"
     if not _hands_over(manifest):

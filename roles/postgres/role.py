@@ -194,6 +194,7 @@ class Postgres(Role):
                 ready=ready,
                 working=working,
                 serial=True,
+                order=restarts.order(target.manifest),
                 title="PostgreSQL",
             ),
             Unit(SESSIONS_TIMER, restart=tuple(SESSIONS_UNITS), title="the end of long transactions"),
@@ -203,6 +204,9 @@ class Postgres(Role):
                 title="who leaves a processor to others",
             ),
         )
+
+    def goes_last(self, target: Target, unit: Unit) -> bool:
+        return unit.name == UNIT and cluster.leads(target)
 
     def makes_way(self, target: Target, unit: Unit) -> None:
         if unit.name == UNIT:

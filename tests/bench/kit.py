@@ -30,16 +30,17 @@ from ops.hosts.environment import open_environment
 from roles.kit import engine
 from roles.kit.declare import Role, Target
 from roles.kit.results import perform
+from roles.kit.turns import Turns
 
 PACKAGES: Any = apt.packages
 DIRECTORY: Any = files.directory
 PUT: Any = files.put
 SERVICE: Any = systemd.service
 
-Converge = Callable[[Sequence[Role], Target, Callable[[str], None]], None]
+Converge = Callable[[Sequence[Role], Target, Callable[[str], None], Turns], None]
 
 
-def stock(roles: Sequence[Role], target: Target, _announce: Callable[[str], None]) -> None:
+def stock(roles: Sequence[Role], target: Target, _announce: Callable[[str], None], _turns: Turns) -> None:
     """The same declarations by pyinfra's operations, each with its own look. It has none for key pairs and checked files."""
     for role in roles:
         perform("packages", partial(PACKAGES, list(role.packages(target))))

@@ -21,6 +21,7 @@ from roles.firewall import role as firewall
 from roles.kit import engine, operations
 from roles.kit.declare import Role, Target, Unit
 from roles.kit.observe import HostState, PathState, Present, UnitState
+from roles.kit.turns import Turns
 from roles.logins import role as logins
 from roles.order import ROLES, of_stage
 from roles.pgbackrest import role as pgbackrest
@@ -145,7 +146,7 @@ class Environment:
             monkeypatch.setattr(module, "perform", perform)
         for module in (cluster, console, firewall, logins, pgbackrest, programs):
             monkeypatch.setattr(module, "host", Untouched(machine))
-        engine.converge([role], at, lambda _: None)
+        engine.converge([role], at, lambda _: None, Turns())
 
     def _converge_cluster(self, monkeypatch: pytest.MonkeyPatch, manifest: Manifest) -> None:
         role = ROLES["postgres"]

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import gevent
 import pytest
+from gevent.local import local
 
 from environment.roles import RoleEntry
 from roles.kit import engine
 from roles.kit.declare import Directory, File, Role, Target, Unit
 from roles.kit.observe import HostState, PathState, UnitState
+from roles.kit.results import OperationFailed
+from roles.kit.turns import Turns
 from tests.roles.hosts import commands
 from tests.roles.targets import manifest_of
 
@@ -80,7 +85,7 @@ def converge(monkeypatch: pytest.MonkeyPatch, state: HostState) -> tuple[Host, S
     monkeypatch.setattr(engine, "observe", host.observe)
     monkeypatch.setattr(engine, "perform", host.perform)
     target = Target(manifest, manifest.host("db1"), None)  # type: ignore[arg-type]
-    engine.converge([role], target, lambda _: None)
+    engine.converge([role], target, lambda _: None, Turns())
     return host, role
 
 
@@ -158,6 +163,15 @@ def test_a_unit_that_missed_a_change_is_not_forgotten(monkeypatch: pytest.Monkey
     assert not [name for name in host.done if name.startswith("file ")]
 
 
+def turn(
+    unit: Unit, host: str, turns: Turns, role: Role | None = None, told: Callable[[str], None] = lambda _: None
+) -> Callable[[], AbstractContextManager[None]]:
+    """The turn of a unit on a host of dev."""
+    manifest = manifest_of("dev")
+    at = Target(manifest, manifest.host(host), None)  # type: ignore[arg-type]
+    return partial(engine._turn, role or Role(), unit, at, told, turns)
+
+
 @pytest.mark.parametrize(
     ("serial", "order"),
     [
@@ -177,10 +191,10 @@ def test_a_serial_unit_restarts_on_one_host_at_a_time(serial: bool, order: list[
 
         return run
 
-    unit = Unit("cluster.service", restart=(DROPIN,), ready="answers", serial=serial)
+    unit, turns = Unit("cluster.service", restart=(DROPIN,), ready="answers", serial=serial), Turns()
     state = HostState(units={unit.name: UnitState("active", "enabled")})
     hosts = [
-        gevent.spawn(engine._apply_unit, unit, state, frozenset({DROPIN}), lambda: None, on(host))
+        gevent.spawn(engine._apply_unit, unit, state, frozenset({DROPIN}), turn(unit, host, turns), on(host))
         for host in ("db1", "db2")
     ]
     gevent.joinall(hosts, raise_error=True)
@@ -196,8 +210,13 @@ def test_who_uses_a_unit_is_led_elsewhere_before_it_restarts() -> None:
 
     unit = Unit("cluster.service", restart=(DROPIN,), reload=("/settings",), serial=True)
     state = HostState(units={unit.name: UnitState("active", "enabled")})
+
+    class Led(Role):
+        def makes_way(self, target: Target, unit: Unit) -> None:
+            done.append("led elsewhere")
+
     for changed in (DROPIN, "/settings", "/other"):
-        engine._apply_unit(unit, state, frozenset({changed}), lambda: done.append("led elsewhere"), run)
+        engine._apply_unit(unit, state, frozenset({changed}), turn(unit, "db1", Turns(), Led()), run)
     assert [text for text in done if "enabled" not in text] == [
         "led elsewhere",
         "unit cluster.service restarted",
@@ -212,11 +231,86 @@ def test_a_host_whose_restart_failed_gives_its_turn_back() -> None:
         if text.endswith("restarted"):
             raise RuntimeError(text)
 
-    unit = Unit("failing.service", restart=(DROPIN,), serial=True)
+    unit, turns = Unit("failing.service", restart=(DROPIN,), serial=True), Turns()
     state = HostState(units={unit.name: UnitState("active", "enabled")})
     for _ in range(2):
         with gevent.Timeout(5), pytest.raises(RuntimeError, match=r"failing\.service restarted"):
-            engine._apply_unit(unit, state, frozenset({DROPIN}), lambda: None, fail)
+            engine._apply_unit(unit, state, frozenset({DROPIN}), turn(unit, "db1", turns), fail)
+
+
+class Cluster(Role):
+    """With the primary on db1."""
+
+    name = "service"
+    entry = Service.entry
+    SERVICE = Unit("cluster.service", restart=(DROPIN,), ready="answers", serial=True)
+
+    def units(self, target: Target) -> tuple[Unit, ...]:
+        return (self.SERVICE,)
+
+    def goes_last(self, target: Target, unit: Unit) -> bool:
+        return target.host.name == "db1"
+
+
+def restarts(monkeypatch: pytest.MonkeyPatch, fails: str = "", **units: str) -> tuple[list[str], list[str]]:
+    """What the hosts do, each of which must restart its unit in this state, and what they fail with."""
+    manifest, done = manifest_of("dev"), list[str]()
+    here: Any = local()
+
+    def observe(_roles: object, at: Target) -> HostState:
+        here.name = at.host.name
+        gevent.sleep(0)  # a look takes its time
+        state = HostState(units={"cluster.service": UnitState(units[here.name], "enabled")})
+        state.stale.add(("cluster.service", "restart"))
+        return state
+
+    def perform(name: str, *_: object, **__: object) -> bool:
+        if name.endswith("restarted") and here.name == fails:
+            raise OperationFailed(f"{here.name}: lost")
+        done.append(f"{here.name} {name.split()[-1]}")
+        gevent.sleep(0)
+        return True
+
+    monkeypatch.setattr(engine, "observe", observe)
+    monkeypatch.setattr(engine, "perform", perform)
+    turns = Turns(("cluster.service", host) for host in units)
+    hosts = [
+        gevent.spawn(
+            engine.converge, [Cluster()], Target(manifest, manifest.host(host), None), done.append, turns  # type: ignore[arg-type]
+        )
+        for host in units
+    ]  # fmt: skip
+    with gevent.Timeout(5):
+        gevent.joinall(hosts)
+    shown = ("restarted", "running", "serves", "cluster.service comes after db2")
+    return [text for text in done if text.endswith(shown)], [str(host.exception) for host in hosts if host.exception]
+
+
+def test_the_primary_restarts_after_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAT-37: so it moves once, to a member that has restarted already."""
+    done, failed = restarts(monkeypatch, db1="active", db2="active")
+    assert failed == []
+    assert done == [
+        "service: cluster.service comes after db2", "db2 restarted", "db2 serves", "db1 restarted", "db1 serves",
+    ]  # fmt: skip
+
+
+def test_the_primary_does_not_wait_for_a_new_member(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which waits for the primary to admit it."""
+    done, failed = restarts(monkeypatch, db1="active", db2="inactive")
+    assert failed == []
+    assert set(done) == {"db1 restarted", "db1 serves", "db2 running", "db2 serves"}
+
+
+def test_the_primary_stays_when_another_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second member away would be an outage."""
+    done, failed = restarts(monkeypatch, fails="db2", db1="active", db2="active")
+    assert done == ["service: cluster.service comes after db2"]
+    assert failed == [
+        "db1: cluster.service was not restarted: it would have come after db2, which failed. "
+        "cluster.service runs on db1 as before. Correct what failed there and run again",
+        "db2: lost",
+    ]
 
 
 def test_two_units_have_turns_of_their_own() -> None:
@@ -228,9 +322,12 @@ def test_two_units_have_turns_of_their_own() -> None:
         gevent.sleep(0)
 
     units = [Unit(name, restart=(DROPIN,), ready="answers", serial=True) for name in ("one.service", "two.service")]
-    state = HostState(units={unit.name: UnitState("active", "enabled") for unit in units})
+    state, turns = HostState(units={unit.name: UnitState("active", "enabled") for unit in units}), Turns()
     gevent.joinall(
-        [gevent.spawn(engine._apply_unit, unit, state, frozenset({DROPIN}), lambda: None, run) for unit in units]
+        [
+            gevent.spawn(engine._apply_unit, unit, state, frozenset({DROPIN}), turn(unit, "db1", turns), run)
+            for unit in units
+        ]
     )
     assert [text.split()[1] for text in done if not text.endswith("enabled")] == ["one.service", "two.service"] * 2
 
@@ -241,7 +338,7 @@ def test_every_role_is_announced_before_its_work(monkeypatch: pytest.MonkeyPatch
     host, manifest = Host(found()), manifest_of("dev")
     monkeypatch.setattr(engine, "observe", host.observe)
     monkeypatch.setattr(engine, "perform", host.perform)
-    engine.converge([Service(), Service()], Target(manifest, manifest.host("db1"), None), told.append)  # type: ignore[arg-type]
+    engine.converge([Service(), Service()], Target(manifest, manifest.host("db1"), None), told.append, Turns())  # type: ignore[arg-type]
     assert told == ["service", "service"]
 
 

@@ -134,5 +134,5 @@ def test_no_client_notices_an_update(twin: Ephemeral) -> None:
             }
             await_whole(session)  # the primary of before begins as a replica
             assert "nothing is newer" in twin.keel("update", "--yes").stdout
-        assert twin.keel("drift", check=False).returncode == 0
+        twin.keel("drift")
         twin.keel("verify")

@@ -16,8 +16,9 @@ from ops.converge.outcome import Outcome
 from ops.converge.run import ConvergeFailed
 from ops.steps import converge
 from roles.kit import engine, results
-from roles.kit.declare import Target, Trust
+from roles.kit.declare import Target, Trust, Unit
 from roles.kit.results import OperationFailed
+from roles.kit.turns import Turns
 from tests.unit.hosts import hosts, nothing
 
 
@@ -30,6 +31,9 @@ class Role:
 
     def runs_on(self, host: Any) -> bool:
         return bool(host.carries(self.group))
+
+    def units(self, target: Target) -> tuple[Unit, ...]:
+        return (Unit(f"{self.name}.service", serial=True),)
 
     def converge_cluster(self, target: Target) -> None:
         self.converged.append(target.host.name)
@@ -60,7 +64,7 @@ def test_each_host_gets_its_own_roles_and_the_first_settles(
     done: dict[str, list[str]] = {}
     told: list[str] = []
 
-    def run(chosen: list[Role], target: Target, announce: Callable[[str], None]) -> None:
+    def run(chosen: list[Role], target: Target, announce: Callable[[str], None], turns: Turns) -> None:
         assert ctx_host.get() == f"pyinfra's {target.host.name}"
         done[target.host.name] = [role.name for role in chosen]
         assert not any(role.converged for role in roles.values())
