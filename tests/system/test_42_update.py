@@ -13,6 +13,7 @@ from environment.types import Group
 from environment.waiting import until
 from keel_host.programs.hold_writes import LIMIT
 from ops.hosts.session import Session
+from roles.postgres.role import DROPIN
 from tests.system.environments import Ephemeral
 from tests.system.majority import Majority
 from tests.system.services import happened, moments
@@ -136,3 +137,32 @@ def test_no_client_notices_an_update(twin: Ephemeral) -> None:
             assert "nothing is newer" in twin.keel("update", "--yes").stdout
         twin.keel("drift")
         twin.keel("verify")
+
+
+def timeline(twin: Ephemeral) -> int:
+    """The primary's: each promotion begins a new one."""
+    members = json.loads(twin.keel("status", "--json", check=False).stdout)["members"]
+    return int(next(member["timeline"] for member in members if member["role"] == "leader"))
+
+
+def test_what_restarts_every_member_moves_the_primary_once(twin: Ephemeral) -> None:
+    """PLAT-37, JEEX-32: the unit of both members has to restart: the replica does first, whichever it is, and clients are held once."""
+    with twin.session() as session:
+        writers = [Writer(session.manifest, session.roots, pause=0, anew=anew) for anew in (False, True)]
+        with ExitStack() as stack:
+            for writer in writers:
+                stack.enter_context(writer).await_rows(20)
+            for _ in range(2):
+                await_whole(session)
+                leader, before = session.leader().name, timeline(twin)
+                for host in session.manifest.carrying(Group.POSTGRES):
+                    session.run(host.name, f"echo '# by hand' >> {DROPIN}")
+                twin.keel("converge")
+                assert (session.leader().name != leader, timeline(twin)) == (True, before + 1)
+            now = datetime.now(UTC)
+            for writer in writers:
+                writer.await_rows(20, since=now)
+        assert [error for writer in writers for error in writer.errors] == []
+        lost = {email for writer in writers for email in writer.acknowledged} - written(session)
+        forget_writes(session)
+        assert lost == set()

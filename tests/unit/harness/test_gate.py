@@ -128,6 +128,7 @@ def test_a_phase_is_kept_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, w
 def test_each_failure_is_told_with_its_reason(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a long one the beginning and the end; what broke before or after a test too."""
     monkeypatch.setenv(minutes.KEPT, str(pytester.path / "kept"))
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     pytester.makepyfile(
         test_a="""
         import pytest
