@@ -1,4 +1,5 @@
-"""What PgBouncer holds: a SET on its console is in no file, and lasts until it reads its files again."""
+"""What someone ordered on PgBouncer's console. It is in no file: a SET lasts until PgBouncer reads its files again, a PAUSE or a
+DISABLE until the opposite order."""
 
 from __future__ import annotations
 
@@ -14,6 +15,16 @@ ITS_OWN = ("conffile", "peer_id")
 """What `run-pooler` gives each process."""
 NOTHING = ("", "0", "<empty>")
 """How the console writes that a setting has no value."""
+ANSWERS_WITHIN = 5
+"""Seconds. One that was told to SUSPEND lets no one in."""
+SILENT = "no answer"
+SIGNALLED = "pkill -USR2 -x pgbouncer"
+"""What RESUME does, for one whose console answers no more (pgbouncer(1))."""
+
+
+def _console(port: int, administrator: str, more: str = "") -> str:
+    psql = f"env PGCONNECT_TIMEOUT={ANSWERS_WITHIN} psql -h {paths.PGBOUNCER_SOCKETS} -p {port} -U {administrator}"
+    return f"runuser -u {administrator} -- {psql} pgbouncer -XA -F '\x1f' {more}"
 
 
 class SetByHand(FactBase[dict[str, str]]):
@@ -23,8 +34,7 @@ class SetByHand(FactBase[dict[str, str]]):
     default = dict
 
     def command(self, config: str, port: int, administrator: str) -> str:
-        console = f"psql -h {paths.PGBOUNCER_SOCKETS} -p {port} -U {administrator} pgbouncer -XAt -F '\x1f'"
-        return f"cat {config} 2>/dev/null; runuser -u {administrator} -- {console} -c 'show config' 2>/dev/null || true"
+        return f"cat {config} 2>/dev/null; {_console(port, administrator, '-t')} -c 'show config' 2>/dev/null || true"
 
     def process(self, output: Iterable[str]) -> dict[str, str]:
         lines = list(output)
@@ -43,6 +53,47 @@ def _same(one: str, other: str) -> bool:
         return float(one) == float(other)
     except ValueError:
         return one == other or (one in NOTHING and other in NOTHING)
+
+
+class ClosedByHand(FactBase[dict[str, str]]):
+    """What of a PgBouncer that runs is closed to clients → the command that opens it."""
+
+    default = dict
+
+    def command(self, unit: str, port: int, administrator: str) -> str:
+        ask = f"{_console(port, administrator, '-P footer=off')} -c \"show $what\" 2>/dev/null || echo '{SILENT}'"
+        return f"if systemctl is-active -q {unit}; then for what in databases state; do {ask}; done; fi"
+
+    def process(self, output: Iterable[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        names: list[str] = []
+        for line in output:
+            values = line.split("\x1f")
+            row = dict(zip(names, values, strict=False))
+            if line == SILENT:
+                found["its console is silent"] = SIGNALLED
+            elif values[0] in ("name", "key"):
+                names = values
+            elif row.get("key") in ("paused", "suspended") and row["value"] == "yes":
+                found[f"all is {row['key']}"] = "RESUME"
+            elif row.get("paused") == "1":
+                found[f"{row['name']} is paused"] = f"RESUME {row['name']}"
+            elif row.get("disabled") == "1":
+                found[f"{row['name']} is disabled"] = f"ENABLE {row['name']}"
+        return found
+
+
+def open_what_is_closed(unit: str, port: int, administrator: str) -> None:
+    """Undo PAUSE, SUSPEND and DISABLE on the console of this edge's PgBouncer."""
+    closed = host.get_fact(ClosedByHand, unit=unit, port=port, administrator=administrator)
+    found = ", ".join(closed) or "open"
+    perform(f"pgbouncer: its databases are open ({found})", _opened, list(closed.values()), port, administrator)
+
+
+@operation()
+def _opened(orders: list[str], port: int, administrator: str) -> Generator[str, None, None]:
+    for order in orders:
+        yield order if order == SIGNALLED else f"{_console(port, administrator)} -c '{order}'"
 
 
 def forget_hand_made_settings(config: str, port: int, administrator: str) -> None:

@@ -105,7 +105,9 @@ class Pgbouncer(Role):
         return (Unit(UNIT, restart=(DROPIN, path(UNIT), LISTEN, *CODE), reload=reload, title="PgBouncer"),)
 
     def activate(self, target: Target, changed: frozenset[str]) -> None:
-        console.forget_hand_made_settings(CONFIG, target.manifest.ports.pgbouncer, ADMINISTRATOR)
+        port = target.manifest.ports.pgbouncer
+        console.open_what_is_closed(UNIT, port, ADMINISTRATOR)  # first: one that is suspended answers nothing else
+        console.forget_hand_made_settings(CONFIG, port, ADMINISTRATOR)
 
 
 def settings(target: Target) -> Edge:
