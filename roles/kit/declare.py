@@ -26,12 +26,14 @@ Reaction = Literal["restart", "reload"]
 
 @dataclass(frozen=True)
 class Directory:
-    """A directory with its owner and mode."""
+    """A directory with its owner and mode. ``read`` is the pattern of the files there that a service reads, whoever wrote them:
+    those that the role does not declare are put aside."""
 
     path: str
     owner: str = "root"
     group: str = "root"
     mode: str = "755"
+    read: str = ""
 
 
 @dataclass(frozen=True)

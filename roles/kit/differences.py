@@ -37,6 +37,11 @@ def _differs(wanted: File | Directory, found: PathState) -> Iterator[tuple[str, 
     return (pair for pair in pairs if pair[1] != pair[2])
 
 
+def strays(folder: Directory, state: HostState, declared: Container[str]) -> tuple[str, ...]:
+    """What a service reads in a directory and no role declares."""
+    return tuple(path for path in state.read.get(folder.path, ()) if path not in declared)
+
+
 def unit(name: str, state: HostState, *, running: bool) -> str:
     """How systemd sees it, where that is not as declared."""
     found = state.units.get(name)

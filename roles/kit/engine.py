@@ -51,6 +51,7 @@ def observe(roles: Sequence[Role], target: Target) -> HostState:
         units=[unit.name for unit in units],
         certificates=[c.directory for c in certificates],
         triggers=[trigger for unit in units for trigger in unit.triggers],
+        read=[(d.path, d.read) for role in roles for d in role.directories(target) if d.read],
     )
     return found
 
@@ -79,10 +80,19 @@ def _apply(role: Role, target: Target, state: HostState, announce: Callable[[str
     for wanted_file in files:
         differs = differences.path(wanted_file, state)
         run(wanted_file.path, f"file {wanted_file.path}", operations.file, wanted_file, state, differs=differs)
+    declared = {file.path for file in files}
+    for folder in (folder for folder in role.directories(target) if folder.read):
+        strays = differences.strays(folder, state, declared)
+        run(
+            folder.path,
+            f"only declared files in {folder.path}",
+            operations.put_aside,
+            strays,
+            differs=", ".join(strays),
+        )
     stale = {(unit.name, "restart") for unit in role.units(target)} & state.stale
     if stale or any(path.startswith(SYSTEMD_FILES) for path in changed):
         run(None, "systemd reads its unit files", operations.daemon_reloaded)
-    declared = {file.path for file in files}
     for unit in role.units(target):
         strays = differences.dropins(unit.name, state, declared)
         turn = partial(_turn, role, unit, target, announce, turns)

@@ -43,6 +43,8 @@ class HostState:
     """Directory → certificate (PEM)."""
     keys: dict[str, str] = field(default_factory=dict)
     """Directory → public key (PEM) of the private key that is there."""
+    read: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Directory → the files there that a service reads."""
     stale: set[tuple[str, str]] = field(default_factory=set)
     """(unit, "restart" or "reload"): the unit did not read what is there now."""
 
@@ -85,6 +87,7 @@ class ObserveHost(FactBase[HostState]):
         units: Iterable[str],
         certificates: Iterable[str],
         triggers: Iterable[tuple[str, str, tuple[str, ...]]] = (),
+        read: Iterable[tuple[str, str]] = (),
     ) -> str:
         listed = " ".join(shlex.quote(path) for path in paths)
         parts = [
@@ -99,9 +102,12 @@ class ObserveHost(FactBase[HostState]):
             quoted = shlex.quote(directory)
             parts.append(f"echo '{_MARK}cert {directory}'; cat {quoted}/cert.pem 2>/dev/null")
             parts.append(f"echo '{_MARK}key {directory}'; openssl pkey -in {quoted}/key.pem -pubout 2>/dev/null")
-        for unit, kind, read in triggers:
+        for directory, pattern in read:
+            find = f"find {shlex.quote(directory)} -maxdepth 1 ! -type d -name {shlex.quote(pattern)} 2>/dev/null"
+            parts.append(f"echo {shlex.quote(f'{_MARK}read {directory}')}; {find}")
+        for unit, kind, digested in triggers:
             known = f"$(cat {stamp(unit, kind)} 2>/dev/null)"
-            parts.append(f'test "$({digest_of(read)})" = "{known}" || echo \'{_MARK}stale {unit} {kind}\'')
+            parts.append(f'test "$({digest_of(digested)})" = "{known}" || echo \'{_MARK}stale {unit} {kind}\'')
         return "; ".join(parts) + "; true"
 
     def process(self, output: Iterable[str]) -> HostState:
@@ -124,6 +130,8 @@ class ObserveHost(FactBase[HostState]):
                         state.paths[path] = state.paths[path]._replace(sha256=digest.lstrip("\\"))
             elif kind == "units":
                 state.units.update(_units(lines))
+            elif kind == "read":
+                state.read[argument] = tuple(sorted(lines))
             elif kind == "stale":
                 unit, _, what = argument.partition(" ")
                 state.stale.add((unit, what))

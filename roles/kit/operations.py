@@ -50,6 +50,17 @@ def directory(wanted: Directory, state: HostState) -> Commands:
     )
 
 
+ASIDE = ".aside"
+"""What a file is called on that no service should read."""
+
+
+@operation()
+def put_aside(strays: Iterable[str]) -> Commands:
+    """Give files that no role declares a name that no service reads. They are kept."""
+    for path in strays:
+        yield f"mv -f {shlex.quote(path)} {shlex.quote(path + ASIDE)}"
+
+
 @operation()
 def file(wanted: File, state: HostState) -> Commands:
     """A managed file: written under another name, checked by the program that will read it, then moved into place."""

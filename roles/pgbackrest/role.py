@@ -37,6 +37,8 @@ COPY_UNITS = {f"{paths.UNITS}/{unit}": unit for unit in (COPY_SERVICE, COPY_TIME
 """Path → unit."""
 COPYING = "the copy to the second repository"
 SEAL_SERVICE, SEAL_TIMER = "keel-seal-archive.service", "keel-seal-archive.timer"
+INCLUDED = f"{paths.PGBACKREST}/conf.d"
+"""Whatever lies here pgBackRest adds to its configuration."""
 SEAL_UNITS = {f"{paths.UNITS}/{unit}": unit for unit in (SEAL_SERVICE, SEAL_TIMER)}
 """Path → unit."""
 
@@ -49,6 +51,7 @@ class Pgbackrest(Role):
     def directories(self, target: Target) -> tuple[Directory, ...]:
         own = (
             Directory(paths.PGBACKREST),
+            Directory(INCLUDED, read="*.conf"),
             *(Directory(path, "postgres", "postgres", "750") for path in (LOGS, SPOOL, LOCKS)),
             *((Directory(f"{paths.UNITS}/{SERVER}.d"),) if peers(target) else ()),
         )
@@ -100,7 +103,7 @@ class Pgbackrest(Role):
     def units(self, target: Target) -> tuple[Unit, ...]:
         config = SERVER_CONFIG if receives(target) else CONFIG
         ping = f"runuser -u postgres -- pgbackrest --config={config} server-ping {target.host.address} >/dev/null 2>&1"
-        restart, reload = (UNIT, sandbox.path(SERVER), config), (SERVING, TLS, paths.CA, DOOR)
+        restart, reload = (UNIT, sandbox.path(SERVER), config), (SERVING, TLS, paths.CA, DOOR, INCLUDED)
         server = Unit(SERVER, restart, reload, ready=ping, title="pgBackRest's server")
         copying = Unit(COPY_TIMER, restart=tuple(COPY_UNITS), title=COPYING)
         sealing = Unit(SEAL_TIMER, restart=tuple(SEAL_UNITS), title="what makes received WAL unchangeable")

@@ -13,7 +13,7 @@ import pytest
 from gevent.local import local
 
 from environment.roles import RoleEntry
-from roles.kit import engine
+from roles.kit import engine, operations
 from roles.kit.declare import Directory, File, Role, Target, Unit
 from roles.kit.observe import HostState, PathState, UnitState
 from roles.kit.results import OperationFailed
@@ -31,13 +31,13 @@ class Service(Role):
     entry = RoleEntry(title="A service", groups=frozenset({"etcd"}), packages=("service",))
 
     def directories(self, target: Target) -> tuple[Directory, ...]:
-        return (Directory("/etc/service"),)
+        return (Directory("/etc/service", read="*"),)
 
     def files(self, target: Target) -> tuple[File, ...]:
         return (File(CONFIG, "config\n"), File(DROPIN, "dropin\n"), File("/etc/service/note", "note\n"))
 
     def units(self, target: Target) -> tuple[Unit, ...]:
-        return (Unit("service.service", restart=(DROPIN,), reload=(CONFIG,), ready="service-answers"),)
+        return (Unit("service.service", restart=(DROPIN,), reload=(CONFIG, "/etc/service"), ready="service-answers"),)
 
     def activate(self, target: Target, changed: frozenset[str]) -> None:
         self.told = changed
@@ -151,6 +151,16 @@ def test_one_look_covers_everything_that_roles_declare(monkeypatch: pytest.Monke
     assert set(asked["paths"]) == {CONFIG, DROPIN, "/etc/service/note", "/etc/service"}
     assert asked["units"] == ["service.service"]
     assert asked["certificates"] == []
+
+
+def test_what_a_service_reads_and_no_role_declares_is_put_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLAT-48: and the service reads what is left."""
+    state = found()
+    state.read["/etc/service"] = (CONFIG, "/etc/service/other")
+    host, role = converge(monkeypatch, state)
+    assert host.done == ["only declared files in /etc/service", "unit service.service reloaded"]
+    assert role.told == {"/etc/service"}
+    assert commands(operations.put_aside, ("/etc/a b",)) == ["mv -f '/etc/a b' '/etc/a b.aside'"]
 
 
 @pytest.mark.parametrize(("kind", "does"), [("restart", "restarted"), ("reload", "reloaded")])

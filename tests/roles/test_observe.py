@@ -97,6 +97,23 @@ def test_the_command_answers_what_is_read(tmp_path: Path) -> None:
     assert state.paths[str(tmp_path)][::4] == ("directory", "")
 
 
+def test_the_files_that_a_service_reads_are_found(tmp_path: Path) -> None:
+    """Links too; no folder, no file of another name; a folder that is not there has none."""
+    folder = tmp_path / "it's"
+    folder.mkdir()
+    for name in ("b.conf", "a.conf", "a.conf.aside"):
+        (folder / name).touch()
+    (folder / "c.conf").symlink_to("nowhere")
+    (folder / "d.conf").mkdir()
+    read = [(str(folder), "*.conf"), (str(tmp_path / "missing"), "*.conf")]
+    command = ObserveHost().command(paths=(), units=(), certificates=(), read=read)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert ObserveHost().process(done.stdout.splitlines()).read == {
+        str(folder): tuple(f"{folder}/{name}.conf" for name in "abc"),
+        str(tmp_path / "missing"): (),
+    }
+
+
 def test_nothing_to_look_at_is_no_error() -> None:
     assert look().paths == {}
 

@@ -129,7 +129,8 @@ def _kinds(environment: Ephemeral, session: Session, random: Random) -> dict[str
         "Docker": lambda: list(_of_docker(environment)),
         "ALTER SYSTEM": lambda: list(_alter_system(session, random.choice(members))),
         "a line in initdb's file": lambda: list(_lines(session, random.choice(members))),
-        "PgBouncer's console": lambda: list(_set(session, random.choice(edges))),
+        "SET on PgBouncer's console": lambda: list(_set(session, random.choice(edges))),
+        "an order on PgBouncer's console": lambda: list(_orders(session, random.choice(edges))),
         "Patroni's configuration": lambda: list(_of_patroni(session, leader)),
         "a parameter in Patroni": lambda: list(_parameters(session, leader)),
         **{kind: partial(_statements, session, leader, "postgres", query) for kind, query in KINDS["cluster"].items()},
@@ -197,14 +198,26 @@ def _lines(session: Session, host: str) -> Iterator[tuple[str, ...]]:
 
 def _set(session: Session, edge: str) -> Iterator[tuple[str, ...]]:
     """Numbers that the operator's psql may change on the console."""
-    console = (
-        f"runuser -u postgres -- psql -h /run/pgbouncer -p {session.manifest.ports.pgbouncer} -U postgres pgbouncer -Xq"
-    )
+    console = _console(session)
     for row in session.run(edge, f"{console} -At", given="show config").splitlines():
         name, value, _default, changeable = row.split("|")
         if changeable == "yes" and value.isdecimal() and name != "peer_id":  # it tells itself from its peers by that
             other = 1 - int(value) if value in "01" else int(value) + 1  # to a switch every number but 0 is on
             yield edge, name, edge, console, f"set {name} = {other}"
+
+
+def _orders(session: Session, edge: str) -> Iterator[tuple[str, ...]]:
+    """What closes a database to clients, until the opposite order."""
+    for row in session.run(edge, f"{_console(session)} -At", given="show databases").splitlines():
+        name = row.partition("|")[0]
+        if name != "pgbouncer":
+            yield edge, f"{name} is paused", edge, _console(session), f"pause {name}"
+            yield edge, f"{name} is disabled", edge, _console(session), f"disable {name}"
+
+
+def _console(session: Session) -> str:
+    port = session.manifest.ports.pgbouncer
+    return f"runuser -u postgres -- psql -h /run/pgbouncer -p {port} -U postgres pgbouncer -Xq"
 
 
 def _of_patroni(session: Session, leader: str) -> Iterator[tuple[str, ...]]:
