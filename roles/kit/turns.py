@@ -21,11 +21,13 @@ class Turns:
         self._turn: defaultdict[str, BoundedSemaphore] = defaultdict(BoundedSemaphore)
         self._past = {pair: Event() for pair in units}
         self._failed: set[str] = set()
+        self._last: dict[str, str] = {}
+        """Unit → the host that waits for the others: while a primary moves two may take themselves for it."""
 
     @contextmanager
     def turn(self, unit: str, host: str, last: bool, announce: Callable[[str], None]) -> Iterator[None]:
         """The turn of a host. Raises OperationFailed, with the unit as it was, where it goes last and another host failed."""
-        if last:
+        if last and self._last.setdefault(unit, host) == host:
             self._await_others(unit, host, announce)
         with self._turn[unit]:
             yield

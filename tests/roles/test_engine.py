@@ -312,6 +312,14 @@ def test_the_primary_does_not_wait_for_a_new_member(monkeypatch: pytest.MonkeyPa
     assert set(done) == {"db1 restarted", "db1 serves", "db2 running", "db2 serves"}
 
 
+def test_two_that_take_themselves_for_the_primary_do_not_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it moves, each may hear an answer of another moment."""
+    monkeypatch.setattr(Cluster, "goes_last", lambda *_: True)
+    done, failed = restarts(monkeypatch, db1="active", db2="active")
+    assert failed == []
+    assert sorted(text for text in done if text.endswith("serves")) == ["db1 serves", "db2 serves"]
+
+
 def test_the_primary_stays_when_another_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second member away would be an outage."""
     done, failed = restarts(monkeypatch, fails="db2", db1="active", db2="active")
