@@ -214,8 +214,8 @@ class Pgbackrest:
         )
 
     def ask(self, *arguments: str, timeout: float | None = None) -> str:
-        """Standard output. Raises Failed with what pgBackRest said."""
-        return output(*self.command(*arguments), timeout=timeout)
+        """Standard output, without what the host's configuration would log there. Raises Failed with what pgBackRest said."""
+        return output(*self.command("--log-level-console=error", *arguments), timeout=timeout)
 
     def info(self, timeout: float | None = None) -> Stanza:
         """What the repositories hold. Raises Failed or, where there is no answer in the output, ValueError."""

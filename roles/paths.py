@@ -77,7 +77,7 @@ SERVED_CONFIG = "/run/keel-served.conf"
 Without it pgBackRest says of a store elsewhere that it does not answer, never that it is empty."""
 SECOND_CONFIG = "/etc/pgbackrest/second.conf"
 """pgBackRest's configuration that knows the second repository alone."""
-INFO = "--io-timeout=5 --output=json info"
+INFO = "--io-timeout=5 --log-level-console=error --output=json info"
 """pgBackRest's command for what its repositories hold, in JSON. One that is away is asked for five seconds, not sixty."""
 
 RESTORING = ".restoring"

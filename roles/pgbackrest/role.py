@@ -38,7 +38,7 @@ COPY_UNITS = {f"{paths.UNITS}/{unit}": unit for unit in (COPY_SERVICE, COPY_TIME
 COPYING = "the copy to the second repository"
 SEAL_SERVICE, SEAL_TIMER = "keel-seal-archive.service", "keel-seal-archive.timer"
 INCLUDED = f"{paths.PGBACKREST}/conf.d"
-"""Whatever lies here pgBackRest adds to its configuration."""
+"""Whatever is stored in it pgBackRest adds to its configuration."""
 SEAL_UNITS = {f"{paths.UNITS}/{unit}": unit for unit in (SEAL_SERVICE, SEAL_TIMER)}
 """Path → unit."""
 

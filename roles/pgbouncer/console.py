@@ -16,7 +16,7 @@ ITS_OWN = ("conffile", "peer_id")
 NOTHING = ("", "0", "<empty>")
 """How the console writes that a setting has no value."""
 ANSWERS_WITHIN = 5
-"""Seconds. One that was told to SUSPEND lets no one in."""
+"""Seconds. After SUSPEND it lets no one in."""
 SILENT = "no answer"
 SIGNALLED = "pkill -USR2 -x pgbouncer"
 """What RESUME does, for one whose console answers no more (pgbouncer(1))."""

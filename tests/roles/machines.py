@@ -62,6 +62,8 @@ class Machine:
             return self._lies(wanted.path, PathState("directory", wanted.mode, wanted.owner, wanted.group, ""))
         if operation is operations.file:
             return self._lies(wanted.path, PathState("file", wanted.mode, wanted.owner, wanted.group, wanted.content))
+        if operation is operations.put_aside:
+            return bool(wanted)
         if operation not in EVENTS:
             return True
         self.state.units[wanted.name] = UnitState("active", "enabled")

@@ -59,6 +59,7 @@ def test_triggers_are_what_the_role_writes(stack: str, role: Role, host: str) ->
     """A path that nobody writes would never restart anything. The authorities' files are written by the role pki, programs by theirs."""
     at = target(role, host, manifest_of(stack))
     written = {file.path for file in role.files(at)} | {pair.directory for pair in role.certificates(at)}
+    written |= {folder.path for folder in role.directories(at) if folder.read}
     for other in ("pki", "programs"):
         written |= {file.path for file in ROLES[other].files(target(ROLES[other], host, manifest_of(stack)))}
     for unit in role.units(at):

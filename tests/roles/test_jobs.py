@@ -10,6 +10,7 @@ from environment.products import revisions
 from environment.repositories import written
 from environment.settings import Recovery, Repository, Schedule, SecondRepository
 from keel_host import pgbackrest as told
+from roles import paths
 from roles.jobs import role as jobs
 from roles.order import ROLES
 from roles.pgbackrest import role as pgbackrest
@@ -39,9 +40,7 @@ def converge_cluster(
     **sections: Any,
 ) -> Host:
     """The role's work on the whole cluster, where the repositories hold ``states`` and these files are there."""
-    of = {
-        f"{STANZA} --repo={number} --io-timeout=5 --output=json info": state for number, state in enumerate(states, 1)
-    }
+    of = {f"{STANZA} --repo={number} {paths.INFO}": state for number, state in enumerate(states, 1)}
     host = Host(Stanza=lambda question: of[question], Present=lambda path: path in present)
     monkeypatch.setattr(jobs, "host", host)
     monkeypatch.setattr(jobs, "perform", host.perform)

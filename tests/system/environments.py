@@ -25,6 +25,9 @@ from tests.gate.minutes import measured
 from tests.slots import Slot, reserve
 
 PASSPHRASE = "keel-published"
+COMMAND = 1200
+"""Seconds that a command may take. It is there for one that hangs: beside five other environments on two cores an `up` that replaces
+every host took more than ten minutes."""
 
 
 @dataclass
@@ -61,7 +64,7 @@ class Ephemeral:
         self.pulumi("config", "set", "--secret", name, value)
         self.secrets[name] = value
 
-    def pulumi(self, *arguments: str, check: bool = True, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+    def pulumi(self, *arguments: str, check: bool = True, timeout: float = COMMAND) -> subprocess.CompletedProcess[str]:
         """Run pulumi in the project; with ``check`` a failure raises AssertionError with the whole output."""
         return self._run(
             ["pulumi", *arguments, "-s", self.name, "--non-interactive", "--color", "never"], check, timeout

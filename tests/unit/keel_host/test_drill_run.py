@@ -441,7 +441,7 @@ def test_a_repository_without_a_backup_fails_it(host: BackupHost, tmp_path: Path
     stand_in(tmp_path, "pgbackrest", f"echo '{json.dumps(told)}'")
     with pytest.raises(Failed, match="holds no backup of dev: no valid backups"):
         drill.stanza(host)
-    asked = "pgbackrest --stanza=dev --repo=1 --output=json info\n"
+    asked = "pgbackrest --stanza=dev --repo=1 --log-level-console=error --output=json info\n"
     assert calls(tmp_path) == f"runuser -u postgres -- {asked}{asked}"
 
 
