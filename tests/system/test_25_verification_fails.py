@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from environment.urls import product_urls
+from environment.waiting import until
 from ops.hosts.session import Session
 from ops.steps import verification
 from tests.system.breakers import BREAKERS, Where
@@ -61,22 +62,22 @@ def test_statements_are_known_anew_when_they_are_followed_again(environment: Ses
     entry = environment.manifest.products["ruleiq"]
     url = product_urls(environment.manifest, environment.roots, entry.product)["application"]
 
-    def prepares(until_dropped: str = "") -> None:
+    def prepares() -> bool:
         with psycopg.connect(url, autocommit=True, prepare_threshold=0) as client:
-            for _ in range(2):
-                client.execute("select 1 where %s", [True])
-            if until_dropped:
-                client.execute(until_dropped, prepare=False)
+            return [client.execute("select 1 where %s", [True]).fetchall() for _ in range(2)] == 2 * [[(1,)]]
 
     breaker = BREAKERS["prepared statements"]
     edge = breaker.where.host(environment)
-    prepares()
+    assert prepares()
     environment.run(edge, breaker.breaks)
     try:
-        prepares("deallocate all")
+        with psycopg.connect(url, autocommit=True, prepare_threshold=None) as client:
+            client.execute("deallocate all")
     finally:
         environment.run(edge, breaker.repairs)
-    prepares()
+    # A reload is an order: it is carried out a moment later. What it left would stay as it is.
+    stale = (psycopg.errors.InvalidSqlStatementName,)
+    until(prepares, 5, "PgBouncer to know its statements", despite=stale)
 
 
 def test_a_pulumi_up_ends_red_and_after_the_repair_green(dev: Ephemeral) -> None:
