@@ -26,8 +26,8 @@ Reaction = Literal["restart", "reload"]
 
 @dataclass(frozen=True)
 class Directory:
-    """A directory with its owner and mode. ``read`` is the pattern of the files there that a service reads, whoever wrote them:
-    those that the role does not declare are put aside."""
+    """A directory with its owner and mode. A service reads every file in it whose name matches ``read``; those that the role does
+    not declare are put aside."""
 
     path: str
     owner: str = "root"

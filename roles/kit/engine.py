@@ -32,7 +32,7 @@ def converge(roles: Sequence[Role], target: Target, announce: Callable[[str], No
                 turns.past(unit.name, target.host.name)
         for role in roles:
             announce(role.name)
-            _apply(role, target, state, lambda said, name=role.name: announce(f"{name}: {said}"), turns)  # type: ignore[misc]
+            _apply(role, target, state, announce, turns)
     except BaseException:
         turns.failed(target.host.name)
         raise
@@ -108,7 +108,8 @@ def _turn(role: Role, unit: Unit, target: Target, announce: Callable[[str], None
         role.makes_way(target, unit)
         yield
         return
-    with turns.turn(unit.name, target.host.name, role.goes_last(target, unit), announce):
+    last = role.goes_last(target, unit)
+    with turns.turn(unit.name, target.host.name, last, lambda said: announce(f"{role.name}: {said}")):
         role.makes_way(target, unit)
         yield
 

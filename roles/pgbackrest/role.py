@@ -36,9 +36,9 @@ COPY_SERVICE, COPY_TIMER = "keel-copy-archive.service", "keel-copy-archive.timer
 COPY_UNITS = {f"{paths.UNITS}/{unit}": unit for unit in (COPY_SERVICE, COPY_TIMER)}
 """Path → unit."""
 COPYING = "the copy to the second repository"
-SEAL_SERVICE, SEAL_TIMER = "keel-seal-archive.service", "keel-seal-archive.timer"
 INCLUDED = f"{paths.PGBACKREST}/conf.d"
-"""Whatever is stored in it pgBackRest adds to its configuration."""
+"""pgBackRest adds every file in it to its configuration."""
+SEAL_SERVICE, SEAL_TIMER = "keel-seal-archive.service", "keel-seal-archive.timer"
 SEAL_UNITS = {f"{paths.UNITS}/{unit}": unit for unit in (SEAL_SERVICE, SEAL_TIMER)}
 """Path → unit."""
 

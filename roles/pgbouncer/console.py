@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterable
 from pyinfra import host
 from pyinfra.api import FactBase, operation
 
+from keel_host.console import ANSWERS_WITHIN
 from roles import paths
 from roles.kit.results import perform
 
@@ -15,15 +16,14 @@ ITS_OWN = ("conffile", "peer_id")
 """What `run-pooler` gives each process."""
 NOTHING = ("", "0", "<empty>")
 """How the console writes that a setting has no value."""
-ANSWERS_WITHIN = 5
-"""Seconds. After SUSPEND it lets no one in."""
 SILENT = "no answer"
 SIGNALLED = "pkill -USR2 -x pgbouncer"
 """What RESUME does, for one whose console answers no more (pgbouncer(1))."""
 
 
 def _console(port: int, administrator: str, more: str = "") -> str:
-    psql = f"env PGCONNECT_TIMEOUT={ANSWERS_WITHIN} psql -h {paths.PGBOUNCER_SOCKETS} -p {port} -U {administrator}"
+    # After SUSPEND it lets no one in.
+    psql = f"env PGCONNECT_TIMEOUT={ANSWERS_WITHIN:.0f} psql -h {paths.PGBOUNCER_SOCKETS} -p {port} -U {administrator}"
     return f"runuser -u {administrator} -- {psql} pgbouncer -XA -F '\x1f' {more}"
 
 
@@ -61,8 +61,8 @@ class ClosedByHand(FactBase[dict[str, str]]):
     default = dict
 
     def command(self, unit: str, port: int, administrator: str) -> str:
-        ask = f"{_console(port, administrator, '-P footer=off')} -c \"show $what\" 2>/dev/null || echo '{SILENT}'"
-        return f"if systemctl is-active -q {unit}; then for what in databases state; do {ask}; done; fi"
+        shown = f"{_console(port, administrator, '-P footer=off')} -c 'show databases' -c 'show state'"
+        return f"if systemctl is-active -q {unit}; then {shown} 2>/dev/null || echo '{SILENT}'; fi"
 
     def process(self, output: Iterable[str]) -> dict[str, str]:
         found: dict[str, str] = {}

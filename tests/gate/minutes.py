@@ -1,6 +1,6 @@
-"""Where the minutes go and why a test failed: each test, and each command that it runs, as a line of JSON in the file that KEEL_TEST_MINUTES names.
+"""Where the minutes go, and why a test failed.
 
-Without the variable nothing is kept. A pytest plug-in (`-p tests.gate.minutes`); tests.gate reads what it kept.
+Each test, and each command that it runs, is a line of JSON in the file that KEEL_TEST_MINUTES names. Without the variable nothing is kept. A pytest plug-in (`-p tests.gate.minutes`); tests.gate reads what it kept.
 """
 
 from __future__ import annotations

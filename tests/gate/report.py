@@ -41,7 +41,7 @@ def lines(spent: Sequence[Spent], walls: dict[str, float], total: float) -> list
 
 
 def failures(spent: Sequence[Spent]) -> list[str]:
-    """Each test that failed and why, so that they stand together at the end."""
+    """Each phase of a test that failed, with its reason."""
     return [f"FAILED in {entry.kind}: {entry.name}: {_short(entry.failed)}" for entry in spent if entry.failed]
 
 

@@ -1,4 +1,4 @@
-"""A SET on PgBouncer's console is found and undone; nothing else counts as one."""
+"""What someone ordered on PgBouncer's console is found and undone: a SET, a PAUSE, a DISABLE. Nothing else counts as one."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ from tests.slots import Slot, reserve
 
 PASSPHRASE = "keel-published"
 COMMAND = 1200
-"""Seconds that a command may take. It is there for one that hangs: beside five other environments on two cores an `up` that replaces
-every host took more than ten minutes."""
+"""Seconds until a command counts as one that hangs. On two cores, beside five other environments, an `up` that replaces every host took
+more than ten minutes."""
 
 
 @dataclass

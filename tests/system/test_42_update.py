@@ -12,6 +12,7 @@ from itertools import product
 from environment.types import Group
 from environment.waiting import until
 from keel_host.programs.hold_writes import LIMIT
+from ops.cluster.patroni import members
 from ops.hosts.session import Session
 from roles.postgres.role import DROPIN
 from tests.system.environments import Ephemeral
@@ -139,10 +140,9 @@ def test_no_client_notices_an_update(twin: Ephemeral) -> None:
         twin.keel("verify")
 
 
-def timeline(twin: Ephemeral) -> int:
+def timeline(session: Session) -> int:
     """The primary's: each promotion begins a new one."""
-    members = json.loads(twin.keel("status", "--json", check=False).stdout)["members"]
-    return int(next(member["timeline"] for member in members if member["role"] == "leader"))
+    return next(member.timeline for member in members(session) if member.leads and member.timeline)
 
 
 def test_what_restarts_every_member_moves_the_primary_once(twin: Ephemeral) -> None:
@@ -154,11 +154,11 @@ def test_what_restarts_every_member_moves_the_primary_once(twin: Ephemeral) -> N
                 stack.enter_context(writer).await_rows(20)
             for _ in range(2):
                 await_whole(session)
-                leader, before = session.leader().name, timeline(twin)
+                leader, before = session.leader().name, timeline(session)
                 for host in session.manifest.carrying(Group.POSTGRES):
                     session.run(host.name, f"echo '# by hand' >> {DROPIN}")
                 twin.keel("converge")
-                assert (session.leader().name != leader, timeline(twin)) == (True, before + 1)
+                assert (session.leader().name != leader, timeline(session)) == (True, before + 1)
             now = datetime.now(UTC)
             for writer in writers:
                 writer.await_rows(20, since=now)
