@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 LONGEST = 12
-WHY = 750
-"""Characters of the beginning and of the end of a failure's reason: in full a queue says it, perhaps thousands of lines above."""
+REASONS = 2400
+"""Characters for the reasons of all failures together: in full a queue says them, perhaps thousands of lines above, and who keeps
+only the end of the output still sees each of them."""
+SHORTEST = 160
+"""Characters that a failure's reason has, however many failed."""
 
 
 class Spent(NamedTuple):
@@ -41,12 +44,16 @@ def lines(spent: Sequence[Spent], walls: dict[str, float], total: float) -> list
 
 
 def failures(spent: Sequence[Spent]) -> list[str]:
-    """Each phase of a test that failed, with its reason."""
-    return [f"FAILED in {entry.kind}: {entry.name}: {_short(entry.failed)}" for entry in spent if entry.failed]
+    """Each phase of a test that failed, with its reason on the same line."""
+    failed = [entry for entry in spent if entry.failed]
+    most = max(SHORTEST, REASONS // max(1, len(failed)))
+    return [f"FAILED in {entry.kind}: {entry.name}: {_short(entry.failed, most)}" for entry in failed]
 
 
-def _short(why: str) -> str:
-    return why if len(why) <= 2 * WHY else f"{why[:WHY]} […] {why[-WHY:]}"
+def _short(why: str, most: int) -> str:
+    """Its beginning and its end, of ``most`` characters together."""
+    said = " ".join(why.split())
+    return said if len(said) <= most else f"{said[: most // 2]} […] {said[-(most // 2) :]}"
 
 
 def _sums(entries: Iterable[tuple[str, float]]) -> dict[str, tuple[float, int]]:

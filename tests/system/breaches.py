@@ -159,7 +159,8 @@ BREACHES = {
     "uses_the_servers_socket": _admitted_first("local all all trust"),
     "destroys_backups": Breach(
         Group.BACKUP,
-        f"systemctl stop keel-seal-archive.timer; chown -R {RECEIVER} {ARCHIVES}",
+        # A look that is under way would give back to postgres what it finds.
+        f"systemctl stop keel-seal-archive.timer keel-seal-archive.service; chown -R {RECEIVER} {ARCHIVES}",
         f"rm -f /run/keel-seal/done; {paths.SEAL_ARCHIVE} && systemctl start keel-seal-archive.timer",
     ),
     **dict.fromkeys(("is_root", "sees_foreign_keys", "sees_the_hosts_files"), UNWALLED),

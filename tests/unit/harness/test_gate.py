@@ -126,7 +126,7 @@ def test_a_phase_is_kept_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, w
 
 
 def test_each_failure_is_told_with_its_reason(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a long one the beginning and the end; what broke before or after a test too."""
+    """Of a long one the beginning and the end, the shorter the more there are; what broke before or after a test too."""
     monkeypatch.setenv(minutes.KEPT, str(pytester.path / "kept"))
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     pytester.makepyfile(
@@ -150,5 +150,7 @@ def test_each_failure_is_told_with_its_reason(pytester: pytest.Pytester, monkeyp
     pytester.runpytest_inprocess("-p", "tests.gate.minutes")
     long, broken = report.failures(report.read(pytester.path / "kept"))
     assert long.startswith("FAILED in call: test_a.py::test_long: test_a.py:8: AssertionError: begins xxx")
-    assert long.endswith("ends\nassert False") and len(long) < 3 * report.WHY
+    assert long.endswith("ends assert False") and len(long) < report.REASONS
     assert broken == "FAILED in setup: test_a.py::test_broken: test_a.py:5: OSError: no door"
+    many = report.failures([Spent("call", f"test_{number}", 1, "x" * 9000) for number in range(30)])
+    assert len(many) == 30 and all(report.SHORTEST < len(line) < 2 * report.SHORTEST for line in many)
