@@ -64,11 +64,9 @@ class Ephemeral:
         self.pulumi("config", "set", "--secret", name, value)
         self.secrets[name] = value
 
-    def pulumi(self, *arguments: str, check: bool = True, timeout: float = COMMAND) -> subprocess.CompletedProcess[str]:
-        """Run pulumi in the project; with ``check`` a failure raises AssertionError with the whole output."""
-        return self._run(
-            ["pulumi", *arguments, "-s", self.name, "--non-interactive", "--color", "never"], check, timeout
-        )
+    def pulumi(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run pulumi in the project; with ``check`` a failure raises AssertionError with why, and the end of the output."""
+        return self._run(["pulumi", *arguments, "-s", self.name, "--non-interactive", "--color", "never"], check)
 
     def up(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """`pulumi up` without a question."""
@@ -76,11 +74,11 @@ class Ephemeral:
 
     def recover(self, check: bool = True) -> subprocess.CompletedProcess[str]:
         """What `make up` does before `pulumi up`."""
-        return self._run([sys.executable, "-m", "ops.state.clear_killed", self.name], check, 120)
+        return self._run([sys.executable, "-m", "ops.state.clear_killed", self.name], check)
 
     def keel(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """The operator command."""
-        return self._run([sys.executable, "-m", "ops.cli", "--env", self.name, *arguments], check, 300)
+        return self._run([sys.executable, "-m", "ops.cli", "--env", self.name, *arguments], check)
 
     def backups(self) -> dict[str, Any]:
         """`./keel backup list --json`."""
@@ -94,7 +92,7 @@ class Ephemeral:
             cwd=self.project, env=self.variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
-    def _run(self, command: list[str], check: bool, timeout: float) -> subprocess.CompletedProcess[str]:
+    def _run(self, command: list[str], check: bool = True) -> subprocess.CompletedProcess[str]:
         cwd = self.project if command[0] == "pulumi" else ROOT
         with measured("command", _named(command)):
             done = subprocess.run(
@@ -103,10 +101,12 @@ class Ephemeral:
                 env=self.variables,
                 capture_output=True,
                 text=True,
-                timeout=timeout,
+                timeout=COMMAND,
                 stdin=subprocess.DEVNULL,
             )
-        assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-6000:]}\n{done.stderr[-4000:]}"
+        assert not check or done.returncode == 0, "\n".join(
+            (" ".join(command), *_reasons(done.stdout), done.stdout[-6000:], done.stderr[-4000:])
+        )
         return done
 
     @property
@@ -128,10 +128,16 @@ class Ephemeral:
     def destroy(self, *, hard: bool = True) -> subprocess.CompletedProcess[str]:
         """What `make down` does to dev and ci, or a plain `pulumi destroy` where not ``hard``; then the state and the files go."""
         options = ("--discard",) if hard else ()
-        self._run([sys.executable, "-m", "ops.state.clear_killed", self.name, *options], check=True, timeout=120)
+        self._run([sys.executable, "-m", "ops.state.clear_killed", self.name, *options])
         done = self.pulumi("destroy", "--yes", "--skip-preview")
         shutil.rmtree(self.project)
         return done
+
+
+def _reasons(said: str) -> list[str]:
+    """What Pulumi says of a failure at the end of its output, above the outputs of the stack."""
+    diagnosed = said.partition("\nDiagnostics:\n")[2].partition("\nOutputs:\n")[0]
+    return [line for line in diagnosed.splitlines() if line.strip() and not line.lstrip().startswith("info: ")]
 
 
 def _named(command: list[str]) -> str:

@@ -15,7 +15,7 @@ from keel_host.programs.hold_writes import LIMIT
 from ops.cluster.patroni import members
 from ops.hosts.session import Session
 from roles.postgres.role import DROPIN
-from tests.system.environments import Ephemeral
+from tests.system.environments import COMMAND, Ephemeral
 from tests.system.majority import Majority
 from tests.system.services import happened, moments
 from tests.system.test_36_failover import await_whole
@@ -72,7 +72,7 @@ def newer_packages(session: Session) -> Iterator[None]:
     def make(number: int) -> None:
         host = hosts[number]
         names = [name.format(postgres=postgres) for group in host.groups for name in NEWER.get(group, ())]
-        session.run(host.name, f"PACKAGES='{' '.join(names)}'\n{MAKE}", timeout=120)
+        session.run(host.name, f"PACKAGES='{' '.join(names)}'\n{MAKE}", timeout=COMMAND)
 
     with ThreadPoolExecutor(len(hosts)) as pool:
         list(pool.map(make, range(len(hosts))))
@@ -122,7 +122,7 @@ def test_no_client_notices_an_update(twin: Ephemeral) -> None:
             forget_writes(session)
             assert lost == set()
             assert session.leader().name == leader
-            until(lambda: len(poolers(session)) == 1, 10, "the pooler of before to end with its last client")
+            until(lambda: len(poolers(session)) == 1, 60, "the pooler of before to end with its last client")
             restarted = {who for who, does in happened(before, moments(session)).items() if does == "restarts"}
             databases, stores = session.manifest.carrying(Group.POSTGRES), session.manifest.carrying(Group.ETCD)
             assert restarted == {

@@ -23,7 +23,7 @@ def writing(ephemeral: Ephemeral) -> Iterator[None]:
     """A client writes through the pooler meanwhile and a little longer: it meets no error, and loses nothing."""
     with ephemeral.session() as session, Writer(session.manifest, session.roots) as writer:
         yield
-        writer.await_rows(20, since=datetime.now(UTC), limit=30)
+        writer.await_rows(20, since=datetime.now(UTC))
     with ephemeral.session() as session:
         found = written(session)
         forget_writes(session)

@@ -9,7 +9,7 @@ from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from ops.cluster.patroni import members
 from ops.hosts.docker import docker
-from tests.system.environments import Ephemeral
+from tests.system.environments import COMMAND, Ephemeral
 
 
 def test_a_second_controller_leaves(twin: Ephemeral) -> None:
@@ -23,7 +23,7 @@ def test_a_second_controller_leaves(twin: Ephemeral) -> None:
             break
     second = twin.recover(check=False)
     plain = twin.up(check=False)
-    first.communicate(timeout=300)
+    first.communicate(timeout=COMMAND)
     del twin.config["keel:haproxy"]
     twin.save()
     assert first.returncode == 0

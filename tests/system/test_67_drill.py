@@ -21,7 +21,7 @@ from ops.hosts.commands import CommandFailed
 from ops.hosts.session import Session
 from roles import paths
 from tests.system.by_hand import by_hand
-from tests.system.environments import Ephemeral
+from tests.system.environments import COMMAND, Ephemeral
 from tests.system.markers import forget_markers, mark
 
 
@@ -157,7 +157,7 @@ def another_repository(session: Session) -> Iterator[None]:
     script = OTHER.format(
         major=manifest.release.postgres, stanza=manifest.stanza, products=" ".join(sorted(manifest.products))
     )
-    session.run(host, "runuser -u postgres -- sh", given=script, timeout=120)
+    session.run(host, "runuser -u postgres -- sh", given=script, timeout=COMMAND)
     own = f"{paths.REPOSITORY}/generation-{manifest.repository.generation}"
     session.run(host, f"mv {own} {own}.aside && mv {paths.REPOSITORY}/other/repository {own}")
     try:

@@ -13,7 +13,7 @@ from ops.cluster.patroni import members
 from ops.hosts.session import Session
 from roles import paths
 from tests.system.by_hand import by_hand
-from tests.system.environments import Ephemeral, discard, prepare
+from tests.system.environments import COMMAND, Ephemeral, discard, prepare
 from tests.system.fingerprint import fingerprint
 from tests.system.markers import forget_markers, mark, marked
 
@@ -82,7 +82,7 @@ def test_a_masked_copy_takes_the_place(ci: Ephemeral, target: Ephemeral) -> None
         assert all(email.endswith("@example.invalid") for email, _ in found)
         host = there.leader().name
         for product in PRODUCTS:
-            dump = there.run(host, f"pg_dump -U postgres {product}", timeout=120)
+            dump = there.run(host, f"pg_dump -U postgres {product}", timeout=COMMAND)
             assert "marker-" not in dump and "COPY public.users" in dump
         assert fingerprint(there)["roles"] == roles
         assert databases(there) == {"postgres", "template0", "template1", *PRODUCTS}
