@@ -10,7 +10,7 @@ from environment.types import Group
 from keel_host.accounts import POSTGRES, RECEIVER
 from ops.attack.attacker import Attacker
 from ops.attack.attempts import Tried, attempt, must_work
-from ops.attack.knocking import NO_ONE, doors, knocks, opened, pairs, unsigned
+from ops.attack.knocking import NO_ONE, doors, knocks, opened, own_door, pairs, unsigned
 from roles import paths
 from roles.postgres.patroni import CURL, NETRC, url
 
@@ -35,17 +35,19 @@ def keys_at_doors(attacker: Attacker) -> Iterator[Tried]:
     for host in attacker.manifest.hosts:
         declared = pairs(attacker.manifest, host, attacker.session.roots)
         as_who = [
-            (account, folder) for account in _accounts(attacker, host) for folder in _keys(attacker, host, account)
+            (account, folder, own_door(list(tried), pair) if pair and pair.owner == account else -1)
+            for account in _accounts(attacker, host)
+            for folder in _keys(attacker, host, account)
+            for pair in (declared.get(folder),)
         ]
         answer = attacker.shell(host.name, knocks(list(tried.values()), as_who))
-        for (account, folder), found in zip(as_who, opened(answer.text), strict=True):
-            pair = declared.get(folder)
-            for door, opens in zip(tried, found, strict=True):
+        for (account, folder, own), found in zip(as_who, opened(answer.text), strict=True):
+            for number, (door, heard) in enumerate(zip(tried, found, strict=True)):
                 subject = f"{account} of {host.name} with {folder} at {door}"
-                if pair and pair.owner == account and pair.leaf.enters and pair.leaf.authority is door:
-                    yield from must_work(subject, opens)
+                if number == own:
+                    yield from must_work(subject, heard.opens, heard.said)
                 else:
-                    yield Tried(subject, opens)
+                    yield Tried(subject, heard.opens, heard.said)
 
 
 @attempt("W12")
@@ -53,9 +55,9 @@ def no_key_at_doors(attacker: Attacker) -> Iterator[Tried]:
     """Who has no certificate of the door is not heard there, not even to read."""
     tried = unsigned(attacker.manifest)
     for host in attacker.manifest.hosts:
-        (found,) = opened(attacker.shell(host.name, knocks(list(tried.values()), [(NO_ONE, "")])).text)
-        for door, opens in zip(tried, found, strict=True):
-            yield Tried(f"{NO_ONE} of {host.name} at {door}", opens)
+        (found,) = opened(attacker.shell(host.name, knocks(list(tried.values()), [(NO_ONE, "", -1)])).text)
+        for door, heard in zip(tried, found, strict=True):
+            yield Tried(f"{NO_ONE} of {host.name} at {door}", heard.opens, heard.said)
 
 
 @attempt("W12")

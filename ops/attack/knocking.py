@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from environment.derive import Roots
 from environment.manifest import HostEntry, Manifest
@@ -15,33 +17,33 @@ KNOCK = """
 import json, os, pwd, socket, ssl, sys
 from concurrent.futures import ThreadPoolExecutor
 as_who, doors = json.loads(sys.argv[1])
-def knock(pair, door):
+def knock(pair, door, its_own):
     address, port, request = door
     context = ssl._create_unverified_context()
     try:
         if pair:
             context.load_cert_chain(pair + "/cert.pem", pair + "/key.pem")
-        with socket.create_connection((address, port), timeout=1) as plain:
-            plain.settimeout(4)
+        with socket.create_connection((address, port), timeout=20 if its_own else 1) as plain:
+            plain.settimeout(20 if its_own else 4)
             secured = context.wrap_socket(plain)
             secured.sendall(request.encode())
             return secured.recv(200).decode(errors="replace").partition("\\r\\n")[0]
     except OSError as error:
         return "refused: %s" % error
-def knock_as(account, pair, said):
+def knock_as(account, pair, own, said):
     found = pwd.getpwnam(account)
     os.initgroups(account, found.pw_gid)
     os.setgid(found.pw_gid)
     os.setuid(found.pw_uid)
     with ThreadPoolExecutor(8) as pool:
-        answers = pool.map(knock, [pair] * len(doors), doors)
+        answers = pool.map(knock, [pair] * len(doors), doors, [number == own for number in range(len(doors))])
         os.write(said, json.dumps(list(answers)).encode())
 heard = []
-for account, pair in as_who:
+for account, pair, own in as_who:
     hear, said = os.pipe()
     if os.fork() == 0:
         try:
-            knock_as(account, pair, said)
+            knock_as(account, pair, own, said)
         finally:
             os._exit(0)
     os.close(said)
@@ -51,10 +53,20 @@ for hear in heard:
 """
 """Python for root of a host: what each door answers each account with a key pair, or without one. All knock at the same time, for a
 door behind a firewall keeps each of them waiting. A host's kernel answers within a second, or a firewall does not; a service may
-take longer."""
+take longer. At its own door each has more patience: Patroni lets five wait, the kernel drops the next, and who was dropped asks again
+after a second, and after three."""
 NO_ONE = "daemon"
 """An account of every host, to which Keel gives nothing."""
 Door = tuple[str, int, str]
+Who = tuple[str, str, int]
+"""An account, the folder of a key pair ("" for none), and the number of the door that is its own (-1 for none)."""
+
+
+class Answer(NamedTuple):
+    """What a door said, and whether it opened."""
+
+    opens: bool
+    said: str
 
 
 def doors(manifest: Manifest) -> dict[Authority, Door]:
@@ -79,16 +91,22 @@ def unsigned(manifest: Manifest) -> dict[Authority, Door]:
     return {door: at for door, at in doors(manifest).items() if door is not Authority.PGBACKREST}
 
 
-def knocks(tried: list[Door], as_who: list[tuple[str, str]]) -> str:
-    """Shell for root of a host: who knocks at these doors, an account with a folder of a key pair ("" for none). `opened` reads the
-    answer."""
+def knocks(tried: Sequence[Door], as_who: Sequence[Who]) -> str:
+    """Shell for root of a host: who knocks at these doors. `opened` reads the answer."""
     return f"python3 -I -c {shlex.quote(KNOCK)} {shlex.quote(json.dumps([as_who, tried]))}"
 
 
-def opened(said: str) -> list[list[bool]]:
-    """For each who knocked, which of the doors opened."""
+def opened(said: str) -> list[list[Answer]]:
+    """For each who knocked, what each of the doors answered."""
     answers = (json.loads(line) for line in said.splitlines())
-    return [[" 200 " in answer or answer.startswith("{") for answer in each] for each in answers]
+    return [[Answer(" 200 " in answer or answer.startswith("{"), answer) for answer in each] for each in answers]
+
+
+def own_door(tried: Sequence[Authority], pair: Certificate | None) -> int:
+    """The number of the door that a key pair opens, -1 where there is none."""
+    if pair is None or not pair.leaf.enters or pair.leaf.authority not in tried:
+        return -1
+    return tried.index(pair.leaf.authority)
 
 
 def pairs(manifest: Manifest, host: HostEntry, roots: Roots) -> dict[str, Certificate]:

@@ -7,7 +7,7 @@ import shlex
 
 from environment.manifest import HostEntry, Manifest
 from keel_host.pgbackrest import FIRST
-from ops.attack.knocking import NO_ONE, Door, doors, knocks, opened, pairs, unsigned
+from ops.attack.knocking import NO_ONE, Answer, Door, Who, doors, knocks, opened, own_door, pairs, unsigned
 from roles import paths
 from roles.postgres.patroni import CURL, url
 from tests.verify import expect
@@ -16,8 +16,8 @@ from tests.verify.look import Look
 PRIVATE = "for key in {keys}; do runuser -u {account} -- test -r $key/key.pem && echo {account} reads $key; done; true"
 
 
-def let_in(look: Look, host: HostEntry, tried: list[Door], as_who: list[tuple[str, str]]) -> list[list[bool]]:
-    """Which of these doors open on ``host`` for each account and its key pair."""
+def heard(look: Look, host: HostEntry, tried: list[Door], as_who: list[Who]) -> list[list[Answer]]:
+    """What these doors answer on ``host`` to each account and its key pair."""
     found = opened(look.shell(host, knocks(tried, as_who)))
     assert len(found) == len(as_who), f"{host.name}: {len(found)} of {len(as_who)} knocked"
     return found
@@ -27,21 +27,23 @@ def test_a_key_pair_opens_its_own_door(host: HostEntry, look: Look, manifest: Ma
     """W1, W5, X-23: as the account that owns it, each key pair of the host is tried at every door that asks only who signed."""
     tried, problems = doors(manifest), []
     declared = pairs(manifest, host, look.session.roots).values()
-    opening = let_in(look, host, list(tried.values()), [(pair.owner, pair.directory) for pair in declared])
-    for pair, found in zip(declared, opening, strict=True):
-        for door, opens in zip(tried, found, strict=True):
-            if opens is not (pair.leaf.enters and pair.leaf.authority is door):
-                problems.append(
-                    f"{host.name}: {pair.owner} {'enters' if opens else 'is refused at'} {door} with {pair.directory}"
-                )
+    own = [own_door(list(tried), pair) for pair in declared]
+    as_who = [(pair.owner, pair.directory, door) for pair, door in zip(declared, own, strict=True)]
+    for (owner, folder, its_own), found in zip(as_who, heard(look, host, list(tried.values()), as_who), strict=True):
+        for number, (door, answer) in enumerate(zip(tried, found, strict=True)):
+            if answer.opens is not (number == its_own):
+                does = "enters" if answer.opens else "is refused at"
+                problems.append(f"{host.name}: {owner} {does} {door} with {folder}: {answer.said}")
     expect.nothing(problems)
 
 
 def test_without_a_certificate_no_door_opens(host: HostEntry, look: Look, manifest: Manifest) -> None:
     """W12, X-23: not even for reading. pgBackRest's server greets everybody and hears no one without a name that it knows."""
     tried = unsigned(manifest)
-    (found,) = let_in(look, host, list(tried.values()), [(NO_ONE, "")])
-    expect.nothing(f"{host.name}: {door} is open" for door, opens in zip(tried, found, strict=True) if opens)
+    (found,) = heard(look, host, list(tried.values()), [(NO_ONE, "", -1)])
+    expect.nothing(
+        f"{host.name}: {door} is open: {answer.said}" for door, answer in zip(tried, found, strict=True) if answer.opens
+    )
 
 
 def test_a_key_is_its_accounts_own(host: HostEntry, look: Look, manifest: Manifest) -> None:
