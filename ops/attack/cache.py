@@ -38,7 +38,7 @@ def client_of(
     return redis.Redis(
         host=address, port=port, username=account,
         password=password or (attacker.session.roots.password(redis_login(account)) if account else None),
-        ssl=True, ssl_ca_certs=str(attacker.session.ca), ssl_check_hostname=True, socket_timeout=5, retry=Retry(NoBackoff(), 0),
+        ssl=True, ssl_ca_certs=str(attacker.session.ca), ssl_check_hostname=True, socket_timeout=20, retry=Retry(NoBackoff(), 0),
     )  # fmt: skip
 
 

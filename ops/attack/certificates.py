@@ -72,7 +72,7 @@ def orders_to_patroni(attacker: Attacker) -> Iterator[Tried]:
         answer = attacker.shell(host.name, f"{CURL} {order}")
         yield from must_work(f"an order to {host.name} with certificate and password", answer.last == "200")
         line = shlex.quote(f"order from {host.address} ({host.name}.patroni): .*PATCH /config .* 200")
-        seen = f"for i in $(seq 50); do journalctl -u patroni.service --since -60s -o cat | grep -q {line} && exit; sleep 0.1; done; exit 1"
+        seen = f"for i in $(seq 150); do journalctl -u patroni.service --since -60s -o cat | grep -q {line} && exit; sleep 0.1; done; exit 1"
         yield Tried(f"an order to {host.name} leaves no line", attacker.shell(host.name, seen).status != 0)
 
 

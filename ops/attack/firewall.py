@@ -12,7 +12,7 @@ from environment.manifest import HostEntry, Manifest
 from ops.attack.attacker import Attacker
 from ops.attack.attempts import Tried, attempt, must_work
 
-CONNECT = "timeout 3 bash -c '</dev/tcp/{address}/{port}' 2>/dev/null && echo {name}={service} &"
+CONNECT = "timeout 5 bash -c '</dev/tcp/{address}/{port}' 2>/dev/null && echo {name}={service} &"
 
 
 def _declared(manifest: Manifest, source: IPv4Address, to: HostEntry, number: int) -> bool:

@@ -68,7 +68,7 @@ def test_orders_to_patroni_are_in_its_log(server: HostEntry, look: Look, manifes
     order = f"-X PATCH -d '{{\"ttl\": {manifest.patroni.ttl}}}' {url(manifest, server.name, '/config')}"
     look.shell(server, f"{CURL} -f {order} >/dev/null")
     said = f"order from {server.address} ({server.name}.patroni): .*PATCH /config .* 200"
-    wait = f"for i in $(seq 50); do journalctl -u patroni.service --since -60s -o cat | grep -q {shlex.quote(said)} && exit 0; sleep 0.1; done; exit 1"
+    wait = f"for i in $(seq 200); do journalctl -u patroni.service --since -60s -o cat | grep -q {shlex.quote(said)} && exit 0; sleep 0.1; done; exit 1"
     look.shell(server, wait)
 
 
@@ -77,7 +77,7 @@ def test_pgbackrest_serves_its_own_stanza(archiving: HostEntry, look: Look, mani
     own = json.loads(look.shell(archiving, paths.pgbackrest(manifest, f"--repo={FIRST} {paths.INFO}")))
     assert own[0]["status"]["code"] == 0, f"{archiving.name}: {own[0]['status']}"
     other = (
-        f"runuser -u postgres -- pgbackrest --stanza={manifest.stanza}-other --io-timeout=5 repo-ls backup 2>&1 || true"
+        f"runuser -u postgres -- pgbackrest --stanza={manifest.stanza}-other --io-timeout=10 repo-ls backup 2>&1 || true"
     )
     said = look.shell(archiving, other)
     assert "access denied" in said, f"{archiving.name} asks for another cluster's backups: {said}"

@@ -22,7 +22,7 @@ def etcdctl(look: Look, host: HostEntry, manifest: Manifest, command: str) -> An
     """What etcdctl answers on ``host``, as JSON."""
     endpoint = f"https://{host.address}:{manifest.ports.etcd_client}"
     tls = f"--cacert=/etc/keel/doors/etcd.crt --cert={TLS}/cert.pem --key={TLS}/key.pem"
-    return json.loads(look.shell(host, f"etcdctl --endpoints={endpoint} {tls} --command-timeout=5s -w json {command}"))
+    return json.loads(look.shell(host, f"etcdctl --endpoints={endpoint} {tls} --command-timeout=20s -w json {command}"))
 
 
 def test_members(store: HostEntry, look: Look, manifest: Manifest) -> None:

@@ -28,7 +28,7 @@ def connect(
     return redis.Redis(
         host=LOOPBACK, port=tunnels.to(cache, session.manifest.ports.redis), username=username, password=password,
         ssl=True, ssl_ca_certs=str(session.ca), ssl_check_hostname=True,
-        decode_responses=True, socket_timeout=5, retry=Retry(NoBackoff(), 0),
+        decode_responses=True, socket_timeout=20, retry=Retry(NoBackoff(), 0),
     )  # fmt: skip
 
 
@@ -137,6 +137,6 @@ def test_monitor_reads_no_key(monitor: redis.Redis, manifest: Manifest) -> None:
 
 def test_plaintext_is_refused(session: Session, tunnels: Tunnels, cache: HostEntry) -> None:
     """PLAT-25: Redis speaks TLS only."""
-    with socket.create_connection((LOOPBACK, tunnels.to(cache, session.manifest.ports.redis)), timeout=5) as plain:
+    with socket.create_connection((LOOPBACK, tunnels.to(cache, session.manifest.ports.redis)), timeout=20) as plain:
         plain.sendall(b"PING\r\n")
         assert not plain.recv(16).startswith((b"+", b"-NOAUTH")), "Redis answers in clear"
