@@ -13,6 +13,8 @@ from .steps import GB, Need, Step, Way
 from .system import System
 
 SOCKET = "/var/run/docker.sock"
+LOCAL = "unix://"
+"""How the address of an engine on this machine begins."""
 START_SECONDS = 60.0  # for a daemon to answer; 3 to 5 s measured, more where it first migrates its storage
 POLL_SECONDS = 0.2
 PACKAGE_SIZE = GB // 2  # docker.io, containerd, runc unpacked
@@ -40,6 +42,31 @@ def step(system: System, cache: Cache) -> Step:
 def answers(system: System) -> bool:
     """Whether a daemon answers this user."""
     return system.run("docker", "version", "--format", "{{.Server.Version}}").code == 0
+
+
+def context(system: System) -> tuple[str, str] | None:
+    """The Docker context that leads elsewhere than the engine's usual socket: its name, and the endpoint ("" where Docker does not
+    know it). None where no other is chosen, by DOCKER_CONTEXT or by `docker context use`. DOCKER_HOST goes before both."""
+    if system.environ.get("DOCKER_HOST"):
+        return None
+    folder = system.environ.get("DOCKER_CONFIG") or f"{system.environ.get('HOME', '')}/.docker"
+    try:
+        used = json.loads(system.read(f"{folder}/config.json") or "{}").get("currentContext")
+    except (ValueError, AttributeError):
+        used = None
+    name = system.environ.get("DOCKER_CONTEXT") or used or "default"
+    if name == "default":
+        return None
+    return name, system.run("docker", "context", "inspect", name, "--format", "{{.Endpoints.docker.Host}}").out
+
+
+def chosen(system: System) -> dict[str, str | None]:
+    """Variables by which `docker` and Pulumi's provider, which reads no context, ask the same engine, always one of this machine."""
+    found = context(system)
+    if found is None:
+        return {}
+    _, endpoint = found
+    return {"DOCKER_CONTEXT": None, "DOCKER_HOST": endpoint if endpoint.startswith(LOCAL) else f"{LOCAL}{SOCKET}"}
 
 
 def data_root(system: System) -> Path:

@@ -89,7 +89,7 @@ def main(arguments: Sequence[str]) -> int:
         return 130
     if status == 0 and options.print_env:
         shellenv.make_state_folder(system.environ)
-        print(shellenv.lines(shellenv.variables(cache, system.environ, REQUIREMENTS)))
+        print(shellenv.lines(shellenv.variables(cache, system, REQUIREMENTS)))
     return status
 
 

@@ -51,13 +51,19 @@ def kind(system: System) -> str | None:
 
 def remote_engine(system: System) -> str | None:
     """Hosts publish their SSH ports on 127.0.0.1, so the engine must be on this machine."""
-    host = system.environ.get("DOCKER_HOST", "")
-    if not host or host.startswith("unix://"):
-        return None
-    return (
-        f"DOCKER_HOST points at another machine ({host}), where this one cannot reach the hosts' published "
-        "ports on 127.0.0.1. Unset DOCKER_HOST, or run Keel on that machine."
-    )
+    host, found = system.environ.get("DOCKER_HOST", ""), engine.context(system)
+    if host and not host.startswith(engine.LOCAL):
+        return (
+            f"DOCKER_HOST points at another machine ({host}), where this one cannot reach the hosts' published "
+            "ports on 127.0.0.1. Unset DOCKER_HOST, or run Keel on that machine."
+        )
+    if found and not found[1].startswith(engine.LOCAL):
+        where = f"points at another machine ({found[1]})" if found[1] else "is one that Docker does not know"
+        return (
+            f"Docker's context {found[0]} {where}, and Keel's hosts are containers of this machine. "
+            "Unset DOCKER_CONTEXT and run `docker context use default`, or run Keel on that machine."
+        )
+    return None
 
 
 def cgroups(system: System) -> str | None:

@@ -1,4 +1,8 @@
-"""The environment in which Keel's commands run, as lines for a shell to read."""
+"""The environment in which Keel's commands run, as lines for a shell to read.
+
+What the caller's shell and home directory say for other programs changes nothing here: libpq's variables and files, the modules of
+another Python, a checkout that git is sent to, another Docker context.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +12,37 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import pulumi_cli, venv
+from . import engine, pulumi_cli, venv
 from .cache import Cache
+from .system import System
 
 # Development and test environments hold nothing worth a secret: anyone may clone and run them. All others
 # bring a passphrase of their own. A number or a dash must follow, for `city` is no `ci`.
 PUBLISHED_PASSPHRASE = "keel-published"
 PUBLISHED_STACKS = re.compile(r"(dev|ci|test)(\d+|-.*)?")
+FOREIGN = re.compile(r"PG[A-Z]+|PYTHON(PATH|HOME|STARTUP|OPTIMIZE)|GIT_(DIR|WORK_TREE|INDEX_FILE|OBJECT_DIRECTORY)")
+"""What is meant for other programs. With libpq's, sessions of Keel's would go elsewhere or behave otherwise: each names all that it needs."""
+OF_LIBPQ = ("PGPASSFILE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGSSLCERT", "PGSSLKEY", "PGSSLROOTCERT", "PGSSLCRL")
+"""Files that libpq reads in the home directory where they are there, and the variables that name others
+(https://www.postgresql.org/docs/current/libpq-envars.html)."""
+NO_FILE = "/dev/null/none"
+"""Where nothing can be: of such a name libpq takes it that there is none."""
 
 
-def variables(cache: Cache, environ: Mapping[str, str], requirements: Path) -> dict[str, str | None]:
-    """Names to set, or with None to unset; `environ` is the caller's, cleaned of this cache's folders."""
-    environment = venv.folder(cache, requirements)
+def variables(cache: Cache, system: System, requirements: Path) -> dict[str, str | None]:
+    """Names to set, or with None to unset; the system's `environ` is the caller's, cleaned of this cache's folders."""
+    environ, environment = system.environ, venv.folder(cache, requirements)
     own = [str(environment / "bin"), str(pulumi_cli.folder(cache))]
     values: dict[str, str | None] = {
+        **{name: None for name in environ if FOREIGN.fullmatch(name)},
+        **dict.fromkeys(OF_LIBPQ, NO_FILE),
+        **engine.chosen(system),
         "PATH": os.pathsep.join([*own, environ["PATH"]]),
         "VIRTUAL_ENV": str(environment),
         "PULUMI_HOME": str(cache.pulumi_home),
         "PULUMI_SKIP_UPDATE_CHECK": "true",  # the look-up fails, slowly, on machines without the internet
+        "PYTHONPATH": str(requirements.parent),
         "PYTHONDONTWRITEBYTECODE": None,  # with it, each of the many short Python runs compiles anew
-        "PYTHONHOME": None,
     }
     if PUBLISHED_STACKS.fullmatch(environ.get("ENV") or "dev"):
         values["PULUMI_CONFIG_PASSPHRASE"] = PUBLISHED_PASSPHRASE

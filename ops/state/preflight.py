@@ -1,4 +1,5 @@
-"""What `make up` checks once the Python environment is there and before anything else is changed: the stack and its ports.
+"""What `make up` checks once the Python environment is there and before anything else is changed: the stack, its
+network and its ports.
 
 python -m ops.state.preflight ENVIRONMENT
 """
@@ -15,19 +16,28 @@ from environment.names import LABEL
 from environment.rules.placement import published_ports
 from environment.settings import Settings
 from environment.types import Provider
+from ops.state.networks import overlapping
 from processes.command import carry_out
 
 
-class PortsTaken(KeelError):
-    """Ports this environment publishes are held by something else."""
+class Taken(KeelError):
+    """Ports that this environment publishes, or addresses of its network, are held by something else."""
 
 
 def main(environment: str) -> None:
-    """Raise InvalidStack or PortsTaken with every finding at once."""
+    """Raise InvalidStack or Taken with every finding at once."""
     settings = parse(read_stack_file(stack_file(environment)), f"stacks/Pulumi.{environment}.yaml")
-    taken = taken_ports(environment, settings)
+    taken = [*taken_network(environment, settings), *taken_ports(environment, settings)]
     if taken:
-        raise PortsTaken("\n".join(taken), UNCHANGED, "Free the port, or choose another in the stack file")
+        raise Taken("\n".join(taken), UNCHANGED, "Free it, or choose another in the stack file")
+
+
+def taken_network(environment: str, settings: Settings) -> list[str]:
+    """One sentence per network of this machine that has addresses of this environment's."""
+    if settings.environment.provider is not Provider.DOCKER:
+        return []
+    cidr = settings.network.cidr
+    return [f"the network {cidr} (keel:network.cidr) overlaps {other}" for other in overlapping(environment, cidr)]
 
 
 def taken_ports(environment: str, settings: Settings) -> list[str]:

@@ -76,8 +76,6 @@ def test_pgbackrest_serves_its_own_stanza(archiving: HostEntry, look: Look, mani
     """W5, JEEX-30: a database host reaches its own cluster's backups on the backup host, and no other cluster's."""
     own = json.loads(look.shell(archiving, paths.pgbackrest(manifest, f"--repo={FIRST} {paths.INFO}")))
     assert own[0]["status"]["code"] == 0, f"{archiving.name}: {own[0]['status']}"
-    other = (
-        f"runuser -u postgres -- pgbackrest --stanza={manifest.stanza}-other --io-timeout=10 repo-ls backup 2>&1 || true"
-    )
+    other = f"runuser -u postgres -- pgbackrest --stanza={manifest.stanza}-other --io-timeout=10 repo-ls backup 2>&1 || true"
     said = look.shell(archiving, other)
     assert "access denied" in said, f"{archiving.name} asks for another cluster's backups: {said}"

@@ -114,6 +114,24 @@ def test_an_engine_on_another_machine_is_refused(tmp_path: Path, host: str, loca
 
 
 @pytest.mark.parametrize(
+    ("said", "finding"),
+    [
+        (Result(0, "unix:///home/me/d.sock"), None),
+        (Result(0, "ssh://far"), "Docker's context other points at another machine (ssh://far)"),
+        (Result(1, "", "context not found"), "Docker's context other is one that Docker does not know"),
+    ],
+)
+def test_a_context_that_leads_to_another_machine_is_refused(tmp_path: Path, said: Result, finding: str | None) -> None:
+    """B17: by name, and not as ports that are taken. DOCKER_HOST goes before a context, as it does for Docker."""
+    system = FakeSystem({"DOCKER_CONTEXT": "other"}, machine(tmp_path).root)
+    system.says["docker", "context", "inspect", "other", "--format", "{{.Endpoints.docker.Host}}"] = said
+    findings = preflight.machine(system)
+    assert [found.partition(",")[0] for found in findings] == ([] if finding is None else [finding])
+    both = FakeSystem({"DOCKER_CONTEXT": "other", "DOCKER_HOST": "unix:///run/docker.sock"}, system.root)
+    assert preflight.machine(both) == []
+
+
+@pytest.mark.parametrize(
     ("told", "obstacle"),
     [
         (Result(0, "go1.26.8\nlocal"), None),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 
-from tests.unit.toolchain.fakes import cache, machine, write
+from tests.unit.toolchain.fakes import FakeSystem, cache, machine, write
 from toolchain import main, shellenv, steps
 from toolchain.cache import scratch, whole
 from toolchain.errors import SetupError
 from toolchain.steps import Step, Way, take
+from toolchain.system import Result
 
 
 def test_what_a_killed_attempt_left_is_removed(tmp_path: Path) -> None:
@@ -68,18 +70,52 @@ def test_two_set_ups_at_once_wait_for_each_other(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("stack", ["", "dev", "dev2", "ci", "ci-17", "test-a1b2"])
 def test_the_published_passphrase_is_for_development(tmp_path: Path, stack: str) -> None:
-    values = shellenv.variables(cache(tmp_path), {"PATH": "/bin", "ENV": stack}, main.REQUIREMENTS)
+    values = shellenv.variables(cache(tmp_path), FakeSystem({"PATH": "/bin", "ENV": stack}), main.REQUIREMENTS)
     assert values["PULUMI_CONFIG_PASSPHRASE"] == shellenv.PUBLISHED_PASSPHRASE
 
 
 @pytest.mark.parametrize("stack", ["staging", "production", "city", "devonport"])
 def test_other_stacks_bring_their_own_passphrase(tmp_path: Path, stack: str) -> None:
     caller = {"PATH": "/bin", "ENV": stack}
-    assert "PULUMI_CONFIG_PASSPHRASE" not in shellenv.variables(cache(tmp_path), caller, main.REQUIREMENTS)
+    system = FakeSystem(caller)
+    assert "PULUMI_CONFIG_PASSPHRASE" not in shellenv.variables(cache(tmp_path), system, main.REQUIREMENTS)
     caller["PULUMI_CONFIG_PASSPHRASE"] = shellenv.PUBLISHED_PASSPHRASE  # from a shell for dev
-    values = shellenv.variables(cache(tmp_path), caller, main.REQUIREMENTS)
+    values = shellenv.variables(cache(tmp_path), system, main.REQUIREMENTS)
     assert values["PULUMI_CONFIG_PASSPHRASE"] is None
     assert "unset PULUMI_CONFIG_PASSPHRASE" in shellenv.lines(values)
+
+
+def test_what_the_caller_says_to_other_programs_changes_nothing(tmp_path: Path) -> None:
+    """PLAT-47 (B03, B14): a shell applies it, and libpq, Python and git see none of the caller's."""
+    spoiled = {
+        **dict.fromkeys(
+            ("PGPORT", "PGHOSTADDR", "PGOPTIONS", "PGSERVICE", "PGTZ", "PGREQUIREAUTH", "PGSSLCERT"), "spoiled"
+        ),
+        **dict.fromkeys(("PYTHONPATH", "PYTHONSTARTUP", "PYTHONOPTIMIZE", "GIT_DIR", "GIT_WORK_TREE"), "spoiled"),
+    }
+    values = shellenv.variables(cache(tmp_path), FakeSystem({"PATH": "/bin", **spoiled}), main.REQUIREMENTS)
+    shell = f"{shellenv.lines(values)}\n/usr/bin/env"
+    seen = subprocess.run(["/bin/sh", "-c", shell], env={"KEPT": "kept", **spoiled}, capture_output=True, text=True)
+    assert "KEPT=kept" in seen.stdout and "spoiled" not in seen.stdout
+    assert f"PYTHONPATH={main.CHECKOUT}" in seen.stdout
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "used"), [("unix:///home/me/d.sock", "unix:///home/me/d.sock"), ("ssh://far", None)]
+)
+@pytest.mark.parametrize("how", ["variable", "file"])
+def test_docker_and_its_provider_ask_one_engine_of_this_machine(
+    tmp_path: Path, how: str, endpoint: str, used: str | None
+) -> None:
+    """B17: Pulumi's provider reads no context, so what leads to an engine of this machine becomes an address for both."""
+    environ = {"PATH": "/bin", "HOME": "/me"} | ({"DOCKER_CONTEXT": "other"} if how == "variable" else {})
+    system = FakeSystem(environ, tmp_path)
+    if how == "file":
+        write(system.path("/me/.docker/config.json"), '{"currentContext": "other"}')
+    system.says["docker", "context", "inspect", "other", "--format", "{{.Endpoints.docker.Host}}"] = Result(0, endpoint)
+    values = shellenv.variables(cache(tmp_path), system, main.REQUIREMENTS)
+    assert values["DOCKER_HOST"] == (used or "unix:///var/run/docker.sock")
+    assert values["DOCKER_CONTEXT"] is None
 
 
 def test_what_keel_provides_is_not_taken_for_the_machines_own(tmp_path: Path) -> None:
