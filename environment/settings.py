@@ -29,6 +29,8 @@ from environment.types import (
     Minutes,
     Model,
     PackageName,
+    ParameterName,
+    ParameterValue,
     Port,
     Preset,
     ProductName,
@@ -218,6 +220,10 @@ class Postgres(Model):
     log_values: bool = Field(
         False,
         description="the log holds the values bound to statements, and the details of errors: rows, and who waits for whom; dev and ci only",
+    )
+    parameters: dict[ParameterName, ParameterValue] = Field(
+        default_factory=dict,
+        description="any other parameter of the server, name → value as in postgresql.conf; checked against what the chosen major knows",
     )
     log_retention_days: int = Field(
         14, ge=1, le=3650, description="log files are removed after this many days (PLAT-43)"

@@ -89,6 +89,12 @@ ProductName = Annotated[
     Field(pattern=r"^[a-z][a-z0-9_]{0,40}$"),
     _only("lower-case letters, digits and underscores, a letter first, at most 41 characters"),
 ]
+ParameterName = Annotated[
+    str,
+    Field(pattern=r"^[a-z_]+[a-z0-9_]*$"),
+    _only("a parameter's name in lower case; of the server's own, so without a dot"),
+]
+ParameterValue = bool | int | float | str
 RevisionId = Annotated[
     str,
     Field(pattern=r"^([0-9]{3,4}|[0-9]{8}_[0-9]{4})(_[a-z0-9]+)*$", max_length=64),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from environment import products
+from environment import products, server_parameters
 from environment.rules.base import Problem, carrying, rule
 from environment.settings import Host
 from environment.types import Group, Preset
@@ -45,6 +45,15 @@ def version_is_available(release: Any) -> Iterator[Problem]:
             f"trixie or forky, or source pgdg: its own PgBouncer {_dotted(DEBIAN_PGBOUNCER[release.debian])} "
             f"is older than {_dotted(NEEDED_PGBOUNCER)} (PLAT-23, X-08)",
         )
+
+
+@rule("release", "postgres")
+def parameters_are_the_servers(release: Any, postgres: Any) -> Iterator[Problem]:
+    """What PostgreSQL would refuse, or what Keel owns, is refused before anything changes: a server that cannot read a value does not
+    start."""
+    for name, value in postgres.parameters.items():
+        if wrong := server_parameters.allowed(release.postgres, name, value):
+            yield Problem(f"postgres.parameters.{name}", value, wrong)
 
 
 def _dotted(version: tuple[int, int]) -> str:

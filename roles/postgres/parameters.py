@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from environment import server_parameters
 from environment.budget import RESERVED
 from environment.manifest import Manifest
+from environment.server_parameters import text
 from environment.types import Preset
 from roles import paths
 from roles.kit import tls
@@ -20,23 +24,6 @@ LEADER_FIRST = frozenset(
     }
 )
 """A replica must not have less of these than its primary: to lower one, the primary restarts first, in its place."""
-AT_START = LEADER_FIRST | {
-    "archive_mode",
-    "autovacuum_worker_slots",
-    "dynamic_shared_memory_type",
-    "hot_standby",
-    "io_method",
-    "logging_collector",
-    "max_replication_slots",
-    "reserved_connections",
-    "shared_buffers",
-    "shared_preload_libraries",
-    "superuser_reserved_connections",
-    "wal_level",
-    "wal_log_hints",
-}
-"""Of the parameters below those that PostgreSQL reads only when it starts, so that a preview can say so; once one is
-changed, Patroni says which members wait for it. `tests/db/test_server.py` compares them with real servers."""
 
 
 def parameters(manifest: Manifest) -> dict[str, str]:
@@ -119,7 +106,14 @@ def parameters(manifest: Manifest) -> dict[str, str]:
     if manifest.release.postgres >= 18:
         values["io_method"] = settings.io_method  # JEEX-02
         values["autovacuum_worker_slots"] = "16"
-    return values
+    return values | {name: text(value) for name, value in settings.parameters.items()}
+
+
+def at_start(manifest: Manifest, names: Iterable[str]) -> bool:
+    """Whether PostgreSQL reads one of these only when it starts, so that a preview can say so; once one is changed, Patroni says
+    which members wait for it."""
+    known = server_parameters.known(manifest.release.postgres)
+    return any(name in known and known[name].at_start for name in names)
 
 
 def dynamic_configuration(manifest: Manifest) -> dict[str, object]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from environment import server_parameters
 from environment.errors import KeelError
 from environment.manifest import Manifest
 from environment.report import Report
@@ -13,7 +14,7 @@ from environment.types import Group
 from environment.waiting import NotReached
 from roles.kit.declare import Effect
 from roles.postgres import patroni
-from roles.postgres.parameters import AT_START, dynamic_configuration, parameters
+from roles.postgres.parameters import at_start, dynamic_configuration, parameters
 from roles.postgres.patroni import Ask, Member
 from roles.postgres.switchover import CHECKPOINT, Reach, held_throughout, switch_over
 
@@ -31,8 +32,13 @@ def effects(old: Manifest, new: Manifest) -> tuple[Effect, ...]:
     """What happens to each member when the cluster's configuration in etcd changes from ``old`` to ``new``."""
     before, after = parameters(old), parameters(new)
     differing = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-    if differing & AT_START:
-        reasons = {name: {"old_value": before.get(name, "0"), "new_value": after.get(name, "0")} for name in differing}
+    if at_start(new, differing):
+        known = server_parameters.known(new.release.postgres)
+
+        def value(found: Mapping[str, str], name: str) -> str:
+            return found.get(name) or (known[name].default if name in known else "0")
+
+        reasons = {name: {"old_value": value(before, name), "new_value": value(after, name)} for name in differing}
         return (Effect("PostgreSQL", "restarts", order(new, patroni.lowers(reasons))),)
     if differing:
         return (Effect("PostgreSQL", "reloads"),)

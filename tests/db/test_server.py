@@ -2,10 +2,13 @@
 
 import pytest
 
-from roles.postgres.parameters import AT_START, LEADER_FIRST, parameters
+from environment import server_parameters
+from environment.server_parameters import Parameter, text
+from environment.types import ParameterValue
+from roles.postgres.parameters import LEADER_FIRST
 from tests.db.fixtures import chosen_major
-from tests.roles.targets import manifest_of
 from tools.scratch_server import Server
+from tools.server_parameters import read as server_parameters_of
 
 
 def test_the_server_is_of_the_chosen_major(server: Server, request: pytest.FixtureRequest) -> None:
@@ -13,10 +16,64 @@ def test_the_server_is_of_the_chosen_major(server: Server, request: pytest.Fixtu
     assert server.execute("SHOW server_version_num")[0][0].startswith(str(chosen_major(request.config)))
 
 
-def test_what_a_server_reads_only_when_it_starts(server: Server) -> None:
-    """PLAT-03: of the parameters that Keel sets; a preview announces a restart for these and for no other."""
-    contexts = dict(server.execute("select name, context from pg_settings"))
-    at_start = {name for name, context in contexts.items() if context == "postmaster"}
-    given = {name for name in parameters(manifest_of("dev")) if name in contexts}
-    assert given & at_start == given & AT_START
-    assert at_start >= LEADER_FIRST
+def test_parameters_are_known_as_the_server_says_them(server: Server, request: pytest.FixtureRequest) -> None:
+    """PLAT-03: context, unit and range of each, by which a stack file is checked and a preview announces restarts. A later minor
+    version may have more (`tools/server_parameters.py` asks again)."""
+    said = {each.name: each for each in server_parameters_of(server)}
+    known = server_parameters.known(chosen_major(request.config))
+    assert {name: said.get(name) for name in known} == known
+    assert len(known) > 300
+    assert all(known[name].at_start for name in LEADER_FIRST)
+
+
+VALUES: dict[str, list[ParameterValue]] = {
+    "bool": [True, "off", "maybe", 2],
+    "enum": ["nonsense", True],
+    "integer": [0, -1, 7, "7", "64MB", "64mb", "10s", "1.5", 2**40, "many"],
+    "real": [0, -1, 0.5, "0.5", "10ms", "1e400", "much"],
+}
+TAKES = """\
+cd /pg && PATH="$(echo /usr/lib/postgresql/*/bin):$PATH"
+while IFS='	' read -r name value; do
+  postgres -D data -c "$name=$value" -C "$name" >/dev/null 2>&1; echo $?
+done
+"""
+"""Shell: for each name and value 0 where a server would start with it."""
+
+
+def test_what_is_allowed_is_what_the_server_starts_with(server: Server, request: pytest.FixtureRequest) -> None:
+    """PLAT-03: of each parameter values of every form, and those at its bounds and beyond. The server rounds where a stack file has
+    to be exact; of nothing else it takes more, and it takes all that is allowed."""
+    major = chosen_major(request.config)
+    tried = [
+        (parameter, value)
+        for parameter in server_parameters.known(major).values()
+        if parameter.kind != "string"
+        and parameter.context != "internal"
+        and parameter.name not in server_parameters.owned()
+        for value in values(parameter)
+    ]
+    assert len(tried) > 2000
+    given = "".join(f"{parameter.name}\t{text(value)}\n" for parameter, value in tried)
+    answers = server.run("sh", "-c", TAKES, given=given).stdout.split()
+    wrong = [
+        f"{parameter.name} = {text(value)}: {'taken' if takes else 'refused'} by the server; here: {refused or 'allowed'}"
+        for (parameter, value), takes in zip(tried, (answer == "0" for answer in answers), strict=True)
+        for refused in (server_parameters.allowed(major, parameter.name, value),)
+        if takes is bool(refused) and not (takes and rounded(parameter, value))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def values(parameter: Parameter) -> list[ParameterValue]:
+    """Values of its kind and of others, and its bounds."""
+    bounds: list[ParameterValue] = []
+    if parameter.kind == "integer":
+        bounds = [parameter.least, parameter.most, int(parameter.least) - 1, int(parameter.most) + 1]
+    return [*VALUES[parameter.kind], *(choice for choice in parameter.choices.split("|") if choice), *bounds]
+
+
+def rounded(parameter: Parameter, value: ParameterValue) -> bool:
+    """Whether the server makes a whole number of it."""
+    number = parameter.base(value)
+    return number is not None and parameter.kind == "integer" and not number.is_integer()

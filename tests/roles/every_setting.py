@@ -40,6 +40,7 @@ OTHER: dict[str, Any] = {
     "hosts.*.ssh.hostname": "elsewhere.example",
     "hosts.*.ssh.host_key": KEY[:-4] + "AAAB",
     "postgres.apply_delay": {"db2": 60},
+    "postgres.parameters": {"deadlock_timeout": "2s"},
     "patroni.ha": Preset.SAFE,
     "repository.second.endpoint": "elsewhere.example",
     "repository.second.bucket": "elsewhere",

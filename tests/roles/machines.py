@@ -27,7 +27,7 @@ from roles.order import ROLES, of_stage
 from roles.pgbackrest import role as pgbackrest
 from roles.pgbouncer import console
 from roles.postgres import cluster, files
-from roles.postgres.parameters import AT_START
+from roles.postgres.parameters import at_start
 from roles.programs import role as programs
 from tests.roles.targets import target
 
@@ -160,7 +160,7 @@ class Environment:
 
         def perform(_name: str, operation: Any, *arguments: Any, **_: str) -> bool:
             if operation is cluster._patch_configuration and arguments[0]:
-                self._patched(arguments[0], members)
+                self._patched(manifest, arguments[0], members)
             elif operation is cluster._rolling_restart:
                 for member in arguments[1]:
                     self._happened(member, "PostgreSQL", "restarts")
@@ -174,7 +174,7 @@ class Environment:
     def _member(self, name: str) -> dict[str, Any]:
         return {"name": name, "role": "replica", "state": "streaming", "pending_restart": name in self.waiting}
 
-    def _patched(self, patch: dict[str, Any], members: list[str]) -> None:
+    def _patched(self, manifest: Manifest, patch: dict[str, Any], members: list[str]) -> None:
         begins = not self.etcd
         parameters = patch.get("postgresql", {}).get("parameters", {})
         self.etcd = merged(self.etcd, patch)
@@ -182,7 +182,7 @@ class Environment:
             if begins:
                 continue
             self._happened(member, "PostgreSQL" if parameters else "Patroni", "reloads")
-            if parameters.keys() & AT_START:
+            if at_start(manifest, parameters):
                 self.waiting.add(member)
 
     def _happened(self, host: str, service: str, event: str) -> None:

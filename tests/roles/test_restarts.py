@@ -231,6 +231,13 @@ def test_the_order_is_announced_as_it_comes(patch: Any, new: dict[str, Any], ord
     assert ("switchover" in words) is ("then a switchover" in order)
 
 
+@pytest.mark.parametrize(("number", "first"), [(16, "replicas first"), (4, "the primary first")])
+def test_a_parameter_that_was_not_set_is_compared_with_postgresqls_own(number: int, first: str) -> None:
+    """PLAT-03: max_worker_processes is 8 where no one says another number."""
+    (effect,) = restarts.effects(PRODUCTION, with_postgres(parameters={"max_worker_processes": number}))
+    assert (effect.does, effect.order.partition(",")[0]) == ("restarts", first)
+
+
 def test_the_cost_of_a_lost_host_is_announced() -> None:
     """PLAT-03, JEEX-31: where its timing changes, and not where another of Patroni's settings does."""
     slower = PRODUCTION.model_copy(update={"patroni": Patroni(ha=Preset.BALANCED)})

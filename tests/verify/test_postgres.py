@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 import psycopg
 
-from environment import access
+from environment import access, server_parameters
 from environment.manifest import HostEntry, Manifest
 from environment.products import Product
+from environment.server_parameters import text
 from environment.types import Kind
 from ops.steps.checks import Function
 from tests.verify import expect
@@ -167,6 +168,17 @@ def test_autovacuum(server: HostEntry, look: Look) -> None:
 def test_time_zone(server: HostEntry, look: Look) -> None:
     """X-05: the server lives in UTC, so that timestamps with and without a zone agree."""
     expect.same(look.server(server).settings, {"TimeZone": "UTC", "log_timezone": "UTC"}, server.name)
+
+
+def test_parameters_of_the_stack(server: HostEntry, look: Look, manifest: Manifest) -> None:
+    """PLAT-03: what the stack file sets under keel:postgres.parameters is in force on every server, by value and not by form."""
+    known, facts = server_parameters.known(manifest.release.postgres), look.server(server)
+    found = facts.settings | facts.numbers
+    expect.nothing(
+        f"{server.name}: {name} is {found.get(name)}, declared: {text(value)}"
+        for name, value in manifest.postgres.parameters.items()
+        if name not in found or not known[name].same(found[name], value)
+    )
 
 
 def test_cluster_wide_timeout(server: HostEntry, look: Look) -> None:

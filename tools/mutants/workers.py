@@ -89,11 +89,15 @@ def running(source: Path, count: int, modules: Iterable[str] = warm.MODULES) -> 
 def _environment(folder: Path) -> dict[str, str]:
     """Home and temporary files of a worker's own: a changed program finds no state or key of the user.
 
-    The cache is common to the workers: in it they reserve ports. Paths are short: a socket's may have 107 bytes.
+    Python looks for modules in the copy alone. The cache is common to the workers: in it they reserve ports. Paths are short: a socket's may have 107 bytes.
     """
     for name in ("home", "t"):
         (folder / name).mkdir()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "KEEL_", "PYTEST_"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("XDG_", "KEEL_", "PYTEST_", "PYTHONPATH"))
+    }
     image = {"KEEL_TEST_IMAGE": os.environ["KEEL_TEST_IMAGE"]} if "KEEL_TEST_IMAGE" in os.environ else {}
     return (
         kept

@@ -1,0 +1,123 @@
+"""PostgreSQL's own parameters: what each major says of them (`tools/server_parameters.py` asks and writes), and what a stack file may
+set. A value is refused here and not by a server that then does not start."""
+
+from __future__ import annotations
+
+import csv
+import re
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from environment.types import ParameterValue
+
+FOLDER = Path(__file__).parent
+MEMORY = {"B": 1, "kB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
+"""Unit → bytes."""
+TIME = {"us": 1, "ms": 1000, "s": 10**6, "min": 60 * 10**6, "h": 3600 * 10**6, "d": 86_400 * 10**6}
+"""Unit → microseconds."""
+NUMBER = re.compile(r"([+-]?\d+(?:\.\d+)?) *([A-Za-z]*)")
+TRUE, FALSE = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
+
+
+class Parameter(NamedTuple):
+    """A row of pg_settings. ``unit`` is the base unit, perhaps a multiple (8kB); ``choices`` are separated by |."""
+
+    name: str
+    kind: str
+    context: str
+    unit: str
+    least: str
+    most: str
+    choices: str
+    default: str
+    """PostgreSQL's own, in the base unit."""
+
+    @property
+    def at_start(self) -> bool:
+        """Whether PostgreSQL reads it only when it starts."""
+        return self.context == "postmaster"
+
+    def base(self, value: ParameterValue) -> float | None:
+        """A number in the base unit, None where the text is none: a number without a unit is in it already."""
+        found = NUMBER.fullmatch(text(value).strip())
+        if not found:
+            return None
+        number, unit = float(found[1]), found[2]
+        if not unit:
+            return number
+        base = NUMBER.fullmatch(self.unit) or NUMBER.fullmatch(f"1{self.unit}")
+        for units in (MEMORY, TIME):
+            if base and unit in units and base[2] in units:
+                return number * units[unit] / (float(base[1]) * units[base[2]])
+        return None
+
+    def same(self, one: ParameterValue, other: ParameterValue) -> bool:
+        """Whether two texts are the same value to the server."""
+        if self.kind == "bool":
+            return (text(one).lower() in TRUE) == (text(other).lower() in TRUE)
+        if self.kind in ("integer", "real"):
+            return self.base(one) == self.base(other)
+        return text(one) == text(other)
+
+    def allowed(self, value: ParameterValue) -> str:
+        """What is allowed instead of ``value``; "" where it is allowed."""
+        said = text(value)
+        if self.kind == "bool":
+            return "" if said.lower() in TRUE + FALSE else "on or off"
+        if self.kind == "enum":
+            choices = self.choices.split("|")
+            return "" if said.lower() in choices else f"one of {choices}"
+        number = self.base(value)
+        if number is not None and float(self.least) <= number <= float(self.most):
+            return "" if self.kind == "real" or self.unit or number.is_integer() else "a whole number"
+        unit = f", in {self.unit} or with one of the units {_units(self.unit)}" if self.unit else ""
+        return f"a number from {self.least} to {self.most}{unit}"
+
+
+def text(value: ParameterValue) -> str:
+    """As a configuration file has it. YAML reads `on` as true."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
+
+
+def _units(base: str) -> list[str]:
+    return list(next(units for units in (MEMORY, TIME) if base.lstrip("0123456789") in units))
+
+
+@cache
+def known(major: int) -> dict[str, Parameter]:
+    """Name → parameter, of a major; none of one that no supported Debian release has."""
+    path = FOLDER / f"{major}.csv"
+    if not path.exists():
+        return {}
+    with path.open(newline="") as file:
+        rows = csv.reader(file)
+        next(rows)
+        return {row[0]: Parameter(*row) for row in rows}
+
+
+@cache
+def owned() -> dict[str, str]:
+    """Name → why a stack file does not set it here."""
+    reasons: dict[str, list[str]] = yaml.safe_load((FOLDER / "owned.yaml").read_text())
+    return {name: reason for reason, names in reasons.items() for name in names}
+
+
+def allowed(major: int, name: str, value: ParameterValue) -> str:
+    """What is allowed instead of this value of this parameter; "" where it is allowed."""
+    parameters = known(major)
+    if not parameters:
+        return f"nothing: what PostgreSQL {major} has is not known here"
+    if name in owned():
+        return f"not here: {owned()[name]}"
+    if name not in parameters:
+        near = get_close_matches(name, sorted(parameters), 3)
+        return f"a parameter of PostgreSQL {major}" + (f", such as {', '.join(near)}" if near else "")
+    if parameters[name].context == "internal":
+        return "not here: it says how the server was built or its cluster was made"
+    if parameters[name].kind == "string":
+        return "not here: the server alone knows which texts it takes, and does not start with another one"
+    return parameters[name].allowed(value)
