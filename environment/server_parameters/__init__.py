@@ -19,6 +19,8 @@ MEMORY = {"B": 1, "kB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 """Unit → bytes."""
 TIME = {"us": 1, "ms": 1000, "s": 10**6, "min": 60 * 10**6, "h": 3600 * 10**6, "d": 86_400 * 10**6}
 """Unit → microseconds."""
+FEWER = dict.fromkeys(("autovacuum_max_workers", "max_worker_processes"), "10000")
+"""At most, of what has a process each: with the connections they are 262143 at most, or the server does not start."""
 NUMBER = re.compile(r"([+-]?\d+(?:\.\d+)?) *([A-Za-z]*)")
 TRUE, FALSE = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
 
@@ -96,7 +98,8 @@ def known(major: int) -> dict[str, Parameter]:
     with path.open(newline="") as file:
         rows = csv.reader(file)
         next(rows)
-        return {row[0]: Parameter(*row) for row in rows}
+        found = [Parameter(*row) for row in rows]
+    return {each.name: each._replace(most=FEWER.get(each.name, each.most)) for each in found}
 
 
 @cache
