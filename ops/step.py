@@ -26,6 +26,7 @@ from environment.manifest import Manifest
 from ops.hosts import lock
 from ops.hosts.session import open_session
 from processes import pulumi_engine
+from processes.libpq import without_home
 
 ACTIONS = {
     "image": "ops.steps.image",
@@ -112,6 +113,7 @@ if __name__ == "__main__":
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, _interrupt, gevent.getcurrent(), number)
     pulumi_engine.end_with_it(with_children=True)
+    without_home()
     # Whatever a library prints must not mix with the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
     status = main(json.load(sys.stdin), answers)

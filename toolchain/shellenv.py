@@ -22,11 +22,6 @@ PUBLISHED_PASSPHRASE = "keel-published"
 PUBLISHED_STACKS = re.compile(r"(dev|ci|test)(\d+|-.*)?")
 FOREIGN = re.compile(r"PG[A-Z]+|PYTHON(PATH|HOME|STARTUP|OPTIMIZE)|GIT_(DIR|WORK_TREE|INDEX_FILE|OBJECT_DIRECTORY)")
 """What is meant for other programs. With libpq's, sessions of Keel's would go elsewhere or behave otherwise: each names all that it needs."""
-OF_LIBPQ = ("PGPASSFILE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGSSLCERT", "PGSSLKEY", "PGSSLROOTCERT", "PGSSLCRL")
-"""Files that libpq reads in the home directory where they are there, and the variables that name others
-(https://www.postgresql.org/docs/current/libpq-envars.html)."""
-NO_FILE = "/dev/null/none"
-"""Where nothing can be: of such a name libpq takes it that there is none."""
 
 
 def variables(cache: Cache, system: System, requirements: Path) -> dict[str, str | None]:
@@ -35,7 +30,6 @@ def variables(cache: Cache, system: System, requirements: Path) -> dict[str, str
     own = [str(environment / "bin"), str(pulumi_cli.folder(cache))]
     values: dict[str, str | None] = {
         **{name: None for name in environ if FOREIGN.fullmatch(name)},
-        **dict.fromkeys(OF_LIBPQ, NO_FILE),
         **engine.chosen(system),
         "PATH": os.pathsep.join([*own, environ["PATH"]]),
         "VIRTUAL_ENV": str(environment),

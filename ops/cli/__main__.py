@@ -7,6 +7,7 @@ import sys
 from types import FrameType
 
 from ops.cli.app import app
+from processes.libpq import without_home
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
@@ -15,6 +16,7 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
+    without_home()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
     app(prog_name="keel")

@@ -10,16 +10,12 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from environment.pki import Authority, Leaf
 from ops.attack.knocking import KNOCK, opened, own_door
 from roles.kit.declare import Certificate
+from tests.unit.self_signed import self_signed
 
 AS_ANYBODY = "import os; os.initgroups = os.setgid = os.setuid = lambda *_: None\n"
 BUSY = 2.0
@@ -57,22 +53,6 @@ def serve(door: socket.socket, context: ssl.SSLContext, line: list[socket.socket
             with context.wrap_socket(plain, server_side=True) as secured:
                 secured.recv(100)
                 secured.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
-
-
-def self_signed(folder: Path) -> Path:
-    """A key and its certificate in one file."""
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-        .serial_number(1).not_valid_before(now).not_valid_after(now.replace(year=now.year + 1)).sign(key, hashes.SHA256())
-    )  # fmt: skip
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path = folder / "pair.pem"
-    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
-    return path
 
 
 def test_a_pair_has_the_door_of_its_authority_and_one_that_only_serves_has_none() -> None:
