@@ -15,6 +15,7 @@ from environment.derive import Roots
 from environment.errors import KeelError
 from environment.manifest import Manifest
 from environment.names import LABEL
+from environment.names import network as network_name
 from environment.settings import Settings
 from environment.types import Provider
 
@@ -54,7 +55,7 @@ class Hosts(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self, depends_on=[leave])
         network = docker.Network(
             "network",
-            name=f"keel-{manifest.identity.name}",
+            name=network_name(manifest.identity.name),
             driver="bridge",
             ipam_configs=[docker.NetworkIpamConfigArgs(subnet=str(manifest.network.cidr))],
             labels=[docker.NetworkLabelArgs(label=LABEL, value=manifest.identity.name)],

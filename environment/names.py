@@ -53,6 +53,11 @@ CREATECLUSTER = "/etc/postgresql-common/createcluster.conf"
 """Configures the package to make no cluster: Patroni does, and would take one that is there already for its own."""
 
 
+def network(environment: str) -> str:
+    """What the network of an environment's containers is called."""
+    return f"keel-{environment}"
+
+
 def container(environment: str, host: str) -> str:
     """What the container that is a host is called."""
     return f"keel-{environment}-{host}"

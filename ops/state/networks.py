@@ -8,6 +8,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import NamedTuple
 
+from environment.names import network
 from ops.hosts.docker import DockerFailed, docker
 
 ROUTES = Path("/proc/net/route")
@@ -31,7 +32,7 @@ def overlapping(environment: str, wanted: IPv4Network) -> list[str]:
         for route in routes(ROUTES.read_text() if ROUTES.exists() else "")
         if route.network.prefixlen
         and route.network.overlaps(wanted)
-        and names.get(route.interface) != f"keel-{environment}"
+        and names.get(route.interface) != network(environment)
     ]
 
 

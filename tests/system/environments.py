@@ -26,8 +26,8 @@ from tests.slots import Slot, reserve
 
 PASSPHRASE = "keel-published"
 COMMAND = 1200
-"""Seconds until a command counts as one that hangs. On two cores, beside five other environments, an `up` that replaces every host took
-more than ten minutes."""
+"""Seconds after which a command counts as hanging. On two cores, next to five other environments, an `up` that replaces every host
+took more than ten minutes."""
 
 
 @dataclass

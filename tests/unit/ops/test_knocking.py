@@ -30,7 +30,7 @@ def test_who_has_to_wait_in_line_is_refused_elsewhere_and_let_in_at_his_own_door
         line = [socket.socket() for _ in range(3)]
         for waiting in line:
             waiting.setblocking(False)
-            with suppress(BlockingIOError):
+            with suppress(BlockingIOError):  # it waits in line
                 waiting.connect(door.getsockname())
         threading.Thread(target=serve, args=(door, context, line), daemon=True).start()
         who = [(getpass.getuser(), "", own) for own in (-1, 0)]
@@ -47,7 +47,7 @@ def serve(door: socket.socket, context: ssl.SSLContext, line: list[socket.socket
     for waiting in line:
         waiting.close()
     while True:
-        with suppress(OSError):
+        with suppress(OSError):  # who waited in line has left
             plain, _ = door.accept()
             plain.settimeout(1)
             with context.wrap_socket(plain, server_side=True) as secured:

@@ -47,10 +47,10 @@ def test_a_certificate_in_the_home_directory_is_not_shown(tmp_path: Path, first:
 
 def greet(listener: socket.socket, context: ssl.SSLContext) -> None:
     """Take up TLS as PostgreSQL does, and leave."""
-    with suppress(OSError):
+    with suppress(OSError):  # the test has ended
         while True:
             plain, _ = listener.accept()
-            with suppress(OSError), plain:
+            with suppress(OSError), plain:  # who cannot read its certificate leaves
                 plain.recv(8)
                 plain.sendall(b"S")
                 context.wrap_socket(plain, server_side=True).close()
