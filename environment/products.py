@@ -23,6 +23,9 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 Extension = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,47}$")]
 """As in pg_available_extensions; uuid-ossp has a dash (BAC-10)."""
 
+ENV_COMMANDS = frozenset({"new", "list", "remove"})
+"""What `./keel env` does not take for a product's name."""
+
 OTHERS_WORDS = frozenset(
     {
         "all",
@@ -119,9 +122,13 @@ class Product(Model):
         roles = [self.owner_role, *self.login_roles, *([self.auth_role] if self.auth_role else [])]
         wrong = [name for name in (self.name, *roles) if name in OTHERS_WORDS or name.startswith(("pg_", "keel_"))]
         # The pool of `shop`'s replicas is called `shop_ro`.
-        wrong += [self.name] * self.name.endswith("_ro") + [role for role in set(roles) if roles.count(role) > 1]
+        wrong += [self.name] * (self.name.endswith("_ro") or self.name in ENV_COMMANDS) + [
+            role for role in set(roles) if roles.count(role) > 1
+        ]
         if wrong:
-            raise ValueError(f"{', '.join(sorted(wrong))} is taken, or means something else to PostgreSQL or PgBouncer")
+            raise ValueError(
+                f"{', '.join(sorted(wrong))} is taken, or means something else to PostgreSQL, PgBouncer or Keel"
+            )
         return self
 
     @model_validator(mode="after")

@@ -1,11 +1,12 @@
-"""`keel env`: the lines of a product's `.env` file (CF-37, BAC-51)."""
+"""`keel env PRODUCT`: the lines of a product's `.env` file (CF-37, BAC-51), in the group whose commands are about environments."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
+from typer.core import TyperGroup
 
 from ops.cli.console import Environment
 
@@ -15,6 +16,28 @@ if TYPE_CHECKING:
     from environment.products import Product
 
 PLACEHOLDER = "CHANGE_ME"
+PRODUCT = "PRODUCT"
+"""How the help of the group calls the command for any word that is no command: no product has a name in capitals."""
+
+
+class CommandOrProduct(TyperGroup):
+    """A word that is no command of the group is a product's name, with options of :func:`env` before or after it."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command ``cmd_name``, else that for products."""
+        return super().get_command(ctx, cmd_name if cmd_name in self.commands else PRODUCT)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that ``args`` begin with, and its own: a product's name among them."""
+        return super().resolve_command(ctx, args if args[0] in self.commands else [PRODUCT, *args])
+
+
+app = typer.Typer(
+    cls=CommandOrProduct,
+    no_args_is_help=True,
+    context_settings={"ignore_unknown_options": True},
+    help="Print the connection settings of a product.",
+)
 
 
 class Variable(NamedTuple):
@@ -30,6 +53,7 @@ class Variable(NamedTuple):
         return self._replace(value=re.sub(r"(?<=:)[^:/@]+(?=@)", PLACEHOLDER, self.value))
 
 
+@app.command(PRODUCT)
 def env(
     product: Annotated[str, typer.Argument(help="name of the product's database")],
     environment: Environment = "dev",

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from environment import roles
-from environment.products import OTHERS_WORDS, Dumps, Product, Table, catalogue
+from environment.products import ENV_COMMANDS, OTHERS_WORDS, Dumps, Product, Table, catalogue
 from environment.recovery import Form, target
 from environment.repositories import repositories
 from environment.settings import Repository
@@ -114,7 +114,7 @@ def test_a_login_has_a_name_of_its_own(field: str, name: str) -> None:
         Product.model_validate({**FACTS, field: name})
 
 
-@pytest.mark.parametrize("name", [*sorted(OTHERS_WORDS), "pg_shop", "keel_shop", "shop_ro"])
+@pytest.mark.parametrize("name", [*sorted(OTHERS_WORDS | ENV_COMMANDS), "pg_shop", "keel_shop", "shop_ro"])
 def test_a_product_has_a_name_of_its_own(name: str) -> None:
     """PLAT-05: its database is called so in every access list, and `<name>_ro` is the pool of its replicas."""
     with pytest.raises(ValidationError, match=f"{name}.* is taken"):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from environment.products import catalogue
+from environment.products import ENV_COMMANDS, catalogue
 from environment.program import load
+from ops.cli import env
 from ops.cli.app import app
 from tests.unit.stacks import config
 
@@ -46,3 +47,22 @@ def test_the_template_in_the_repository_has_every_variable_and_no_password(produ
         assert secret in filled
         assert secret not in template
     assert (catalogue()[product].folder / ".env.template").read_text() == template
+
+
+@pytest.mark.parametrize(
+    "arguments", [("jeex_idea", "--template"), ("--template", "jeex_idea"), ("-e", "dev", "jeex_idea", "--template")]
+)
+def test_a_word_that_is_no_command_is_a_product(arguments: tuple[str, ...]) -> None:
+    """CF-37: options may stand before it, as they might when `env` was no group."""
+    printed = CliRunner().invoke(app, ["env", *arguments])
+    assert printed.stdout == (catalogue()["jeex_idea"].folder / ".env.template").read_text()
+
+
+def test_a_word_that_is_neither_is_refused() -> None:
+    refused = CliRunner().invoke(app, ["env", "jeex_idae"])
+    assert refused.exit_code == 2 and "dev has no product 'jeex_idae'; it has ai_assistant, " in refused.stderr
+
+
+def test_no_command_hides_a_product() -> None:
+    """environment/products.py refuses products of these names."""
+    assert {command.name for command in env.app.registered_commands} - {env.PRODUCT} <= ENV_COMMANDS
