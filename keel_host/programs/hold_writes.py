@@ -5,14 +5,15 @@ hold-writes --release   let them go, whoever held them
 
 Only the databases that lead to the primary are held: PgBouncer lets their open transactions end, closes their server
 connections and makes their clients wait. Transactions get `PATIENCE` to end; if one does not, all go on at once and the primary
-must not move. Otherwise they wait until this host's HAProxy has another primary and no longer the old one, and `LIMIT` at the
-most. All of that happens here, so it ends whatever becomes of whoever asked for it.
+must not move. Otherwise they wait until this host's HAProxy has another primary and no longer the old one, or after SIGUSR1
+(the primary stays, and runs again) until it has any, and `LIMIT` at the most. All of that happens here, so it ends whatever becomes of whoever asked for it.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import signal
 import socket
 import sys
 import time
@@ -52,7 +53,7 @@ class Account:
     drained: bool
     """No transaction was open; otherwise the primary must not move."""
     moved: bool
-    """HAProxy had another primary when the clients went on."""
+    """HAProxy had the primary for which they waited when the clients went on."""
     open: tuple[int, ...] = ()
     """The server's processes whose transactions did not end."""
 
@@ -81,6 +82,7 @@ def hold(edge: Edge) -> int:
         notify("READY=1")
         return 0
     old = primaries(edge)
+    signal.signal(signal.SIGUSR1, lambda *_: old.clear())
     served = _await_logins(edge, time.monotonic() + LOGINS)
     began = time.monotonic()
     drained = moved = False

@@ -7,12 +7,16 @@ from functools import partial
 from environment.derive import public_openssh
 from environment.manifest import HostEntry, Manifest
 from environment.names import AUTHORIZED_KEYS, CREATECLUSTER, HOST_KEY
+from environment.types import Provider
 from roles import paths
 from roles.kit.declare import Directory, File, Role, Target, Unit
 
 HOSTS = f"{paths.KEEL}/hosts"
 MERGE = f"{paths.LIBRARY}/merge-hosts"
-SSHD = "/etc/ssh/sshd_config.d/keel.conf"
+SSHD_READS = "/etc/ssh/sshd_config.d"
+SSHD = f"{SSHD_READS}/00-keel.conf"
+"""The first: sshd takes the first value that it reads."""
+JOURNALD_READS = "/etc/systemd/journald.conf.d"
 HOSTS_UNIT = "keel-hosts.service"
 MAY = "restrict,port-forwarding,pty"
 """What the controller's key is good for: commands, tunnels from the controller, and a terminal for `./keel psql`."""
@@ -29,12 +33,15 @@ class Base(Role):
     name = "base"
 
     def directories(self, target: Target) -> tuple[Directory, ...]:
+        own = _own(target)
+        keys, _, file = AUTHORIZED_KEYS.rpartition("/")
         return (
             Directory(paths.KEEL),
             Directory(paths.TLS),
             Directory(paths.LIBRARY),
-            Directory(AUTHORIZED_KEYS.rpartition("/")[0], mode="700"),
-            Directory("/etc/systemd/journald.conf.d"),
+            Directory(keys, mode="700", read=f"{file}2" if own else ""),
+            Directory(SSHD_READS, read="*.conf" if own else ""),
+            Directory(JOURNALD_READS, read="*.conf" if own else ""),
             Directory(CREATECLUSTER.rpartition("/")[0]),
         )
 
@@ -46,17 +53,23 @@ class Base(Role):
             File(f"{paths.UNITS}/{HOSTS_UNIT}", self.render(HOSTS_UNIT, target, merge=MERGE)),
             File(AUTHORIZED_KEYS, f"{MAY} {controller} keel-{target.manifest.identity.name}\n", mode="600"),
             File(SSHD, self.render("sshd.conf", target, key=HOST_KEY), mode="600", check="sshd -t -f {}"),
-            File("/etc/systemd/journald.conf.d/keel.conf", self.render("journald.conf", target)),
+            File(f"{JOURNALD_READS}/keel.conf", self.render("journald.conf", target)),
             # Patroni makes the cluster, not the package: one that lay there already would be taken for ours.
             File(CREATECLUSTER, "create_main_cluster = false\n"),
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:
+        sshd = (SSHD, SSHD_READS) if _own(target) else (SSHD,)
         return (
             Unit(HOSTS_UNIT, restart=(HOSTS, f"{paths.UNITS}/{HOSTS_UNIT}")),
-            Unit("ssh.service", reload=(SSHD,), title="sshd"),
+            Unit("ssh.service", reload=sshd, title="sshd"),
             Unit("cron.service", title="cron"),
             # Logs are rotated by the one, and by the other removed when they are old (PLAT-43).
             Unit("logrotate.timer", title="logrotate"),
             Unit("systemd-tmpfiles-clean.timer", title="the removal of old files"),
         )
+
+
+def _own(target: Target) -> bool:
+    """Whether the host has no one but Keel. A machine belongs to its people: what they have added stays."""
+    return target.manifest.identity.provider is Provider.DOCKER

@@ -143,23 +143,20 @@ def _restart_in_its_place(
     report(f"{leader} restarts in its place: checkpoint")
     reach.run(leader, CHECKPOINT)
     with held_throughout(reach, [host.name for host in manifest.carrying(Group.EDGE)], leader, report):
-        _restart_and_await(reach.ask, look, leader)
-    _await_no_wait(look, leader)
+        # Patroni answers when its server runs. What it says of it in etcd follows seconds later, without clients waiting.
+        reach.ask(leader, "/restart", {})
+    _await_restarted(look, leader)
 
 
 def _restart(ask: Ask, look: Callable[[], list[Member]], name: str) -> None:
     """Restart one member and wait until it runs, for a while also until it no longer asks for a restart: a replica
     that started before it had replayed its primary's lower value asks again, and the next round sees it."""
-    _restart_and_await(ask, look, name)
-    _await_no_wait(look, name)
-
-
-def _restart_and_await(ask: Ask, look: Callable[[], list[Member]], name: str) -> None:
     ask(name, "/restart", {})
+    _await_restarted(look, name)
+
+
+def _await_restarted(look: Callable[[], list[Member]], name: str) -> None:
     patroni.await_members(look, patroni.healthy, f"{name} to run after its restart", 60)
-
-
-def _await_no_wait(look: Callable[[], list[Member]], name: str) -> None:
     with suppress(NotReached):
         patroni.await_members(look, lambda now: not _waits(now, name), f"{name} to ask for no restart", 10)
 

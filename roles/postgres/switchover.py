@@ -38,6 +38,8 @@ END = f"systemctl stop {paths.HOLD_UNIT}"
 """Shell: the clients go on now."""
 LOOK = f"while systemctl -q is-active {paths.HOLD_UNIT}; do sleep 0.05; done; cat {paths.HELD}"
 """Shell: what became of the hold, once it has ended, which it does by itself."""
+STAYS = f"systemctl kill -s USR1 {paths.HOLD_UNIT}; {LOOK}"
+"""Shell: the primary is where it was, and runs. The same, once HAProxy leads there."""
 WHO = (
     "select format('pid %s (%s in %s from %s, %s for %s s)', pid, usename, datname, application_name, state, "
     "round(extract(epoch from clock_timestamp() - xact_start))) from pg_stat_activity "
@@ -125,11 +127,11 @@ def held(reach: Reach, edges: Sequence[str], leader: str, report: Report) -> Ite
 
 @contextmanager
 def held_throughout(reach: Reach, edges: Sequence[str], leader: str, report: Report) -> Iterator[None]:
-    """As :func:`held`, where the primary does not move: the clients go on when the block ends."""
+    """As :func:`held`, where the primary does not move: the block ends when it runs again, and the clients go on."""
     with held(reach, edges, leader, report) as holding:
         yield
         for edge in holding:
-            reach.run(edge, END)
+            reach.run(edge, STAYS)
 
 
 def _hold(reach: Reach, edge: str) -> str:

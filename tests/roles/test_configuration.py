@@ -272,7 +272,7 @@ def test_etcd_members_know_each_other_and_demand_certificates() -> None:
 
 
 def test_ssh_is_by_key_only() -> None:
-    text = files("base")["/etc/ssh/sshd_config.d/keel.conf"].content
+    text = files("base")["/etc/ssh/sshd_config.d/00-keel.conf"].content
     assert "PasswordAuthentication no" in text
     assert "PermitRootLogin prohibit-password" in text
 

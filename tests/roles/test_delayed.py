@@ -15,7 +15,7 @@ from roles.order import ROLES
 from roles.postgres import patroni, restarts
 from roles.postgres.patroni import Member
 from roles.postgres.role import CONFIG
-from roles.postgres.switchover import CHECKPOINT, END, HOLD, Reach
+from roles.postgres.switchover import CHECKPOINT, HOLD, STAYS, Reach
 from tests.roles.targets import manifest_of, target
 from tests.unit.hosts import nothing
 
@@ -86,5 +86,5 @@ def test_where_all_replicas_are_delayed_the_primary_restarts_in_its_place(manife
     edges = [host.name for host in manifest.carrying(Group.EDGE)]
     restarts._restart_leader(manifest.model_copy(update={"postgres": settings}), Reach(ask, run), look, "db1", nothing)
     assert asked == [("db1", "/restart")]
-    holds = [("db1", CHECKPOINT), *((edge, HOLD) for edge in edges), *((edge, END) for edge in edges)]
+    holds = [("db1", CHECKPOINT), *((edge, HOLD) for edge in edges), *((edge, STAYS) for edge in edges)]
     assert sorted(ran) == sorted(holds)

@@ -277,7 +277,7 @@ SECRET = {
 """Every file with a secret, or what one can be tried against, and who may read it."""
 CLOSED = {
     "/root/.ssh/authorized_keys": ("root", "root", "600"),
-    "/etc/ssh/sshd_config.d/keel.conf": ("root", "root", "600"),
+    "/etc/ssh/sshd_config.d/00-keel.conf": ("root", "root", "600"),
     "/etc/haproxy/haproxy.cfg": ("root", "haproxy", "640"),
     "/etc/keel/backup.json": ("root", "postgres", "640"),
     "/etc/keel/member.json": ("root", "postgres", "640"),

@@ -45,6 +45,11 @@ HOST_KINDS = {
     "one more drop-in": (LINK, "[.]wants/", DROPIN),
     # What the death of the others does is in test_36_failover.py.
     "a stopped unit": (LINK, "[.]wants/(?!patroni|etcd)", "systemctl stop {unit}"),
+    "one more file that a service reads": (
+        FILE,
+        "/(sshd_config|journald.conf|conf)[.]d/",
+        "cp {path} $(dirname {path})/drawn.conf",
+    ),
     "a rule of the firewall": (FILE, "/firewall[.]nft$", "nft insert rule inet keel input accept"),
 }
 """Kind → the kind of file, a pattern of its path, and the command."""
@@ -153,7 +158,7 @@ def _of_host(environment: Ephemeral, session: Session, kind: str, host: str) -> 
         (host, what, host, command.format(path=shlex.quote(path), unit=PurePath(path).name))
         for file, path in found
         if file == wanted and re.search(pattern, path) and (file != "directory" or path in made)
-        for what in ("firewall: the table" if command.startswith("nft ") else _named(path),)
+        for what in (_told_as(command, path),)
     ]
 
 
@@ -171,6 +176,12 @@ def _of_docker(environment: Ephemeral) -> Iterator[tuple[str, ...]]:
         "",
         f"docker network create --internal --label {label} {environment.name}-drawn",
     )
+
+
+def _told_as(command: str, path: str) -> str:
+    if command.startswith("nft "):
+        return "firewall: the table"
+    return str(PurePath(path).with_name("drawn.conf")) if command.startswith("cp ") else _named(path)
 
 
 def _named(path: str) -> str:

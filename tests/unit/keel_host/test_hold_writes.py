@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
+import signal
 import socket
 import struct
 import threading
@@ -218,6 +220,24 @@ def test_a_signal_lets_them_go(edge: Edge, pooler: Pooler, ready: list[str], mon
     with pytest.raises(SystemExit):
         hold_writes.hold(edge)
     assert pooler.paused == set()
+
+
+def test_a_primary_that_restarts_in_its_place_is_waited_for(
+    edge: Edge, pooler: Pooler, ready: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PLAT-37: the old primary counts from SIGUSR1 on, once HAProxy leads there again."""
+    looks: list[set[str]] = []
+
+    def primaries(_edge: Edge) -> set[str]:
+        looks.append({"db1"} if len(looks) in (0, 1, 4) else set())
+        if len(looks) == 3:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return set(looks[-1])
+
+    monkeypatch.setattr(hold_writes, "primaries", primaries)
+    assert hold_writes.hold(edge) == 0
+    assert looks == [{"db1"}, {"db1"}, set(), set(), {"db1"}]
+    assert account(edge)["moved"] and account(edge)["held"] < 1 and pooler.paused == set()
 
 
 def test_without_a_pooler_none_is_held(edge: Edge, ready: list[str]) -> None:

@@ -21,7 +21,7 @@ from ops.status.facts import Facts
 from ops.update import rolling
 from ops.update.rolling import NotWell, Update, carry_out, effects, plan
 from roles.postgres.patroni import Member
-from roles.postgres.switchover import END, HOLD
+from roles.postgres.switchover import HOLD, STAYS
 from tests.unit.cli_fakes import LEADER, SYNC_STANDBY, facts
 from tests.unit.hosts import ANY, Clock, Hosts, hosts, nothing
 
@@ -135,7 +135,7 @@ def test_the_proxy_restarts_while_clients_are_held(session: Hosts) -> None:
     session.says.clear()
     session.says.update({("edge1", HOLD): "held"} | others)
     carry_out(session, [Update("edge1", **PROXY, leads=False)], nothing)
-    marks = {HOLD: "hold", "restart haproxy": "restart", END: "end"}
+    marks = {HOLD: "hold", "restart haproxy": "restart", STAYS: "end"}
     given = [mark for each in session.ran for part, mark in marks.items() if part in each.command]
     assert given == ["hold", "restart", "end"]
     assert "!= {'db1'}" in next(each.command for each in session.ran if "restart haproxy" in each.command)
