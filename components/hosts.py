@@ -8,7 +8,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components.host import Host, HostArgs
-from components.step import AGAIN, step_key
+from components.step import AGAIN
 from components.steps import HostImage, Leave
 from environment import image, roles, unfinished
 from environment.derive import Roots
@@ -18,6 +18,7 @@ from environment.names import LABEL
 from environment.names import network as network_name
 from environment.settings import Settings
 from environment.types import Provider
+from environment.unfinished import step_key
 
 LEAVE = step_key("leave", "leave")
 

@@ -9,11 +9,12 @@ from typing import Any
 import pulumi
 
 from components.hosts import LEAVE, Hosts
-from components.step import AGAIN, Step, step_key
+from components.step import AGAIN, Step
 from components.steps import Converge, Databases, Migration, Recovery, Verification
 from environment import roles, unfinished
 from environment.derive import Roots
 from environment.manifest import Manifest
+from environment.unfinished import step_key
 
 ROOT = Path(__file__).parent.parent
 

@@ -29,6 +29,7 @@ from environment.changes import refused
 from environment.derive import SECRETS, roots_for
 from environment.manifest import Manifest
 from environment.types import Kind
+from environment.unfinished import step_key
 from processes import pulumi_engine
 from processes.step import StepFailed, interrupt, run_step
 
@@ -135,11 +136,6 @@ class StepProvider(ResourceProvider):
             "roots": roots.secrets(),
         }
         return run_step(request, _unsaid if phase == "observe" else _show)
-
-
-def step_key(action: str, name: str) -> str:
-    """What a step is called where it is written down that it began."""
-    return f"{action}-{name}"
 
 
 FIRST = step_key("converge", next(iter(roles.stages())))

@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -29,6 +30,11 @@ def backend() -> Path | None:
     return Path(parsed.netloc + parsed.path).expanduser() if parsed.scheme == "file" else None
 
 
+def step_key(action: str, name: str) -> str:
+    """What a step is called where it is written down that it began."""
+    return f"{action}-{name}"
+
+
 def began(environment: str, step: str) -> None:
     """Write down that ``step`` begins."""
     folder = _folder(environment)
@@ -36,6 +42,17 @@ def began(environment: str, step: str) -> None:
     waiting = folder / f".{step}"
     waiting.write_text(secrets.token_hex(8))
     waiting.replace(folder / step)
+
+
+@contextmanager
+def under_way(environment: str, step: str) -> Iterator[None]:
+    """Do the work of ``step`` outside an update. Where it does not end well, however that comes, the next update does it again;
+    so it does where it was to do so before."""
+    waits = (_folder(environment) / step).exists()
+    began(environment, step)
+    yield
+    if not waits:
+        (_folder(environment) / step).unlink(missing_ok=True)
 
 
 def verified(environment: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -18,26 +18,39 @@ from ops.hosts.session import Session
 from ops.products import migrations, pools
 
 
+class Moved(NamedTuple):
+    """From which revision to which a database came; the same where it was there."""
+
+    before: str | None
+    after: str
+
+
 def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Bring the product to its revision."""
+    bring(session, inputs["product"], report)
+    return {}
+
+
+def bring(session: Session, name: str, report: Report) -> Moved:
     """Upgrade to head, or to where the stack holds it; at head the product's programs may log in.
 
     A restore point is set before the first revision runs, and an error names it. Where data is guarded a backup comes
     before it (JEEX-24), and the release gate before admission.
     """
-    entry = session.manifest.products[inputs["product"]]
+    entry = session.manifest.products[name]
     product, guarded = entry.product, session.manifest.identity.kind.guarded
     with migrations.migrator(session, product) as url:
         _await_way(product, url)
-        target = _upgrade(session, entry, url, report)
+        moved = _upgrade(session, entry, url, report)
         if guarded:
             with psycopg.connect(conninfo(url)) as connection:
                 release.admit(product, connection)
-        if target != migrate.head(product):
-            return {}
+        if moved.after != migrate.head(product):
+            return moved
         migrate.seed(product, url, "reference", production=guarded)
     with session.superuser() as superuser:
         provision.admit(superuser.connect, product)
-    return {}
+    return moved
 
 
 def observe(session: Session, inputs: dict[str, Any]) -> list[str]:
@@ -55,14 +68,14 @@ def _await_way(product: Product, url: str) -> None:
     until(logs_in, 30, f"a log-in to {product.name} on the primary", despite=(psycopg.OperationalError,))
 
 
-def _upgrade(session: Session, entry: ProductEntry, url: str, report: Report) -> str:
-    """Bring the database to its revision and return that."""
+def _upgrade(session: Session, entry: ProductEntry, url: str, report: Report) -> Moved:
+    """Bring the database to its revision."""
     product = entry.product
     at, target = migrate.current(product, url), migrate.resolve(product, entry.limits.revision)
     report(f"{product.name}: {at} → {target}")
     if at == target:
         migrate.upgrade(product, url, target=target)  # functions, policies and grants
-        return target
+        return Moved(at, target)
     if session.manifest.databases.backup_before_migration:
         report(f"{product.name}: a backup comes first")
         jobs.run(session, jobs.Job.INCREMENTAL, report)
@@ -77,7 +90,7 @@ def _upgrade(session: Session, entry: ProductEntry, url: str, report: Report) ->
     finally:
         if at:  # before the first revision no client was admitted
             pools.renew(session, product, report)
-    return target
+    return Moved(at, target)
 
 
 def _restore_point(session: Session, product: Product, at: str | None, target: str) -> str:

@@ -225,6 +225,21 @@ def test_a_step_that_failed_and_what_follows_run_again_whatever_the_stack_file_s
     assert provider.diff("id", outs, NEWS).changes is False
 
 
+def test_a_command_that_does_a_steps_work_leaves_it_to_the_next_update_where_it_fails() -> None:
+    """PLAT-36: one that ended well leaves nothing to do, unless the step waited before."""
+    step = unfinished.step_key("migration", "ruleiq")
+    with unfinished.under_way("dev", step):
+        inside = again("dev", step)
+    assert inside and again("dev", step) is None
+    with pytest.raises(KeyboardInterrupt), unfinished.under_way("dev", step):
+        raise KeyboardInterrupt
+    left = again("dev", step)
+    with unfinished.under_way("dev", step):
+        pass
+    assert left and again("dev", step) not in (None, left)
+    unfinished.verified("dev")
+
+
 def test_a_verification_that_fails_makes_all_of_it_run_again(
     provider: StepProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:

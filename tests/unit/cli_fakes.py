@@ -20,7 +20,7 @@ from roles.postgres.patroni import Member
 from tests.unit.stacks import ROOTS, config
 
 # Loaded when they are first asked for: within a test that fakes a terminal, they would keep the fake.
-for _command in ("escrow", "rollback"):
+for _command in ("escrow", "db.rollback"):
     import_module(f"ops.cli.{_command}")
 
 CLOSED_PORT = 1

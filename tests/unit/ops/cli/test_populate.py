@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from db import load_rows
 from ops.cli.app import app
-from ops.cli.populate import _bars
+from ops.cli.db.populate import _bars
 from tests.unit.cli_fakes import opened, session
 
 DONE = {"users": load_rows.Populated(10_000, 0.5), "projects": load_rows.Populated(100_000, 2.0)}
@@ -65,8 +65,8 @@ def test_a_terminal_shows_how_fast_each_table_grows(monkeypatch: pytest.MonkeyPa
     """Since its own beginning; nothing can be said before the first rows are there."""
     screen = Console(file=StringIO(), force_terminal=True, width=100)
     clock = iter([0.0, 0.0, 4.0, 10.0, 10.0, 12.0])
-    monkeypatch.setattr("ops.cli.populate.stderr", lambda: screen)
-    monkeypatch.setattr("ops.cli.populate.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr("ops.cli.db.populate.stderr", lambda: screen)
+    monkeypatch.setattr("ops.cli.db.populate.time", SimpleNamespace(monotonic=lambda: next(clock)))
     with _bars() as show:
         for name, done in (("users", 0), ("users", 10_000), ("projects", 0), ("projects", 500)):
             show(name, done, 10_000)
