@@ -101,6 +101,7 @@ class Host(pulumi.ComponentResource):
                 "host": name,
                 "container": container.id,
                 "container_name": container.name,
+                "aliases": list(args.manifest.aliases(args.entry)) or None,
                 # What leaves is stopped; where it is to stay after all, this starts it again.
                 AGAIN: args.again,
             },

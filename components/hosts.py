@@ -21,6 +21,8 @@ from environment.types import Provider
 from environment.unfinished import step_key
 
 LEAVE = step_key("leave", "leave")
+MADE_WITH = ["ipamConfigs[0].ipRange", "ipamConfigs[0].gateway"]
+"""What a network has from its beginning: another one would replace the network, and every host with it."""
 
 
 class NoHierarchy(KeelError):
@@ -58,9 +60,9 @@ class Hosts(pulumi.ComponentResource):
             "network",
             name=network_name(manifest.identity.name),
             driver="bridge",
-            ipam_configs=[docker.NetworkIpamConfigArgs(subnet=str(manifest.network.cidr))],
+            ipam_configs=[_addresses(manifest)],
             labels=[docker.NetworkLabelArgs(label=LABEL, value=manifest.identity.name)],
-            opts=child,
+            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(ignore_changes=MADE_WITH)),
         )
         recipe = image.recipe(manifest.release, roles.packages(manifest.release.postgres))
         host_image = HostImage(
@@ -84,6 +86,16 @@ class Hosts(pulumi.ComponentResource):
             self.identities[entry.name] = host.container_id
             self.ready.append(host.ready)
         self.register_outputs({})
+
+
+def _addresses(manifest: Manifest) -> docker.NetworkIpamConfigArgs:
+    """Whoever joins without an address of its own takes one of the range for containers, never one of a host. Docker would take
+    the gateway's from there too."""
+    cidr, containers = manifest.network.cidr, manifest.network.containers
+    if not containers:
+        return docker.NetworkIpamConfigArgs(subnet=str(cidr))
+    gateway = str(cidr.network_address + 1)
+    return docker.NetworkIpamConfigArgs(subnet=str(cidr), ip_range=str(containers), gateway=gateway)
 
 
 def require_cgroup_hierarchy() -> None:

@@ -18,6 +18,8 @@ def impact(olds: dict[str, Any], news: dict[str, Any], foresee: Foresee) -> list
     replacement that it prepares."""
     if news.get("action") == "leave":
         return list(_of_leaving(olds.get("hosts") or {}, news["hosts"]))
+    if news.get("action") == "ready":
+        return list(_of_names(olds, news))
     if news.get("action") == "drain":
         return list(_of_replacement(olds, news))
     if news.get("action") != "converge" or not all(isinstance(side.get("manifest"), dict) for side in (olds, news)):
@@ -58,6 +60,16 @@ def _of_replacement(olds: dict[str, Any], news: dict[str, Any]) -> Iterator[str]
         yield f"{line} (if it is the primary, a switchover comes first)"
     else:
         yield line
+
+
+def _of_names(olds: dict[str, Any], news: dict[str, Any]) -> Iterator[str]:
+    """What other names mean for a container that stays; one that is made has them from its beginning."""
+    aliases = news.get("aliases") or []
+    if olds and olds.get("container") == news["container"] and (olds.get("aliases") or []) != aliases:
+        yield (
+            f"{news['host']}: containers will find it as {', '.join(aliases) or 'nothing'}; for that it leaves its network "
+            "for less than a second: sessions through this machine's published ports end once, others pause"
+        )
 
 
 def _changes(olds: dict[str, Any], news: dict[str, Any]) -> Iterator[tuple[str, object, object]]:

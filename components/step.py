@@ -39,7 +39,7 @@ BEFORE_REPLACEMENT = frozenset({"drain", "leave"})
 COMPARED = {
     "image": frozenset({"dockerfile", "tag"}),
     "drain": frozenset({"host", "image", "specification"}),
-    "ready": frozenset({"container", "container_name", "host"}),
+    "ready": frozenset({"aliases", "container", "container_name", "host"}),
     # Where each host is, so that the record that the next one reads is true.
     "leave": frozenset({"hosts", "addresses"}),
 }
@@ -75,7 +75,7 @@ class StepProvider(ResourceProvider):
         """Compare inputs only and tell what a change will do; no host is touched. Drift recorded by a refresh is a
         difference too."""
         compared = COMPARED.get(news["action"], news.keys() - BOOKKEEPING - {AGAIN})
-        changed = {key for key in compared if olds.get(key) != news[key]}
+        changed = {key for key in compared if olds.get(key) != news.get(key)}
         if news.get(AGAIN) and news[AGAIN] != olds.get(AGAIN):
             changed.add(AGAIN)
         if changed:

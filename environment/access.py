@@ -24,7 +24,7 @@ class Other(StrEnum):
     """Who comes and is no group of hosts."""
 
     CLIENTS = "clients"
-    """`keel:network.clients`."""
+    """`keel:network.clients`, and containers of applications: `keel:network.containers`."""
     ITSELF = "itself"
     """The host, by its own address: through SSH the operator and the verification come from there."""
     CONTROLLER = "controller"
@@ -245,7 +245,8 @@ def _sources(manifest: Manifest, host: HostEntry, entry: Entry) -> tuple[IPv4Net
     if entry.source is Other.ITSELF:
         return (IPv4Network(host.address),)
     if entry.source is Other.CLIENTS:
-        return manifest.network.clients
+        containers = manifest.network.containers
+        return (*manifest.network.clients, *([containers] if isinstance(containers, IPv4Network) else ()))
     if manifest.identity.provider is Provider.DOCKER:
         return (IPv4Network(manifest.network.cidr.network_address + 1),)
     # To a machine the controller's own ports are SSH's alone: everything else comes through it.

@@ -79,9 +79,19 @@ def _one_address(old: Manifest, new: Manifest) -> Iterator[str]:
         )
 
 
+def _containers(old: Manifest, new: Manifest) -> Iterator[str]:
+    before, after = old.network.containers, new.network.containers
+    if before and after and before != after:
+        yield (
+            f"keel:network.containers: {before} => {after}: Docker takes the addresses of containers from the range with which "
+            f"the network was made; another one would replace the network, and every host with it. Keep {before}, or write `off`; another range is "
+            "for a new environment"
+        )
+
+
 def _made_of(host: HostEntry, manifest: Manifest) -> object:
     """What replaces its container when it differs."""
     return manifest.release, host.address, set(host.groups), host.cpus
 
 
-RULES: tuple[Callable[[Manifest, Manifest], Iterator[str]], ...] = (_major, _etcd_ports, _someone_stays, _one_address)
+RULES: tuple[Callable[[Manifest, Manifest], Iterator[str]], ...] = (_major, _etcd_ports, _someone_stays, _one_address, _containers)

@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from environment import products
+from environment import names, products
+from environment.containers import containers
 from environment.products import Product
 from environment.published import first_edge, ssh_port
 from environment.settings import (
@@ -143,6 +144,16 @@ class Manifest(Model):
             found[self.ports.redis] = self.endpoints.redis
         return found
 
+    def called(self, group: Group) -> tuple[str, ...]:
+        """The name under which containers find the hosts of a group. Docker knows none of machines."""
+        docker = self.identity.provider is Provider.DOCKER
+        return (names.alias(self.identity.name, group),) if docker else ()
+
+    def aliases(self, host: HostEntry) -> tuple[str, ...]:
+        """Under which names containers come to a host: as an edge, and as the one with Redis."""
+        groups = (group for group in (Group.EDGE, Group.REDIS) if host.carries(group))
+        return tuple(name for group in groups for name in self.called(group))
+
     @property
     def stanza(self) -> str:
         """pgBackRest's name for this cluster in its repository: the environment's, so that no other is taken for it."""
@@ -203,7 +214,9 @@ def build(name: str, settings: Settings, host_keys: dict[str, str]) -> Manifest:
         hosts=hosts,
         ports=ports,
         release=settings.release,
-        network=settings.network,
+        network=settings.network.model_copy(
+            update={"containers": containers(settings.environment, settings.network)}
+        ),
         endpoints=Endpoints(
             address="127.0.0.1" if docker else str(edge.address),
             primary=published.primary if docker else None,

@@ -58,6 +58,11 @@ def network(environment: str) -> str:
     return f"keel-{environment}"
 
 
+def alias(environment: str, group: str) -> str:
+    """Under which name containers in an environment's network find the hosts of a group, all of them."""
+    return f"{group}.{network(environment)}"
+
+
 def container(environment: str, host: str) -> str:
     """What the container that is a host is called."""
     return f"keel-{environment}-{host}"

@@ -15,6 +15,7 @@ from environment.types import (
     BucketName,
     CertificateText,
     Cidr,
+    CidrOrOff,
     Connections,
     CronTime,
     CronTimeOrOff,
@@ -85,7 +86,12 @@ class Network(Model):
     cidr: Cidr = Field(description="network of the hosts; every host address is in it")
     published: Published = Field(default_factory=Published, description="ports on 127.0.0.1")
     clients: tuple[Cidr, ...] = Field(
-        (), description="networks whose clients reach PgBouncer, Redis and HAProxy; no other address does (PLAT-41)"
+        (), description="networks whose clients reach PgBouncer, Redis and HAProxy; no other address does, but for `containers` (PLAT-41)"
+    )
+    containers: CidrOrOff | None = Field(
+        None,
+        description="addresses in cidr for containers of applications: they are clients, and Docker gives them no other. Unset: "
+        "the upper half of cidr in dev and ci; off: none. Hosts have theirs elsewhere; staging, production and machines have none",
     )
     controllers: tuple[Cidr, ...] = Field(
         (),

@@ -7,7 +7,7 @@ import binascii
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cryptography import x509
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WrapValidator
@@ -138,6 +138,11 @@ CertificateText = Annotated[
 ]
 Address = Annotated[IPv4Address, _only("an IPv4 address, such as 10.88.0.11")]
 Cidr = Annotated[IPv4Network, _only("an IPv4 network without host bits, such as 10.88.0.0/24")]
+
+CidrOrOff = Annotated[
+    IPv4Network | Literal["off"],
+    _only("an IPv4 network without host bits, such as 10.88.0.128/25; or off"),
+]
 
 
 class Kind(StrEnum):

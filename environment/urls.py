@@ -2,26 +2,93 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from ipaddress import IPv4Network
 from urllib.parse import quote
 
 from environment.access import encrypted
 from environment.derive import Roots
+from environment.errors import UNCHANGED, KeelError
 from environment.manifest import Manifest
 from environment.products import Product
 from environment.types import Group, Provider
 
+CA = "/etc/keel/ca.pem"
+"""Where a client that verifies servers has the certificate of their authority, by the variable PGSSLROOTCERT: `./keel ca` prints it."""
 
-def product_urls(manifest: Manifest, roots: Roots, product: Product) -> dict[str, str]:
-    """Purpose → URL: the application through the pooler, migrations direct (PLAT-21)."""
-    kind = manifest.identity.kind
-    # PLAT-39: outside dev, and where the product asks for it, TLS is required; where data is guarded the server is verified too (output `ca`).
-    tls = "verify-full" if kind.guarded else "require" if encrypted(manifest, product) else "prefer"
+
+class Place(StrEnum):
+    """Where a client is."""
+
+    DOCKER = "docker"
+    """In a container that has joined the environment's network."""
+    HOST = "host"
+    """On this machine, which publishes the ports of containers."""
+    MACHINE = "machine"
+    """On another machine of the hosts' network."""
+
+
+class NotReached(KeelError):
+    """From there no client comes to this environment: why, and from where one does."""
+
+
+def usual(manifest: Manifest) -> Place:
+    """Where clients are if nothing else is said."""
+    return Place.HOST if manifest.identity.provider is Provider.DOCKER else Place.MACHINE
+
+
+def require_reached(manifest: Manifest, place: Place) -> None:
+    """Raises NotReached where no client in ``place`` gets to a service."""
+    name, machines = manifest.identity.name, manifest.identity.provider is Provider.SSH
+    if machines and place is Place.HOST:
+        raise NotReached(
+            f"{name}: its hosts are machines, and this one publishes none of their ports", UNCHANGED, "Use --from machine"
+        )
+    if machines and place is Place.DOCKER:
+        raise NotReached(
+            f"{name}: its hosts are machines, and no network of Docker leads to them",
+            UNCHANGED,
+            "Use --from machine: a container comes with its machine's address, which keel:network.clients has to admit",
+        )
+    if place is Place.MACHINE and not machines:
+        raise NotReached(
+            f"{name}: its hosts are containers, whose ports are published on 127.0.0.1: no other machine reaches them",
+            UNCHANGED,
+            "Use --from host on the machine that has them, or --from docker in a container there",
+        )
+    if place is Place.DOCKER and not _admits_containers(manifest):
+        raise NotReached(
+            f"{name}: it admits no container of its network: keel:network.containers is off",
+            UNCHANGED,
+            "Give containers a range there (dev, ci), or name their addresses in keel:network.clients",
+        )
+
+
+def _admits_containers(manifest: Manifest) -> bool:
+    cidr = manifest.network.cidr
+    gateway = IPv4Network(cidr.network_address + 1)
+    named = any(each.overlaps(cidr) and each != gateway for each in manifest.network.clients)
+    return named or manifest.network.containers is not None
+
+
+def verifies(manifest: Manifest, place: Place) -> bool:
+    """True where a client has to verify the server, against ``CA``: where data is guarded, and in a container, whose network others
+    join too."""
+    return manifest.identity.kind.guarded or place is Place.DOCKER
+
+
+def product_urls(manifest: Manifest, roots: Roots, product: Product, place: Place | None = None) -> dict[str, str]:
+    """Purpose → URL: the application through the pooler, migrations direct (PLAT-21). Raises NotReached."""
+    place = place or usual(manifest)
+    require_reached(manifest, place)
+    # PLAT-39: outside dev, and where the product asks for it, TLS is required.
+    tls = "verify-full" if verifies(manifest, place) else "require" if encrypted(manifest, product) else "prefer"
 
     def url(driver: str, role: str, database: str, address: str, port: int, option: str) -> str:
         password = quote(roots.password(role), safe="")
         return f"{driver}://{role}:{password}@{address}:{port}/{database}?{option}"
 
-    pooled, direct = reached(manifest, "pgbouncer"), reached(manifest, "primary")
+    pooled, direct = (reached(manifest, service, place) for service in ("pgbouncer", "primary"))
     app, name = product.app_role, product.name
     found = {
         "application_asyncpg": url("postgresql+asyncpg", app, name, *pooled, f"ssl={tls}"),
@@ -35,11 +102,16 @@ def product_urls(manifest: Manifest, roots: Roots, product: Product) -> dict[str
     return found
 
 
-def redis_url(manifest: Manifest, roots: Roots, product: Product) -> str:
-    """The cache, over TLS with the product's account: it reaches keys and channels that begin with `<product>:` (W10)."""
-    address, port = reached(manifest, "redis")
+def redis_url(manifest: Manifest, roots: Roots, product: Product, place: Place | None = None) -> str:
+    """The cache, over TLS with the product's account: it reaches keys and channels that begin with `<product>:` (W10).
+    Raises NotReached."""
+    place = place or usual(manifest)
+    require_reached(manifest, place)
+    address, port = reached(manifest, "redis", place)
     password = quote(roots.password(redis_login(product.name)), safe="")
-    return f"rediss://{product.name}:{password}@{address}:{port}/0"
+    # As redis-py reads it, whose older releases verify no name unasked.
+    verified = f"?ssl_cert_reqs=required&ssl_check_hostname=true&ssl_ca_certs={CA}" if place is Place.DOCKER else ""
+    return f"rediss://{product.name}:{password}@{address}:{port}/0{verified}"
 
 
 def redis_login(account: str) -> str:
@@ -51,9 +123,13 @@ GROUPS = {"pgbouncer": Group.EDGE, "primary": Group.EDGE, "redis": Group.REDIS}
 """Service for clients → the hosts that offer it."""
 
 
-def reached(manifest: Manifest, service: str) -> tuple[str, int]:
-    """Address and port of a service: where a container publishes it, else on the first host of its group."""
+def reached(manifest: Manifest, service: str, place: Place | None = None) -> tuple[str, int]:
+    """Address and port of a service for clients in ``place`` (default: the usual one): in the network the name of all its hosts; on
+    this machine where a container publishes it; else the first of its hosts."""
+    group, inside = GROUPS[service], int(getattr(manifest.ports, service))
+    if place is Place.DOCKER:
+        return manifest.called(group)[0], inside
     published = getattr(manifest.endpoints, service)
     if published and manifest.identity.provider is Provider.DOCKER:
         return manifest.endpoints.address, published
-    return str(manifest.carrying(GROUPS[service])[0].address), getattr(manifest.ports, service)
+    return str(manifest.carrying(group)[0].address), inside

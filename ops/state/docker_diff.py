@@ -100,6 +100,16 @@ def _networks(inspected: Inspected, _wanted: Properties) -> list[Properties]:
     ]
 
 
+def _addresses(inspected: Inspected, wanted: Properties) -> list[Properties]:
+    """Of what is asked for; newer engines say a network's gateway unasked."""
+    asked = {key for entry in wanted.get("ipamConfigs") or [] for key in entry}
+    names = {"subnet": "Subnet", "ipRange": "IPRange", "gateway": "Gateway"}
+    return [
+        {ours: entry[theirs] for ours, theirs in names.items() if ours in asked and entry.get(theirs)}
+        for entry in inspected["IPAM"]["Config"]
+    ]
+
+
 LOOKS: dict[str, dict[str, Callable[[Inspected, Properties], Any]]] = {
     CONTAINER: {
         "image": lambda inspected, _: inspected["Image"],
@@ -127,7 +137,7 @@ LOOKS: dict[str, dict[str, Callable[[Inspected, Properties], Any]]] = {
     },
     NETWORK: {
         "driver": lambda inspected, _: inspected["Driver"],
-        "ipamConfigs": lambda inspected, _: [{"subnet": entry["Subnet"]} for entry in inspected["IPAM"]["Config"]],
+        "ipamConfigs": _addresses,
         "labels": lambda inspected, wanted: _labels(inspected.get("Labels"), wanted),
     },
     VOLUME: {"labels": lambda inspected, wanted: _labels(inspected.get("Labels"), wanted)},

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
+from environment import names
 from environment.errors import KeelError
 from environment.manifest import HostEntry
 from environment.names import POSTGRES_VOLUME, REPLICATION
@@ -17,7 +18,8 @@ from environment.types import Group
 from environment.waiting import until
 from ops.cluster import etcd
 from ops.cluster.patroni import last_words, members
-from ops.hosts.docker import docker
+from ops.hosts.docker import docker, inspect
+from ops.hosts.lock import refuse_others
 from ops.hosts.session import Session, Unreachable
 from roles import paths
 from roles.base.role import HOSTS
@@ -41,6 +43,11 @@ def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str,
     if docker("inspect", "-f", "{{.State.Running}}", inputs["container_name"]) != "true":
         report(f"{host.name}: starting its container")
         docker("start", inputs["container_name"])
+    if not _is_called(session, inputs):
+        if "before" in inputs and inputs["before"] == inputs["container"]:  # it runs, and another controller may be at work
+            refuse_others(session)
+        report(f"{host.name}: its container gets the name(s) {', '.join(_aliases(inputs))}")
+        _call(session, inputs)
     docker("update", "--pids-limit", str(PROCESSES), inputs["container_name"])
     report(f"{host.name}: waiting for SSH")
     _await_ssh(session, host.name)
@@ -71,7 +78,38 @@ def observe(session: Session, inputs: dict[str, Any]) -> list[str]:
         _greeting(session, inputs["host"])
     except (Unreachable, OSError):
         return [f"{inputs['host']}: unreachable"]
+    if not _is_called(session, inputs):
+        return [f"{inputs['host']}: containers do not find it as {', '.join(_aliases(inputs))}"]
     return []
+
+
+def _aliases(inputs: dict[str, Any]) -> list[str]:
+    """The names under which containers find the host; most hosts have none, and what an earlier release wrote down has none."""
+    return list(inputs.get("aliases") or ())
+
+
+def _is_called(session: Session, inputs: dict[str, Any]) -> bool:
+    """True if containers in the environment's network find the host under its names, and no others of this kind."""
+    network = names.network(session.manifest.identity.name)
+    said = (_networks(inputs).get(network) or {}).get("Aliases") or ()
+    return {each for each in said if each.endswith(f".{network}")} == set(_aliases(inputs))
+
+
+def _call(session: Session, inputs: dict[str, Any]) -> None:
+    """Give the container its names. Docker takes them only where a container joins a network, and Pulumi would replace the
+    container: so it leaves the network for less than a second, and comes back with the same address."""
+    network, container = names.network(session.manifest.identity.name), inputs["container_name"]
+    if network in _networks(inputs):
+        docker("network", "disconnect", network, container)
+    aliases = [argument for name in _aliases(inputs) for argument in ("--alias", name)]
+    docker(
+        "network", "connect", "--ip", str(session.manifest.host(inputs["host"]).address), *aliases, network, container
+    )
+
+
+def _networks(inputs: dict[str, Any]) -> dict[str, Any]:
+    found = inspect("container", inputs["container_name"]) or {}
+    return dict(found.get("NetworkSettings", {}).get("Networks") or {})
 
 
 def _await_ssh(session: Session, host: str) -> None:

@@ -61,9 +61,10 @@ class Pgbouncer(Role):
     def certificates(self, target: Target) -> tuple[Certificate, ...]:
         host, name = target.host, target.manifest.identity.name
         names = (host.name, f"pgbouncer.{name}", "localhost", "127.0.0.1", str(host.address))
+        found = target.manifest.aliases(host)
         # The server asks for the name in it, so that it opens nothing else.
         lookup = Certificate(LOOKUP_TLS, Leaf(PGBOUNCER, (PGBOUNCER,), enters=True), "postgres", "postgres")
-        return (target.serving("pgbouncer", "postgres", *names), lookup)
+        return (target.serving("pgbouncer", "postgres", *names, *found), lookup)
 
     def files(self, target: Target) -> tuple[File, ...]:
         manifest = target.manifest

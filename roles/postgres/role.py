@@ -70,7 +70,8 @@ class Postgres(Role):
     def certificates(self, target: Target) -> tuple[Certificate, ...]:
         manifest, host = target.manifest, target.host
         names = (
-            host.name, manifest.primary_name, manifest.replica_name, "localhost", "127.0.0.1", str(host.address)
+            host.name, manifest.primary_name, manifest.replica_name, "localhost", "127.0.0.1", str(host.address),
+            *manifest.called(Group.EDGE),
         )  # fmt: skip
         return (
             target.serving("postgres", "postgres", *names),

@@ -44,7 +44,7 @@ class Redis(Role):
     def certificates(self, target: Target) -> tuple[Certificate, ...]:
         host = target.host
         names = (host.name, f"redis.{target.manifest.identity.name}", "localhost", "127.0.0.1", str(host.address))
-        return (target.serving("redis", "redis", *names),)
+        return (target.serving("redis", "redis", *names, *target.manifest.aliases(host)),)
 
     def files(self, target: Target) -> tuple[File, ...]:
         names = (MONITOR, *target.manifest.products)

@@ -32,6 +32,7 @@ STACKS = ("dev", "staging")
 OTHER: dict[str, Any] = {
     "release.extra_packages": ("htop",),
     "network.cidr": ip_network("10.0.0.0/8"),
+    "network.containers": ip_network("10.88.0.192/26"),
     "network.clients": (ip_network("10.99.0.0/16"),),
     "network.firewall": "keel",
     "network.controllers": (ip_network("10.99.0.0/16"),),

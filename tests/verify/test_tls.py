@@ -32,11 +32,12 @@ class Endpoint(NamedTuple):
 def endpoints(host: HostEntry, manifest: Manifest) -> list[Endpoint]:
     """The services of a host."""
     ports, name = manifest.ports, manifest.identity.name
-    address = str(host.address)
+    address, found = str(host.address), manifest.aliases(host)
     of_group = {
         Group.POSTGRES: [
             Endpoint(
-                "PostgreSQL", ports.postgres, (host.name, address, manifest.primary_name, manifest.replica_name),
+                "PostgreSQL", ports.postgres,
+                (host.name, address, manifest.primary_name, manifest.replica_name, *manifest.called(Group.EDGE)),
                 postgres=True,
             ),
             Endpoint("Patroni", ports.patroni, (host.name, address), door=Authority.PATRONI),
@@ -46,9 +47,9 @@ def endpoints(host: HostEntry, manifest: Manifest) -> list[Endpoint]:
             Endpoint("etcd's peers", ports.etcd_peer, (host.name, address), Authority.ETCD_PEERS, Authority.ETCD_PEERS),
         ],
         Group.EDGE: [
-            Endpoint("PgBouncer", ports.pgbouncer, (host.name, address, f"pgbouncer.{name}"), postgres=True)
+            Endpoint("PgBouncer", ports.pgbouncer, (host.name, address, f"pgbouncer.{name}", *found), postgres=True)
         ],
-        Group.REDIS: [Endpoint("Redis", ports.redis, (host.name, address, f"redis.{name}"))],
+        Group.REDIS: [Endpoint("Redis", ports.redis, (host.name, address, f"redis.{name}", *found))],
     }  # fmt: skip
     pgbackrest = any(host.carries(group) for group in (Group.POSTGRES, Group.BACKUP)) and len(manifest.hosts) > 1
     of_pgbackrest = [Endpoint("pgBackRest", ports.pgbackrest, (host.name, address))] if pgbackrest else []
