@@ -91,7 +91,7 @@ class Hosts(pulumi.ComponentResource):
 def _addresses(manifest: Manifest) -> docker.NetworkIpamConfigArgs:
     """Whoever joins without an address of its own takes one of the range for containers, never one of a host. Docker would take
     the gateway's from there too."""
-    cidr, containers = manifest.network.cidr, manifest.network.containers
+    cidr, containers = manifest.network.cidr, manifest.containers
     if not containers:
         return docker.NetworkIpamConfigArgs(subnet=str(cidr))
     gateway = str(cidr.network_address + 1)

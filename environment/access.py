@@ -245,8 +245,7 @@ def _sources(manifest: Manifest, host: HostEntry, entry: Entry) -> tuple[IPv4Net
     if entry.source is Other.ITSELF:
         return (IPv4Network(host.address),)
     if entry.source is Other.CLIENTS:
-        containers = manifest.network.containers
-        return (*manifest.network.clients, *([containers] if isinstance(containers, IPv4Network) else ()))
+        return (*manifest.network.clients, *([manifest.containers] if manifest.containers else ()))
     if manifest.identity.provider is Provider.DOCKER:
         return (IPv4Network(manifest.network.cidr.network_address + 1),)
     # To a machine the controller's own ports are SSH's alone: everything else comes through it.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from environment.manifest import HostEntry, Manifest
-from environment.types import Group
+from environment.types import Group, Provider
 
 STATEFUL = (Group.POSTGRES, Group.ETCD)
 """What others must know by its address before it starts."""
@@ -79,13 +79,27 @@ def _one_address(old: Manifest, new: Manifest) -> Iterator[str]:
         )
 
 
-def _containers(old: Manifest, new: Manifest) -> Iterator[str]:
-    before, after = old.network.containers, new.network.containers
-    if before and after and before != after:
+def _network(old: Manifest, new: Manifest) -> Iterator[str]:
+    if {old.identity.provider, new.identity.provider} == {Provider.DOCKER} and old.network.cidr != new.network.cidr:
+        yield (
+            f"keel:network.cidr: {old.network.cidr} => {new.network.cidr}: another network would replace every host at the same "
+            f"time. Keep {old.network.cidr}; another network is for a new environment"
+        )
+        return
+    before, after = old.containers, new.network.containers
+    if before is None or after in (before, "off"):
+        return
+    if after is None:
+        there = [host.name for host in new.hosts if host.address in before]
+        yield (
+            f"keel:hosts: {', '.join(there)} would have an address of {before}, which is for containers of applications. Take an "
+            "address outside it, or write `off` in keel:network.containers: then none is admitted"
+        )
+    else:
         yield (
             f"keel:network.containers: {before} => {after}: Docker takes the addresses of containers from the range with which "
-            f"the network was made; another one would replace the network, and every host with it. Keep {before}, or write `off`; another range is "
-            "for a new environment"
+            f"the network was made, and another network would replace every host. Keep {before}, or write `off`; another range "
+            "is for a new environment"
         )
 
 
@@ -94,4 +108,10 @@ def _made_of(host: HostEntry, manifest: Manifest) -> object:
     return manifest.release, host.address, set(host.groups), host.cpus
 
 
-RULES: tuple[Callable[[Manifest, Manifest], Iterator[str]], ...] = (_major, _etcd_ports, _someone_stays, _one_address, _containers)
+RULES: tuple[Callable[[Manifest, Manifest], Iterator[str]], ...] = (
+    _major,
+    _etcd_ports,
+    _someone_stays,
+    _one_address,
+    _network,
+)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
+from ipaddress import IPv4Network
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -144,6 +145,12 @@ class Manifest(Model):
             found[self.ports.redis] = self.endpoints.redis
         return found
 
+    @property
+    def containers(self) -> IPv4Network | None:
+        """Where containers of applications are; None where none is admitted."""
+        found = self.network.containers
+        return found if isinstance(found, IPv4Network) else None
+
     def called(self, group: Group) -> tuple[str, ...]:
         """The name under which containers find the hosts of a group. Docker knows none of machines."""
         docker = self.identity.provider is Provider.DOCKER
@@ -215,7 +222,7 @@ def build(name: str, settings: Settings, host_keys: dict[str, str]) -> Manifest:
         ports=ports,
         release=settings.release,
         network=settings.network.model_copy(
-            update={"containers": containers(settings.environment, settings.network)}
+            update={"containers": containers(settings.environment, settings.network, settings.hosts)}
         ),
         endpoints=Endpoints(
             address="127.0.0.1" if docker else str(edge.address),

@@ -86,12 +86,13 @@ class Network(Model):
     cidr: Cidr = Field(description="network of the hosts; every host address is in it")
     published: Published = Field(default_factory=Published, description="ports on 127.0.0.1")
     clients: tuple[Cidr, ...] = Field(
-        (), description="networks whose clients reach PgBouncer, Redis and HAProxy; no other address does, but for `containers` (PLAT-41)"
+        (),
+        description="networks whose clients reach PgBouncer, Redis and HAProxy; no other address does, but for `containers` (PLAT-41)",
     )
     containers: CidrOrOff | None = Field(
         None,
         description="addresses in cidr for containers of applications: they are clients, and Docker gives them no other. Unset: "
-        "the upper half of cidr in dev and ci; off: none. Hosts have theirs elsewhere; staging, production and machines have none",
+        "in dev and ci the upper half of cidr, where no host is there; off: none. Staging, production and machines have none",
     )
     controllers: tuple[Cidr, ...] = Field(
         (),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from ipaddress import IPv4Network
 from urllib.parse import quote
 
@@ -10,25 +9,12 @@ from environment.access import encrypted
 from environment.derive import Roots
 from environment.errors import UNCHANGED, KeelError
 from environment.manifest import Manifest
+from environment.place import CA, Place
 from environment.products import Product
 from environment.types import Group, Provider
 
-CA = "/etc/keel/ca.pem"
-"""Where a client that verifies servers has the certificate of their authority, by the variable PGSSLROOTCERT: `./keel ca` prints it."""
 
-
-class Place(StrEnum):
-    """Where a client is."""
-
-    DOCKER = "docker"
-    """In a container that has joined the environment's network."""
-    HOST = "host"
-    """On this machine, which publishes the ports of containers."""
-    MACHINE = "machine"
-    """On another machine of the hosts' network."""
-
-
-class NotReached(KeelError):
+class OutOfReach(KeelError):
     """From there no client comes to this environment: why, and from where one does."""
 
 
@@ -38,26 +24,28 @@ def usual(manifest: Manifest) -> Place:
 
 
 def require_reached(manifest: Manifest, place: Place) -> None:
-    """Raises NotReached where no client in ``place`` gets to a service."""
+    """Raises OutOfReach where no client in ``place`` gets to a service."""
     name, machines = manifest.identity.name, manifest.identity.provider is Provider.SSH
     if machines and place is Place.HOST:
-        raise NotReached(
-            f"{name}: its hosts are machines, and this one publishes none of their ports", UNCHANGED, "Use --from machine"
+        raise OutOfReach(
+            f"{name}: its hosts are machines, and this one publishes none of their ports",
+            UNCHANGED,
+            "Use --from machine",
         )
     if machines and place is Place.DOCKER:
-        raise NotReached(
+        raise OutOfReach(
             f"{name}: its hosts are machines, and no network of Docker leads to them",
             UNCHANGED,
             "Use --from machine: a container comes with its machine's address, which keel:network.clients has to admit",
         )
     if place is Place.MACHINE and not machines:
-        raise NotReached(
+        raise OutOfReach(
             f"{name}: its hosts are containers, whose ports are published on 127.0.0.1: no other machine reaches them",
             UNCHANGED,
             "Use --from host on the machine that has them, or --from docker in a container there",
         )
     if place is Place.DOCKER and not _admits_containers(manifest):
-        raise NotReached(
+        raise OutOfReach(
             f"{name}: it admits no container of its network: keel:network.containers is off",
             UNCHANGED,
             "Give containers a range there (dev, ci), or name their addresses in keel:network.clients",
@@ -68,7 +56,7 @@ def _admits_containers(manifest: Manifest) -> bool:
     cidr = manifest.network.cidr
     gateway = IPv4Network(cidr.network_address + 1)
     named = any(each.overlaps(cidr) and each != gateway for each in manifest.network.clients)
-    return named or manifest.network.containers is not None
+    return named or manifest.containers is not None
 
 
 def verifies(manifest: Manifest, place: Place) -> bool:
@@ -78,7 +66,7 @@ def verifies(manifest: Manifest, place: Place) -> bool:
 
 
 def product_urls(manifest: Manifest, roots: Roots, product: Product, place: Place | None = None) -> dict[str, str]:
-    """Purpose → URL: the application through the pooler, migrations direct (PLAT-21). Raises NotReached."""
+    """Purpose → URL: the application through the pooler, migrations direct (PLAT-21). Raises OutOfReach."""
     place = place or usual(manifest)
     require_reached(manifest, place)
     # PLAT-39: outside dev, and where the product asks for it, TLS is required.
@@ -104,7 +92,7 @@ def product_urls(manifest: Manifest, roots: Roots, product: Product, place: Plac
 
 def redis_url(manifest: Manifest, roots: Roots, product: Product, place: Place | None = None) -> str:
     """The cache, over TLS with the product's account: it reaches keys and channels that begin with `<product>:` (W10).
-    Raises NotReached."""
+    Raises OutOfReach."""
     place = place or usual(manifest)
     require_reached(manifest, place)
     address, port = reached(manifest, "redis", place)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network
 from typing import Any
 
-from environment.containers import containers
 from environment.published import ssh_port
 from environment.rules.base import Problem, carrying, rule
 from environment.settings import Host
@@ -84,24 +84,22 @@ def addresses_fit(hosts: Mapping[str, Host], network: Any) -> Iterator[Problem]:
 @rule("environment", "network", "hosts")
 def containers_have_a_range(environment: Any, network: Any, hosts: Mapping[str, Host]) -> Iterator[Problem]:
     """PLAT-41: whoever joins the network in that range is a client: only where nothing is guarded, and apart from the hosts."""
-    path, given = "network.containers", network.containers
-    if given and given != "off" and environment.provider is Provider.SSH:
-        yield Problem(path, str(given), "off, because hosts are machines: their clients are in keel:network.clients")
-    elif given and given != "off" and environment.kind.guarded:
+    path, found = "network.containers", network.containers
+    if not isinstance(found, IPv4Network):
+        return
+    if environment.provider is Provider.SSH:
+        yield Problem(path, str(found), "off, because hosts are machines: their clients are in keel:network.clients")
+    elif environment.kind.guarded:
         yield Problem(
-            path, str(given), f"off in {environment.kind.value}: there each client is named, in keel:network.clients"
+            path, str(found), f"off in {environment.kind.value}: there each client is named, in keel:network.clients"
         )
-    elif found := containers(environment, network):
-        if not found.subnet_of(network.cidr):
-            yield Problem(path, str(found), f"a range inside {network.cidr}")
-        elif network.cidr.network_address + 1 in found:
-            yield Problem(path, str(found), f"a range without {network.cidr.network_address + 1}, the gateway's")
-        for name, host in hosts.items():
-            if host.address in found:
-                yield Problem(
-                    f"hosts.{name}.address", str(host.address),
-                    f"an address outside {found}, where containers of applications are (keel:{path}; off: none are)",
-                )  # fmt: skip
+    elif not found.subnet_of(network.cidr):
+        yield Problem(path, str(found), f"a range inside {network.cidr}")
+    elif network.cidr.prefixlen < 31 and network.cidr.network_address + 1 in found:
+        yield Problem(path, str(found), f"a range without {network.cidr.network_address + 1}, the gateway's address")
+    for name, host in hosts.items():
+        if host.address in found:
+            yield Problem(f"hosts.{name}.address", str(host.address), f"an address outside {found} (keel:{path})")
 
 
 @rule("ports")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperGroup
 
+from environment.place import CA, Place
 from ops.cli.console import Environment
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from environment.products import Product
 
 PLACEHOLDER = "CHANGE_ME"
+AUTHORITY = (
+    "who signs the servers' certificates, as asyncpg and psycopg look for it; `./keel ca` prints what belongs there"
+)
 PRODUCT = "PRODUCT"
 """How the help of the group calls the command for any word that is no command: no product has a name in capitals."""
 
@@ -58,26 +62,52 @@ def env(
     product: Annotated[str, typer.Argument(help="name of the product's database")],
     environment: Environment = "dev",
     template: Annotated[bool, typer.Option("--template", help="without passwords, for .env.template")] = False,
+    place: Annotated[
+        Place | None,
+        typer.Option(
+            "--from",
+            help="where the program is: docker, in a container of the environment's network; host, on this machine; machine, "
+            "on another one of the hosts' network. Default: host, or machine where the hosts are machines",
+        ),
+    ] = None,
 ) -> None:
     """Print the connection settings of PRODUCT as lines for a `.env` file. Without --template they hold passwords."""
     from ops.hosts.environment import load_environment
     from ops.products.lookup import product_of
 
     loaded = load_environment(environment)
-    found = variables(loaded.manifest, loaded.roots, product_of(loaded.manifest, product))
-    options = " --template" if template else ""
+    found = variables(loaded.manifest, loaded.roots, product_of(loaded.manifest, product), place)
+    options = (f" --from {place}" if place else "") + (" --template" if template else "")
     print(
         f"# {product} in the environment {environment}, as printed by: ./keel --env {environment} env {product}{options}"
     )
+    if place is Place.DOCKER and (note := _without_range(loaded.manifest)):
+        print(f"# {note}")
     for variable in (v.without_password if template else v for v in found):
         print(f'# {variable.purpose}\n{variable.name}="{variable.value}"')
 
 
-def variables(manifest: Manifest, roots: Roots, product: Product) -> tuple[Variable, ...]:
-    """The settings, drivers named (PLAT-24); as in the seed, the synchronous URL is for migrations (CF-37)."""
-    from environment.urls import product_urls, redis_url
+def _without_range(manifest: Manifest) -> str:
+    """What to do where Docker does not take addresses of containers from the range that is admitted; "" where it does."""
+    from environment.names import network
+    from ops.hosts.docker import inspect
 
-    urls = product_urls(manifest, roots, product)
+    name, wanted = network(manifest.identity.name), manifest.containers
+    found = inspect("network", name)
+    if not wanted or not found or any(each.get("IPRange") == str(wanted) for each in found["IPAM"]["Config"]):
+        return ""
+    return (
+        f"The network {name} was made without the range {wanted}, which is admitted: give each container an address of it "
+        "(ipv4_address in the compose file), or make the environment again"
+    )
+
+
+def variables(manifest: Manifest, roots: Roots, product: Product, place: Place | None = None) -> tuple[Variable, ...]:
+    """The settings, drivers named (PLAT-24); as in the seed, the synchronous URL is for migrations (CF-37). Raises OutOfReach."""
+    from environment.urls import product_urls, redis_url, usual, verifies
+
+    place = place or usual(manifest)
+    urls = product_urls(manifest, roots, product, place)
     direct = "migrations: psycopg, directly to the primary. This role sees all rows: do not use it in the application"
     return (
         Variable("DATABASE_URL", urls["application_asyncpg"], "the application: asyncpg, through the pooler"),
@@ -86,9 +116,10 @@ def variables(manifest: Manifest, roots: Roots, product: Product) -> tuple[Varia
         *_worker(urls),
         Variable(
             "REDIS_URL",
-            redis_url(manifest, roots, product),
+            redis_url(manifest, roots, product, place),
             f"sessions and cache: keys and channels that begin with {product.name}:",
         ),
+        *([Variable("PGSSLROOTCERT", CA, AUTHORITY)] if verifies(manifest, place) else []),
     )
 
 

@@ -23,6 +23,7 @@ from environment.names import LABEL
 from ops.hosts.docker import DockerFailed, docker
 from ops.hosts.environment import load_settings
 from ops.state import stack
+from ops.state.docker_diff import CONTAINER, NETWORK, VOLUME
 from processes.command import carry_out
 
 
@@ -120,10 +121,23 @@ def _discard(environment: str, state: dict[str, Any]) -> None:
     if not recorded:
         return
     for kind, removal in REMOVALS.items():
-        if there := [item for item in _there(environment, kind) if item in recorded]:
+        there = [item for item in _there(environment, kind) if item in recorded]
+        if kind == NETWORK:
+            _see_out(environment, there)
+        if there:
             docker(*removal, *there)
     stack.forget(resources, {resource["urn"] for resource in recorded.values()})
     stack.write(environment, state)
+
+
+def _see_out(environment: str, networks: list[str]) -> None:
+    """Containers of applications leave a network that is removed: Docker removes none in which there is one."""
+    for network in networks:
+        for guest in docker("network", "inspect", "-f", "{{range .Containers}}{{.Name}} {{end}}", network).split():
+            print(
+                f"{environment}: the container {guest}, which is not Keel's, leaves its network and stays", flush=True
+            )
+            docker("network", "disconnect", "--force", network, guest)
 
 
 def _recorded(resources: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -139,15 +153,15 @@ def _there(environment: str, kind: str) -> dict[str, str]:
 
 
 LISTINGS = {
-    "docker:index/container:Container": ("ps", "-a", "--no-trunc", "{{.ID}} {{.State}}"),
-    "docker:index/volume:Volume": ("volume", "ls", "{{.Name}}"),
-    "docker:index/network:Network": ("network", "ls", "--no-trunc", "{{.ID}}"),
+    CONTAINER: ("ps", "-a", "--no-trunc", "{{.ID}} {{.State}}"),
+    VOLUME: ("volume", "ls", "{{.Name}}"),
+    NETWORK: ("network", "ls", "--no-trunc", "{{.ID}}"),
 }
 """Type in the state → docker's arguments that list what there is, the format last."""
 REMOVALS = {
-    "docker:index/container:Container": ("rm", "-fv"),
-    "docker:index/volume:Volume": ("volume", "rm"),
-    "docker:index/network:Network": ("network", "rm"),
+    CONTAINER: ("rm", "-fv"),
+    VOLUME: ("volume", "rm"),
+    NETWORK: ("network", "rm"),
 }
 """Type in the state → docker's arguments that remove it, in an order in which nothing is in use any more."""
 

@@ -44,7 +44,9 @@ def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str,
         report(f"{host.name}: starting its container")
         docker("start", inputs["container_name"])
     if not _is_called(session, inputs):
-        if "before" in inputs and inputs["before"] == inputs["container"]:  # it runs, and another controller may be at work
+        if (
+            "before" in inputs and inputs["before"] == inputs["container"]
+        ):  # it runs, and another controller may be at work
             refuse_others(session)
         report(f"{host.name}: its container gets the name(s) {', '.join(_aliases(inputs))}")
         _call(session, inputs)
@@ -79,7 +81,7 @@ def observe(session: Session, inputs: dict[str, Any]) -> list[str]:
     except (Unreachable, OSError):
         return [f"{inputs['host']}: unreachable"]
     if not _is_called(session, inputs):
-        return [f"{inputs['host']}: containers do not find it as {', '.join(_aliases(inputs))}"]
+        return [f"{inputs['host']}: containers do not find it as {', '.join(_aliases(inputs)) or 'nothing'}"]
     return []
 
 

@@ -153,3 +153,24 @@ def test_a_replacement_is_announced(stack: str, host: str, ends: str, changed: s
     line = f"{host}: its container is replaced; every service on it stops and starts again{ends}"
     assert impact(old, new, never) == ([line] if changed else [])
     assert impact({}, new, never) == [], "a first creation replaces nothing"
+
+
+@pytest.mark.parametrize(
+    ("olds", "container", "announced"),
+    [
+        ({"container": "one"}, "one", True),  # of an earlier release
+        ({"container": "one", "aliases": ["edge.keel-dev"]}, "one", False),
+        ({"container": "one"}, None, False),  # it is replaced, and has its names from the beginning
+        ({}, None, False),
+    ],
+)
+def test_another_name_of_a_running_container_is_announced(
+    olds: dict[str, Any], container: str | None, announced: bool
+) -> None:
+    """Docker gives names only to what joins its network: sessions through published ports end."""
+    new = {"action": "ready", "host": "edge1", "container": container, "aliases": ["edge.keel-dev"]}
+    line = (
+        "edge1: containers will find it as edge.keel-dev; for that it leaves its network for less than a second: sessions "
+        "through this machine's published ports end once, others pause"
+    )
+    assert impact(olds, new, never) == ([line] if announced else [])

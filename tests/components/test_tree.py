@@ -83,7 +83,24 @@ def test_other_keys_of_the_second_repository_run_its_stage_again() -> None:
 
 def test_the_network_is_the_settings(dev: Program) -> None:
     network = dev.one("Network", "network").inputs
-    assert (network["driver"], network["ipamConfigs"]) == ("bridge", [{"subnet": "10.88.0.0/24"}])
+    addresses = {"subnet": "10.88.0.0/24", "gateway": "10.88.0.1", "ipRange": "10.88.0.128/25"}
+    assert (network["driver"], network["ipamConfigs"]) == ("bridge", [addresses])
+
+
+def test_a_network_is_not_replaced_for_its_range(dev: Program, kept: Program) -> None:
+    """PLAT-48: what Docker takes addresses from is decided when the network is made; other subnets are another network."""
+    assert list(dev.one("Network", "network").request.ignoreChanges) == [
+        "ipamConfigs[0].ipRange",
+        "ipamConfigs[0].gateway",
+    ]
+    assert kept.one("Network", "network").inputs["ipamConfigs"] == [{"subnet": "10.77.0.0/24"}]
+
+
+def test_a_gate_gives_hosts_the_names_that_containers_use(dev: Program, ci: Program) -> None:
+    """BAC-02: those whose ports are for clients."""
+    found = {gate.name: gate.inputs.get("aliases") for gate in (*dev.of("Ready"), *ci.of("Ready"))}
+    named = {"edge1-ready": ["edge.keel-dev", "redis.keel-dev"], "all1-ready": ["edge.keel-ci", "redis.keel-ci"]}
+    assert found == dict.fromkeys(("db1-ready", "db2-ready", "ops1-ready")) | named
 
 
 def test_containers_pin_the_image_by_its_id(dev: Program) -> None:

@@ -187,7 +187,7 @@ def test_reads_go_to_the_primary_where_no_replica_serves(fallback: bool) -> None
     direct = [rule for rule in rules if rule.startswith(("acl", "log")) or " content " in rule or "track-sc0" in rule]
     assert rules == [
         "bind 10.88.0.21:5001", "bind 127.0.0.1:5001",
-        "tcp-request connection reject unless { src 127.0.0.0/8 10.88.0.21/32 10.88.0.1/32 }",
+        "tcp-request connection reject unless { src 127.0.0.0/8 10.88.0.21/32 10.88.0.1/32 10.88.0.128/25 }",
         *direct,
         "use_backend replica if { srv_is_up(replica/db1) } { srv_is_up(fresh/db1) }",
         "use_backend replica if { srv_is_up(replica/db2) } { srv_is_up(fresh/db2) }",

@@ -25,14 +25,15 @@ COMES = {
         "ssh": {"10.88.0.1"},
         "etcd_client": {"10.88.0.11", "10.88.0.12"},
         "etcd_peer": {"10.88.0.11", "10.88.0.12"},
-        "primary": {"10.88.0.1"},
-        "replica": {"10.88.0.1"},
-        "pgbouncer": {"10.88.0.1"},
-        "redis": {"10.88.0.1"},
+        "primary": {"10.88.0.1", "10.88.0.128"},
+        "replica": {"10.88.0.1", "10.88.0.128"},
+        "pgbouncer": {"10.88.0.1", "10.88.0.128"},
+        "redis": {"10.88.0.1", "10.88.0.128"},
     },
     "ops1": {"ssh": {"10.88.0.1"}, "pgbackrest": {"10.88.0.11", "10.88.0.12"}},
 }
-"""Host of dev → service → who comes there from elsewhere. 10.88.0.1 is this machine: the controller, and the clients."""
+"""Host of dev → service → who comes there from elsewhere. 10.88.0.1 is this machine: the controller, and the clients; at 10.88.0.128
+the range of containers begins."""
 
 
 @pytest.mark.parametrize("host", COMES)
@@ -69,6 +70,19 @@ def test_without_clients_the_controller_still_migrates() -> None:
         each.door.service for each in access.admitted(manifest, manifest.host("edge1")) if each.source.prefixlen == 32
     }
     assert found == {"ssh", "primary", "etcd_client", "etcd_peer"}
+
+
+def test_containers_of_applications_are_clients_and_nothing_else() -> None:
+    """PLAT-25, PLAT-41, W3: what other clients reach, as the same logins."""
+    manifest = with_clients(manifest_of("dev"), "10.99.0.0/16")
+    containers, others = IPv4Network("10.88.0.128/25"), IPv4Network("10.99.0.0/16")
+    for host in manifest.hosts:
+        comes = [(each.source, each.door.service) for each in access.admitted(manifest, host)]
+        assert {door for source, door in comes if source == containers} == {d for s, d in comes if s == others}
+    admits = access.lines(manifest, manifest.host("edge1"), "pgbouncer")
+    assert [line.login for line in admits if line.source == containers] == [
+        line.login for line in admits if line.source == others
+    ]
 
 
 def test_a_host_more_is_known_to_the_others_by_its_group() -> None:

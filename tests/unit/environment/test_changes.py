@@ -42,6 +42,9 @@ def dev(patch: dict[str, Any] | None = None) -> Manifest:
             "none of db1, db2, edge1 keeps the group 'etcd'",
         ),
         ({"hosts.db1.address": "10.88.0.41", "hosts.db2.address": "10.88.0.42"}, "db1, db2 get.* another address.*one address"),
+        ({"network.cidr": "10.88.0.0/23"}, "network.cidr: 10.88.0.0/24 => 10.88.0.0/23: .*every host.*new environment"),
+        ({"network.containers": "10.88.0.192/26"}, "containers: 10.88.0.128/25 => 10.88.0.192/26: .*or write `off`"),
+        ({"hosts.ops1.address": "10.88.0.131"}, "hosts: ops1 would have an address of 10.88.0.128/25.*or write `off`"),
         ({"hosts.db1.address": "10.88.0.41", "hosts.ops1.cpus": 1.5}, "db1 get.* another address while ops1 change"),
     ],
 )  # fmt: skip
@@ -56,6 +59,8 @@ def test_what_would_stop_a_running_environment_is_refused(patch: dict[str, Any],
     [
         {},
         {"haproxy": {"check_interval_ms": 900}},
+        {"network.containers": "10.88.0.128/25"},
+        {"network.containers": "off", "hosts.ops1.address": "10.88.0.131"},
         {"hosts.db3": NEW, "postgres.replicas": 2},
         {"hosts.db2": REMOVED, "hosts.ops1.groups": ["backup", "monitor", "etcd"], "postgres.replicas": 0},
         {"hosts.db1.address": "10.88.0.41"},

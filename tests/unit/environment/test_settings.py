@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from ipaddress import IPv4Network
 from typing import Any, NamedTuple
 
 import pytest
@@ -231,6 +232,15 @@ RULES = [
         "at least three"),
     Bad("open production", "production", {"network.clients": ["0.0.0.0/0"]}, "network.clients", "PLAT-41"),
     Bad("open staging", "staging", {"network.clients": ["10.9.0.0/16", "0.0.0.0/0"]}, "network.clients", "PLAT-41"),
+    Bad("containers in staging", "staging",
+        {**{f"hosts.{name}.ssh": REMOVED for name in ("db1", "db2", "db3", "edge1", "edge2", "ops1")},
+         "environment.provider": "docker", "network.containers": "192.0.2.128/25"}, "network.containers", "off in staging"),
+    Bad("containers at machines", "dev",
+        {"environment.provider": "ssh", "network.containers": "10.88.0.128/25"}, "network.containers", "hosts are machines"),
+    Bad("containers elsewhere", "dev", {"network.containers": "10.89.0.128/25"}, "network.containers", "inside 10.88.0.0/24"),
+    Bad("containers at the gateway", "dev", {"network.containers": "10.88.0.0/29"}, "network.containers", "gateway"),
+    Bad("a host among containers", "dev", {"network.containers": "10.88.0.16/28"}, "hosts.edge1.address", "outside 10.88.0.16/28"),
+    Bad("containers with host bits", "dev", {"network.containers": "10.88.0.129/25"}, "network.containers", "or off"),
     Bad("a network of four", "dev", {"network.cidr": "10.88.0.0/30"}, "network.cidr", "/8 to /29"),
     Bad("a network of /7", "dev", {"network.cidr": "10.0.0.0/7"}, "network.cidr", "/8 to /29"),
     Bad("the network's address", "dev", {"hosts.db1.address": "10.88.0.0"}, "hosts.db1.address", "not the network's"),
@@ -418,6 +428,30 @@ def test_what_nobody_declared_is_removed_only_where_data_is_not_guarded(
     patch = {"databases": {"undeclared": given}} if given else {}
     manifest = program.load(stack, {**config(stack, patch), **ROOTS}).manifest
     assert manifest.slice({"databases"})["databases"]["undeclared"] == resolved
+
+
+def containers(stack: str, patch: dict[str, Any]) -> IPv4Network | None:
+    """The range of containers of a stack."""
+    return program.load(stack, {**config(stack, patch), **ROOTS}).manifest.containers
+
+
+@pytest.mark.parametrize(
+    ("stack", "patch", "found"),
+    [
+        ("dev", {}, "10.88.0.128/25"),
+        ("ci", {}, "10.89.0.128/25"),
+        ("ci", {"network.containers": "10.89.0.64/26"}, "10.89.0.64/26"),
+        ("dev", {"network.containers": "off"}, None),
+        ("dev", {"hosts.ops1.address": "10.88.0.200"}, None),
+        ("staging", {}, None),
+        ("production", {}, None),
+    ],
+)
+def test_containers_have_the_upper_half_where_nothing_is_guarded(
+    stack: str, patch: dict[str, Any], found: str | None
+) -> None:
+    """PLAT-41, PLAT-47: and none of a host's addresses."""
+    assert containers(stack, patch) == (IPv4Network(found) if found else None)
 
 
 BOUNDARIES = [

@@ -120,6 +120,24 @@ def test_what_is_as_the_program_wants_it_does_not_differ() -> None:
     assert differences(CONTAINER, inspected(), {**WANTED, "image": "sha256:new"}) == {}
 
 
+@pytest.mark.parametrize(
+    ("wanted", "there", "differs"),
+    [
+        ({"subnet": "10.88.0.0/24"}, {"Subnet": "10.88.0.0/24", "Gateway": "10.88.0.1"}, False),
+        (
+            {"subnet": "10.88.0.0/24", "ipRange": "10.88.0.128/25"},
+            {"Subnet": "10.88.0.0/24", "IPRange": "10.88.0.128/25"},
+            False,
+        ),
+        ({"subnet": "10.88.0.0/24", "ipRange": "10.88.0.128/25"}, {"Subnet": "10.88.0.0/24"}, True),
+    ],
+)
+def test_a_network_is_compared_with_what_is_asked_for(wanted: Any, there: dict[str, str], differs: bool) -> None:
+    """Newer engines name a gateway that nobody asked for; one that an earlier release made has no range for containers."""
+    found = {"Driver": "bridge", "IPAM": {"Config": [there]}, "Labels": {}}
+    assert bool(differences(NETWORK, found, {"driver": "bridge", "ipamConfigs": [wanted], "labels": []})) is differs
+
+
 CHANGES = {
     "image": ("Image", "sha256:old"),
     "hostname": ("Config.Hostname", "other"),

@@ -205,9 +205,10 @@ def there(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     done: list[tuple[str, ...]] = []
 
     def docker(*arguments: str) -> str:
-        if listed := {"ps": "a running\nb exited\nother running", "volume ls": "data", "network ls": "n"}.get(
-            " ".join(arguments[: 1 if arguments[0] == "ps" else 2])
-        ):
+        answers = {
+            "ps": "a running\nb exited\nother running", "volume ls": "data", "network ls": "n", "network inspect": "backend-1 ",
+        }  # fmt: skip
+        if listed := answers.get(" ".join(arguments[: 1 if arguments[0] == "ps" else 2])):
             return listed
         done.append(arguments)
         return ""
@@ -221,11 +222,15 @@ def there(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 def test_what_is_thrown_away_is_removed_at_once_and_forgotten(
     there: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One command for all containers, so that Docker removes them side by side; volumes and network when nothing uses them."""
+    """One command for all containers, so that Docker removes them side by side; volumes and network when nothing uses them. An
+    application's container is not removed with its network."""
     pulumi = Pulumi({"deployment": {"resources": DISCARDED}})
     monkeypatch.setattr(stack, "pulumi", pulumi)
     clear_killed.main("dev", discard=True)
-    assert there == [("rm", "-fv", "a", "b"), ("volume", "rm", "data"), ("network", "rm", "n")]
+    assert there == [
+        ("rm", "-fv", "a", "b"), ("volume", "rm", "data"),
+        ("network", "disconnect", "--force", "n", "backend-1"), ("network", "rm", "n"),
+    ]  # fmt: skip
     ready = {**DISCARDED[-1], "dependencies": []}
     assert json.loads(pulumi.imported)["deployment"]["resources"] == [ready]
 

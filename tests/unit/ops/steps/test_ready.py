@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ops.converge import run
+from ops.hosts.lock import Locked
 from ops.hosts.session import Unreachable
 from ops.steps import ready
 from roles.postgres.patroni import Member
@@ -53,6 +54,14 @@ def listening(folder: Path, port: int) -> Hosts:
     session.says[ANY, "/etc/keel/hosts"] = ""
     session.says[ANY, "/etc/patroni/config.yml"] = ""
     return session
+
+
+@pytest.fixture(autouse=True)
+def networks(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The networks of the container, as the engine says them."""
+    found: dict[str, Any] = {"keel-dev": {"Aliases": ["0123456789ab"]}}
+    monkeypatch.setattr(ready, "inspect", lambda *_: {"NetworkSettings": {"Networks": found}})
+    return found
 
 
 @pytest.fixture
@@ -139,6 +148,62 @@ def test_a_container_that_is_there_as_before_is_only_started(
     monkeypatch.setattr(ready, "_well", lambda *_: True)
     assert ready.apply(session, {**INPUTS, "container": "the same", "before": before}, nothing) == {}
     assert bool(converged) is (before == "another")
+
+
+NAMES = ["edge.keel-dev", "redis.keel-dev"]
+JOINS = (
+    "network",
+    "connect",
+    "--ip",
+    "10.88.0.12",
+    *(each for name in NAMES for each in ("--alias", name)),
+    "keel-dev",
+    "keel-dev-db2",
+)
+LEAVES = ("network", "disconnect", "keel-dev", "keel-dev-db2")
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "done"),
+    [
+        ({"keel-dev": {"Aliases": [*NAMES, "0123456789ab"]}}, NAMES, []),
+        ({"keel-dev": {"Aliases": None}}, [], []),
+        ({"keel-dev": {"Aliases": ["0123456789ab", NAMES[0]]}}, NAMES, [LEAVES, JOINS]),
+        ({"keel-dev": {"Aliases": None}}, NAMES, [LEAVES, JOINS]),
+        ({}, NAMES, [JOINS]),  # the run before ended in between
+        ({"keel-dev": {"Aliases": NAMES}}, [], [LEAVES, (*JOINS[:4], *JOINS[-2:])]),
+    ],
+)
+def test_containers_find_the_host_under_its_names(
+    tmp_path: Path, greeting: list[bytes], docker: list[Any], converged: list[Any], networks: dict[str, Any],
+    there: dict[str, Any], wanted: list[str], done: list[Any],
+) -> None:  # fmt: skip
+    """BAC-02: it leaves its network only where it has others, and comes back with its address; a refresh says so."""
+    session = listening(tmp_path, int(greeting[1]))
+    session.says[ANY, "ls -d"] = ""
+    networks.clear()
+    networks.update(there)
+    inputs = {**INPUTS, "aliases": wanted or None}
+    assert ready.observe(session, inputs) == (
+        [f"db2: containers do not find it as {', '.join(wanted) or 'nothing'}"] if done else []
+    )
+    assert ready.apply(session, inputs, nothing) == {}
+    assert [each for each in docker if each[0] == "network"] == done
+
+
+def test_a_running_host_gets_no_name_while_another_controller_is_at_work(
+    tmp_path: Path, greeting: list[bytes], docker: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its network is away for a moment."""
+
+    def refuse(_session: Any) -> None:
+        raise Locked("another")
+
+    monkeypatch.setattr(ready, "refuse_others", refuse)
+    session = listening(tmp_path, int(greeting[1]))
+    with pytest.raises(Locked):
+        ready.apply(session, {**INPUTS, "aliases": NAMES, "container": "the same", "before": "the same"}, nothing)
+    assert not [each for each in docker if each[0] == "network"]
 
 
 LIST = "10.88.0.11 db1 db1.dev # etcd postgres\n10.88.0.21 edge1 edge1.dev # edge etcd redis\n"
