@@ -43,17 +43,16 @@ def apply(session: Session, inputs: dict[str, Any], report: Report) -> dict[str,
     if docker("inspect", "-f", "{{.State.Running}}", inputs["container_name"]) != "true":
         report(f"{host.name}: starting its container")
         docker("start", inputs["container_name"])
+    runs = "before" in inputs and inputs["before"] == inputs["container"]
     if not _is_called(session, inputs):
-        if (
-            "before" in inputs and inputs["before"] == inputs["container"]
-        ):  # it runs, and another controller may be at work
+        if runs:  # another controller may be at work there
             refuse_others(session)
-        report(f"{host.name}: its container gets the name(s) {', '.join(_aliases(inputs))}")
+        report(f"{host.name}: its container gets the names {', '.join(_aliases(inputs)) or 'that it has without Keel'}")
         _call(session, inputs)
     docker("update", "--pids-limit", str(PROCESSES), inputs["container_name"])
     report(f"{host.name}: waiting for SSH")
     _await_ssh(session, host.name)
-    if "before" in inputs and inputs["before"] == inputs["container"]:
+    if runs:
         return {}  # it runs as it did: what it lost since is for the stages
     if not _ran_before(session, host.name) or not _is_let_in(session, host):
         return {}

@@ -74,7 +74,7 @@ def here(command: list[str]) -> str:
 def stranger(dev: Ephemeral, address: str) -> Iterator[Run]:
     """A container in the environment's network that is none of its hosts."""
     image = docker("inspect", "-f", "{{.Image}}", dev.container("ops1"))
-    name = dev.container("stranger")
+    name = dev.container(f"stranger-{address.rpartition('.')[2]}")
     docker("run", "-d", "--rm", "--name", name, "--network", f"keel-{dev.name}", "--ip", address, image, "sleep", "300")
     try:
         yield lambda command: docker("exec", name, *command)
@@ -83,18 +83,24 @@ def stranger(dev: Ephemeral, address: str) -> Iterator[Run]:
 
 
 def test_what_is_declared_answers_and_nothing_else(dev: Ephemeral) -> None:
-    """PLAT-25, PLAT-41, JEEX-33, W3: a stranger gets no answer at all, this machine what clients and the controller get, and
-    each host what it needs of each other."""
+    """PLAT-25, PLAT-41, JEEX-33, W3: a stranger gets no answer at all, an application's container what clients get, this machine
+    that and what the controller gets, and each host what it needs of each other."""
     with dev.session() as session:
         manifest = session.manifest
-        gateway, unlisted = (str(manifest.network.cidr.network_address + number) for number in (1, 99))
+        gateway, unlisted, application = (
+            str(manifest.network.cidr.network_address + number) for number in (1, 99, 130)
+        )
         tried = everything(manifest)
 
         def of(host: str) -> Run:
             return lambda command: session.run(host, shlex.join(command))
 
-        with stranger(dev, unlisted) as elsewhere, ThreadPoolExecutor() as pool:
-            sources = {unlisted: elsewhere, gateway: here} | {
+        with (
+            stranger(dev, unlisted) as elsewhere,
+            stranger(dev, application) as inside,
+            ThreadPoolExecutor() as pool,
+        ):
+            sources = {unlisted: elsewhere, application: inside, gateway: here} | {
                 str(host.address): of(host.name) for host in manifest.hosts
             }
             found = dict(zip(sources, pool.map(lambda source: answering(sources[source], tried), sources), strict=True))
@@ -102,7 +108,8 @@ def test_what_is_declared_answers_and_nothing_else(dev: Ephemeral) -> None:
     assert {source: at - own.get(source, set()) for source, at in found.items()} == {
         source: declared(manifest, source) for source in sources
     }
-    assert declared(manifest, unlisted) == set() and len(declared(manifest, gateway)) > 4
+    assert declared(manifest, unlisted) == set()
+    assert len(declared(manifest, application)) == 4 and declared(manifest, application) < declared(manifest, gateway)
 
 
 def comes_in(session: Session, host: str) -> bool:
