@@ -21,7 +21,15 @@ FILE = ROOT / "docs" / "compose" / "docker-compose.yml"
 SERVICE = "backend"
 CLIENT = Path(__file__).with_name("application.py")
 PROGRAM = GoProgram(ROOT / "toolchain" / "docker-compose", "github.com/docker/compose/v2/cmd")
-"""Of the release that Debian's engine understands; a machine's own may be another."""
+"""For machines that have no compose, as Debian 12: of a release that its engine understands. The build takes minutes, once."""
+
+
+def program() -> list[str]:
+    """The machine's `docker compose`, or one that is built from Go modules."""
+    own = ["docker", "compose"]
+    if subprocess.run([*own, "version"], capture_output=True).returncode == 0:
+        return own
+    return [str(PROGRAM.build(System(os.environ), Cache.of(os.environ)))]
 
 
 def answer(environment: Ephemeral, folder: Path, asked: str) -> str:
@@ -39,11 +47,7 @@ def answer(environment: Ephemeral, folder: Path, asked: str) -> str:
         "restart": "no",
     }
     (folder / "docker-compose.override.yml").write_text(yaml.safe_dump({"services": {SERVICE: mine}}))
-    compose = [
-        str(PROGRAM.build(System(os.environ), Cache.of(os.environ))),
-        "--project-name",
-        f"keel-{environment.name}-app",
-    ]
+    compose = [*program(), "--project-name", f"keel-{environment.name}-app"]
     variables = {**os.environ, "KEEL_ENV": environment.name, "BACKEND_IMAGE": image}
 
     def run(*arguments: str) -> str:
