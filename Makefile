@@ -1,15 +1,14 @@
-# Keel's targets. `make help` lists them; ENV chooses the environment (dev, ci, staging, production).
+# Keel's targets. `make help` lists them; ENV chooses the environment (stacks/Pulumi.ENV.yaml).
 ENV ?= dev
 export ENV
 RUN := tools/run
 FAST := tools/run --no-docker
-# dev and ci are made to be remade: no question, no preview first, and no host is stopped before it is removed. Elsewhere
-# Pulumi shows what it will do and asks.
-ifneq (,$(filter dev ci,$(ENV)))
-UP_FLAGS ?= --yes --skip-preview
-DOWN_FLAGS ?= --yes --skip-preview
-DISCARD = $(if $(filter --yes,$(DOWN_FLAGS)),--discard)
-endif
+# Environments of the kinds dev and ci are made to be remade: no question, no preview first, and no host is stopped before it is
+# removed. Elsewhere, and where the stack file does not say its kind, Pulumi shows what it will do and asks.
+REMADE = $(filter remade,$(shell $(or $(PYTHON),python3) -m environment.kind $(ENV)))
+UP_FLAGS ?= $(if $(REMADE),--yes --skip-preview)
+DOWN_FLAGS ?= $(if $(REMADE),--yes --skip-preview)
+DISCARD = $(if $(and $(REMADE),$(filter --yes,$(DOWN_FLAGS))),--discard)
 
 .DEFAULT_GOAL := help
 .PHONY: help check up preview down shell setup verify status drift test test-fast lint bench bench-databases bench-backups campaign mutants \

@@ -27,8 +27,8 @@ from components.impact import impact
 from environment import roles, unfinished
 from environment.changes import refused
 from environment.derive import SECRETS, roots_for
+from environment.kind import Kind
 from environment.manifest import Manifest
-from environment.types import Kind
 from environment.unfinished import step_key
 from processes import pulumi_engine
 from processes.step import StepFailed, interrupt, run_step

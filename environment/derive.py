@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from environment.errors import UNCHANGED, KeelError
-from environment.types import Kind
+from environment.kind import Kind
 
 PUBLISHED_ROOTS = {
     "access": "keel-published-root-access-for-dev-and-ci-only",

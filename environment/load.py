@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
@@ -18,6 +17,9 @@ from pydantic import TypeAdapter, ValidationError
 from environment import messages
 from environment.derive import SECRETS
 from environment.errors import UNCHANGED, KeelError
+from environment.kind import PROJECT as PROJECT
+from environment.kind import ROOT as ROOT
+from environment.kind import STACKS as STACKS
 from environment.readable import Readable, Unreadable, readable
 from environment.rules import Problem, check
 from environment.rules.base import carrying, readable_part
@@ -25,10 +27,6 @@ from environment.rules.other_stacks import clashes
 from environment.settings import MOST_REPLICAS, Host, Postgres, Settings
 from environment.types import Group
 
-ROOT = Path(__file__).parent.parent
-PROJECT = Path(os.environ.get("KEEL_PROJECT") or ROOT)
-"""Where Pulumi.yaml and the stack files are; tests put ephemeral environments elsewhere."""
-STACKS = PROJECT / "stacks"
 NAMESPACE = "keel:"
 SECRET_KEYS = frozenset(SECRETS)
 """The three roots and the second repository's keys; they stay Pulumi secrets and never enter the settings."""

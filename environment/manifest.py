@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from environment import names, products
 from environment.containers import containers
+from environment.kind import Kind
 from environment.products import Product
 from environment.published import first_edge, ssh_port
 from environment.settings import (
@@ -36,7 +37,7 @@ from environment.settings import (
     Settings,
     SshEndpoint,
 )
-from environment.types import Address, EnvironmentName, Group, HostName, Kind, Megabytes, Model, Provider, Undeclared
+from environment.types import Address, EnvironmentName, Group, HostName, Megabytes, Model, Provider, Undeclared
 
 
 class Identity(Model):

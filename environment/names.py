@@ -66,3 +66,8 @@ def alias(environment: str, group: str) -> str:
 def container(environment: str, host: str) -> str:
     """What the container that is a host is called."""
     return f"keel-{environment}-{host}"
+
+
+def passphrase_variable(environment: str) -> str:
+    """The variable with the passphrase of one environment's stack: where it is set, it is used instead of Pulumi's own."""
+    return f"PULUMI_CONFIG_PASSPHRASE_{environment.upper().replace('-', '_')}"

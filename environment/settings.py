@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from environment.kind import Kind
 from environment.types import (
     Address,
     BucketName,
@@ -23,7 +24,6 @@ from environment.types import (
     Group,
     HostKey,
     HostName,
-    Kind,
     Lasting,
     Megabytes,
     Milliseconds,

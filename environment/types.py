@@ -145,25 +145,6 @@ CidrOrOff = Annotated[
 ]
 
 
-class Kind(StrEnum):
-    """What an environment is for; staging and production refuse everything that is published (PLAT-47)."""
-
-    DEV = "dev"
-    CI = "ci"
-    STAGING = "staging"
-    PRODUCTION = "production"
-
-    @property
-    def guarded(self) -> bool:
-        """True where data must survive a mistake: volumes are kept, published roots are refused."""
-        return self in (Kind.STAGING, Kind.PRODUCTION)
-
-    @property
-    def encrypted(self) -> bool:
-        """True where no client connects in clear: everywhere but in dev, which offers TLS too (PLAT-39, X-51)."""
-        return self is not Kind.DEV
-
-
 class Undeclared(StrEnum):
     """What happens to something in a database that the model does not declare."""
 

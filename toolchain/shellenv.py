@@ -12,14 +12,18 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from environment import kind
+from environment.names import passphrase_variable
+
 from . import engine, pulumi_cli, venv
 from .cache import Cache
 from .system import System
 
-# Development and test environments hold nothing worth a secret: anyone may clone and run them. All others
-# bring a passphrase of their own. A number or a dash must follow, for `city` is no `ci`.
+PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"
+"""Pulumi's variable."""
 PUBLISHED_PASSPHRASE = "keel-published"
-PUBLISHED_STACKS = re.compile(r"(dev|ci|test)(\d+|-.*)?")
+"""Of environments for development and tests, which hold nothing worth a secret: anyone may clone and run them. All others bring
+a passphrase of their own."""
 FOREIGN = re.compile(r"PG[A-Z]+|PYTHON(PATH|HOME|STARTUP|OPTIMIZE)|GIT_(DIR|WORK_TREE|INDEX_FILE|OBJECT_DIRECTORY)")
 """What is meant for other programs. With libpq's, sessions of Keel's would go elsewhere or behave otherwise: each names all that it needs."""
 
@@ -38,11 +42,17 @@ def variables(cache: Cache, system: System, requirements: Path) -> dict[str, str
         "PYTHONPATH": str(requirements.parent),
         "PYTHONDONTWRITEBYTECODE": None,  # with it, each of the many short Python runs compiles anew
     }
-    if PUBLISHED_STACKS.fullmatch(environ.get("ENV") or "dev"):
-        values["PULUMI_CONFIG_PASSPHRASE"] = PUBLISHED_PASSPHRASE
-    elif environ.get("PULUMI_CONFIG_PASSPHRASE") == PUBLISHED_PASSPHRASE:
-        values["PULUMI_CONFIG_PASSPHRASE"] = None  # inherited from a shell for dev
+    passphrase = _passphrase(environ)
+    if passphrase or environ.get(PASSPHRASE) == PUBLISHED_PASSPHRASE:
+        values[PASSPHRASE] = passphrase  # none where it was inherited from a shell for dev
     return values
+
+
+def _passphrase(environ: Mapping[str, str]) -> str | None:
+    """The passphrase that the environment's stack needs, as far as anything but the caller's own variable says it."""
+    name = environ.get("ENV") or "dev"
+    found = kind.of(name)
+    return environ.get(passphrase_variable(name)) or (PUBLISHED_PASSPHRASE if found and not found.guarded else None)
 
 
 def lines(values: Mapping[str, str | None]) -> str:

@@ -15,11 +15,11 @@ from psycopg import sql
 
 from db import masking, migrate
 from environment.errors import UNCHANGED, Refused
+from environment.kind import Kind
 from environment.manifest import Manifest
 from environment.names import BACKUP
 from environment.products import Product
 from environment.report import Report
-from environment.types import Kind
 from keel_host.fingerprint import rows
 from keel_host.revision import read_revision
 from ops.backup import partial_restore, restore

@@ -14,6 +14,7 @@ from typing import Any
 from environment.errors import KeelError
 from environment.load import NAMESPACE, PROJECT, SECRET_KEYS, STACKS, parse, read_stack_file, stack_file
 from environment.manifest import HostEntry, Manifest, build
+from environment.names import passphrase_variable
 from environment.program import Environment, load
 from environment.settings import Settings
 from ops.hosts.session import Session, open_session
@@ -96,7 +97,7 @@ def _listens(host: HostEntry) -> bool:
 
 def _decrypted(name: str) -> dict[str, Any]:
     # Two environments at once (clone) may have different passphrases; Pulumi's variable holds one.
-    own = os.environ.get(f"PULUMI_CONFIG_PASSPHRASE_{name.upper().replace('-', '_')}")
+    own = os.environ.get(passphrase_variable(name))
     variables = os.environ | ({"PULUMI_CONFIG_PASSPHRASE": own} if own else {})
     command = ["pulumi", "config", "--show-secrets", "--json", "--non-interactive", "-s", name]
     try:
@@ -112,7 +113,7 @@ def _decrypted(name: str) -> dict[str, Any]:
         raise SecretsUnavailable(
             f"the root secrets of {name} cannot be decrypted: {done.stderr.strip()}",
             advice="Set PULUMI_CONFIG_PASSPHRASE (or PULUMI_CONFIG_PASSPHRASE_FILE) to the stack's passphrase, then run again; "
-            f"for this environment alone: PULUMI_CONFIG_PASSPHRASE_{name.upper().replace('-', '_')}",
+            f"for this environment alone: {passphrase_variable(name)}",
         )
     secrets = {NAMESPACE + key for key in SECRET_KEYS}
     return {key: entry["value"] for key, entry in json.loads(done.stdout).items() if key in secrets}

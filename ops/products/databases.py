@@ -15,12 +15,13 @@ from db.difference import Difference
 from db.found import Cluster, NotAdmitted, looking, read_cluster
 from db.spec import MAINTENANCE_DATABASE, Bounds, ClusterSpec, Migrated, cluster_roles, product_roles
 from environment import budget
+from environment.kind import Kind
 from environment.manifest import Manifest
 from environment.names import REPLICATION, REWIND
 from environment.products import Product, catalogue
 from environment.report import Report
 from environment.settings import ProductSettings
-from environment.types import Kind, Undeclared
+from environment.types import Undeclared
 from keel_host.revision import read_revision
 from ops.hosts.session import Session, Superuser
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from environment.types import Kind, Model
+from environment.kind import Kind
+from environment.types import Model
 from roles.postgres.patroni import Member
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from environment.kind import Kind
 from environment.settings import ProductSettings, Release, Repository
-from environment.types import Kind, Reset
+from environment.types import Reset
 from roles.postgres.parameters import parameters
 from tests.roles.targets import files, manifest_of
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from environment.kind import Kind
 from environment.load import ROOT
 from environment.program import Environment, load
-from environment.types import Kind
 from ops.hosts.session import Session
 from ops.status.facts import Facts, HeadFacts, HostFacts, PoolFacts, RedisFacts, ServerFacts, Standby
 from roles.postgres.patroni import Member

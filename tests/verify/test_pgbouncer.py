@@ -11,8 +11,9 @@ import psycopg
 import pytest
 
 from environment import access
+from environment.kind import Kind
 from environment.manifest import HostEntry, Manifest, ProductEntry
-from environment.types import Group, Kind, Reset
+from environment.types import Group, Reset
 from tests.verify import expect
 from tests.verify.look import Look
 from tests.verify.pooler import Pooler

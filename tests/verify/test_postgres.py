@@ -9,10 +9,10 @@ from collections.abc import Callable
 import psycopg
 
 from environment import access, server_parameters
+from environment.kind import Kind
 from environment.manifest import HostEntry, Manifest
 from environment.products import Product
 from environment.server_parameters import text
-from environment.types import Kind
 from ops.steps.checks import Function
 from tests.verify import expect
 from tests.verify.look import Look

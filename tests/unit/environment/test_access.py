@@ -7,9 +7,10 @@ from ipaddress import IPv4Network
 import pytest
 
 from environment import access
+from environment.kind import Kind
 from environment.manifest import HostEntry, Manifest
 from environment.products import catalogue
-from environment.types import Group, Kind
+from environment.types import Group
 from tests.roles.targets import manifest_of
 
 COMES = {

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from environment.derive import PUBLISHED_ROOTS, RefusedRoots, Roots, private_openssh, public_openssh, roots_for
-from environment.types import Kind
+from environment.kind import Kind
 
 ROOTS = Roots(
     "test", "access root of the tests 0123456789", "pki root of the tests 0123456789", "backup root of the tests"

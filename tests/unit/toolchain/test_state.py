@@ -68,14 +68,33 @@ def test_two_set_ups_at_once_wait_for_each_other(tmp_path: Path, monkeypatch: py
     assert entered.is_set()
 
 
-@pytest.mark.parametrize("stack", ["", "dev", "dev2", "ci", "ci-17", "test-a1b2"])
+@pytest.fixture
+def stacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stack files of each kind, under names that say another one."""
+    monkeypatch.setattr("environment.kind.STACKS", tmp_path / "stacks")
+    for name, stated in (
+        ("dev", "dev"),
+        ("pr-123", "ci"),
+        ("city", "dev"),
+        ("ci-17", "staging"),
+        ("test", "production"),
+    ):
+        write(tmp_path / f"stacks/Pulumi.{name}.yaml", f"config:\n  keel:environment: {{kind: {stated}}}\n")
+
+
+@pytest.mark.usefixtures("stacks")
+@pytest.mark.parametrize("stack", ["", "dev", "pr-123", "city"])
 def test_the_published_passphrase_is_for_development(tmp_path: Path, stack: str) -> None:
-    values = shellenv.variables(cache(tmp_path), FakeSystem({"PATH": "/bin", "ENV": stack}), main.REQUIREMENTS)
+    """PLAT-47: by the kind that the stack file says, whatever its name and whatever the caller's shell has for another one."""
+    system = FakeSystem({"PATH": "/bin", "ENV": stack, "PULUMI_CONFIG_PASSPHRASE": "production's"})
+    values = shellenv.variables(cache(tmp_path), system, main.REQUIREMENTS)
     assert values["PULUMI_CONFIG_PASSPHRASE"] == shellenv.PUBLISHED_PASSPHRASE
 
 
-@pytest.mark.parametrize("stack", ["staging", "production", "city", "devonport"])
+@pytest.mark.usefixtures("stacks")
+@pytest.mark.parametrize("stack", ["ci-17", "test", "not-there"])
 def test_other_stacks_bring_their_own_passphrase(tmp_path: Path, stack: str) -> None:
+    """PLAT-47: kinds that guard data, and those of which nothing is known."""
     caller = {"PATH": "/bin", "ENV": stack}
     system = FakeSystem(caller)
     assert "PULUMI_CONFIG_PASSPHRASE" not in shellenv.variables(cache(tmp_path), system, main.REQUIREMENTS)
@@ -83,6 +102,16 @@ def test_other_stacks_bring_their_own_passphrase(tmp_path: Path, stack: str) -> 
     values = shellenv.variables(cache(tmp_path), system, main.REQUIREMENTS)
     assert values["PULUMI_CONFIG_PASSPHRASE"] is None
     assert "unset PULUMI_CONFIG_PASSPHRASE" in shellenv.lines(values)
+
+
+@pytest.mark.usefixtures("stacks")
+@pytest.mark.parametrize(("stack", "variable"), [("ci-17", "CI_17"), ("pr-123", "PR_123")])
+def test_a_passphrase_for_one_stack_comes_first(tmp_path: Path, stack: str, variable: str) -> None:
+    """Also for a stack of kind dev or ci that someone made with a passphrase of their own."""
+    own = {f"PULUMI_CONFIG_PASSPHRASE_{variable}": "own", "PULUMI_CONFIG_PASSPHRASE": "another's"}
+    system = FakeSystem({"PATH": "/bin", "ENV": stack, **own})
+    values = shellenv.variables(cache(tmp_path), system, main.REQUIREMENTS)
+    assert values["PULUMI_CONFIG_PASSPHRASE"] == "own"
 
 
 def test_what_the_caller_says_to_other_programs_changes_nothing(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ import pytest
 
 from db import masking, migrate
 from environment.errors import Refused
+from environment.kind import Kind
 from environment.manifest import Manifest
 from environment.recovery import target
-from environment.types import Kind
 from ops.backup import clone, loading, partial_restore, restore, scratch
 from ops.backup.awaited import RestoreFailed
 from ops.backup.repository import RepositoryFailed

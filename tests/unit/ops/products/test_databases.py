@@ -9,7 +9,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from db.spec import Migrated
-from environment.types import Kind
+from environment.kind import Kind
 from ops.products import databases
 from tests.unit.cli_fakes import session
 
