@@ -29,9 +29,10 @@ up: check  ## the environment, from whatever is there, verified
 preview:  ## what `make up` would change, drift on the hosts included
 	@$(RUN) pulumi preview -s $(ENV) --refresh
 
-down:  ## remove the environment (dev and ci with their data; elsewhere volumes are kept)
+down:  ## remove the environment (of kind dev or ci with data and stack; elsewhere volumes are kept)
 	@$(RUN) python -m ops.state.clear_killed $(ENV) $(DISCARD)
 	@$(FAST) pulumi destroy -s $(ENV) $(DOWN_FLAGS)
+	@$(FAST) python -m ops.state.remove $(ENV)
 
 shell:  ## a shell in which plain `pulumi`, `alembic`, `pytest` work
 	@$(RUN) python -m ops.state.clear_killed $(ENV)

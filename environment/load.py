@@ -148,7 +148,7 @@ def parse(config: Mapping[str, Any], source: str, others: Mapping[str, Settings]
         except ValidationError as error:
             problems.extend(messages.problems(name, field.annotation, error))
             with suppress(Unreadable):
-                sections[name] = readable(field.rebuild_annotation(), _value(given[name]))
+                sections[name] = readable(field.rebuild_annotation(), plain(given[name]))
         except (ValueError, RecursionError) as error:
             problems.append(Problem(name, "…", f"plain values: {error}"))
     if {"hosts", "postgres"} <= sections.keys():
@@ -171,10 +171,11 @@ def _with_replicas(postgres: Postgres | Readable, hosts: Mapping[str, Host]) -> 
     return postgres.model_copy(update={"replicas": min(further, MOST_REPLICAS)})
 
 
-def others(name: str) -> dict[str, Settings]:
-    """The project's environments but ``name``; one that is refused itself is left out, because its own preview reports it."""
+def others(name: str, stacks: Path | None = None) -> dict[str, Settings]:
+    """The environments but ``name`` whose files are in the folder ``stacks``, by default the project's; one that is refused itself
+    is left out, because its own preview reports it."""
     found = {}
-    for path in sorted(STACKS.glob("Pulumi.*.yaml")):
+    for path in sorted((stacks or STACKS).glob("Pulumi.*.yaml")):
         other = path.name.split(".")[1]
         if other != name:
             with suppress(InvalidStack):
@@ -184,10 +185,10 @@ def others(name: str) -> dict[str, Settings]:
 
 def _section(name: str, value: Any) -> Any:
     """Through JSON and strictly: text is no number, 1 is not true, and what Pulumi cannot hold is refused."""
-    return _reader(name).validate_json(json.dumps(_value(value), default=str), strict=True)
+    return _reader(name).validate_json(json.dumps(plain(value), default=str), strict=True)
 
 
-def _value(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A section as plain values, also where it came as JSON text."""
     return json.loads(value) if isinstance(value, str) and _is_json(value) else value
 

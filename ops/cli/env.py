@@ -10,6 +10,9 @@ from typer.core import TyperGroup
 
 from environment.place import CA, Place
 from ops.cli.console import Environment
+from ops.cli.environments.listing import list_
+from ops.cli.environments.new import new
+from ops.cli.environments.remove import remove
 
 if TYPE_CHECKING:
     from environment.derive import Roots
@@ -40,8 +43,11 @@ app = typer.Typer(
     cls=CommandOrProduct,
     no_args_is_help=True,
     context_settings={"ignore_unknown_options": True},
-    help="Print the connection settings of a product.",
+    help="Make, list and remove environments, or print the connection settings of a product.",
 )
+app.command()(new)
+app.command("list")(list_)
+app.command()(remove)
 
 
 class Variable(NamedTuple):

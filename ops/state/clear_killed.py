@@ -15,10 +15,11 @@ that is worth its time.
 from __future__ import annotations
 
 import sys
+from collections.abc import Container
 from typing import Any
 
 from environment.errors import UNCHANGED, KeelError
-from environment.load import InvalidStack
+from environment.load import InvalidStack, read_stack_file, stack_file
 from environment.names import LABEL
 from ops.hosts.docker import DockerFailed, docker
 from ops.hosts.environment import load_settings
@@ -33,7 +34,9 @@ class Unrecorded(KeelError):
 
 def main(environment: str, *, discard: bool = False) -> None:
     """Make the stack ready for `pulumi up`, or with ``discard`` for the end of a `pulumi destroy`. Raises Busy when a living
-    process holds its lock."""
+    process holds its lock, and InvalidStack where there is no stack file: Pulumi would begin one."""
+    if not stack_file(environment).exists():
+        read_stack_file(stack_file(environment))
     for owner in stack.take(environment):
         print(f"{environment}: the run of {owner} was killed; its lock is removed", flush=True)
     state = stack.read(environment)
@@ -120,14 +123,19 @@ def _discard(environment: str, state: dict[str, Any]) -> None:
     recorded = _recorded(resources)
     if not recorded:
         return
-    for kind, removal in REMOVALS.items():
-        there = [item for item in _there(environment, kind) if item in recorded]
-        if kind == NETWORK:
-            _see_out(environment, there)
-        if there:
-            docker(*removal, *there)
+    take_away(environment, recorded)
     stack.forget(resources, {resource["urn"] for resource in recorded.values()})
     stack.write(environment, state)
+
+
+def take_away(environment: str, only: Container[str] | None = None) -> None:
+    """Remove what Docker has of the environment, or ``only`` some ids of it, without a stop."""
+    for kind, removal in REMOVALS.items():
+        found = [item for item in _there(environment, kind) if only is None or item in only]
+        if kind == NETWORK:
+            _see_out(environment, found)
+        if found:
+            docker(*removal, *found)
 
 
 def _see_out(environment: str, networks: list[str]) -> None:

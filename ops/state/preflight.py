@@ -6,7 +6,6 @@ python -m ops.state.preflight ENVIRONMENT
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 
@@ -16,7 +15,7 @@ from environment.names import LABEL
 from environment.rules.placement import published_ports
 from environment.settings import Settings
 from environment.types import Provider
-from ops.state.networks import overlapping
+from ops.state.networks import overlapping, port_is_free
 from processes.command import carry_out
 
 
@@ -48,18 +47,8 @@ def taken_ports(environment: str, settings: Settings) -> list[str]:
     return [
         f"port {port} on 127.0.0.1 (keel:{path}) is taken by {_holder(port)}"
         for path, port in published_ports(settings.network, settings.hosts)
-        if port not in own and not _free(port)
+        if port not in own and not port_is_free(port)
     ]
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _own_ports(environment: str) -> set[int]:

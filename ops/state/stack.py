@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 from collections.abc import Iterable
@@ -44,12 +45,35 @@ def take(environment: str) -> Iterable[str]:
     """
     _remove_torn_attributes()
     pulumi("stack", "select", "--create", environment)
+    for owner in killed(environment):
+        yield owner
+        pulumi("cancel", "--yes", "-s", environment)
+
+
+def killed(environment: str) -> Iterable[str]:
+    """Who holds a lock of the stack and is gone. Raises Busy as :func:`take`."""
     for lock in _locks(environment):
         owner = f"{lock['username']}@{lock['hostname']} (process {lock['pid']}) since {lock['timestamp']}"
         if lock["hostname"] != socket.gethostname() or pulumi_engine.runs(int(lock["pid"]), "pulumi"):
             raise Busy(f"{environment} is being changed by {owner}", UNCHANGED, "Run again when it is done")
         yield owner
+
+
+def names() -> set[str]:
+    """Every stack of this project that the backend has."""
+    return {str(found["name"]).rpartition("/")[2] for found in json.loads(pulumi("stack", "ls", "--json"))}
+
+
+def delete(environment: str) -> None:
+    """Remove the stack with its history, and what Keel wrote next to its state; what it made must be gone. Its file stays."""
+    _remove_torn_attributes()
+    for _ in killed(environment):
         pulumi("cancel", "--yes", "-s", environment)
+    pulumi("stack", "rm", "--yes", "--force", "--preserve-config", "--remove-backups", "-s", environment)
+    unfinished.verified(environment)
+    folder = unfinished.backend()
+    for left in folder.glob(f".pulumi/*/**/{environment}/") if folder else ():
+        shutil.rmtree(left)
 
 
 def read(environment: str, backend: Path | None = None) -> dict[str, Any]:

@@ -24,10 +24,11 @@ from environment.load import ROOT, read_stack_file
 from environment.products import Product
 from environment.urls import product_urls
 from ops.hosts.session import Session
+from ops.state.copies import moved
+from ops.state.slots import Slot, reserve
 from tests.campaign.backups import WRITTEN
 from tests.rls.tenants import tenants
-from tests.slots import Slot, reserve
-from tests.system.environments import Ephemeral, discard, moved
+from tests.system.environments import Ephemeral, discard
 from tests.system.fingerprint import fingerprint
 from tests.system.majority import Majority
 from tests.system.writer import Writer, written

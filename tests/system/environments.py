@@ -21,8 +21,9 @@ from environment.load import ROOT, read_stack_file, stack_file
 from environment.program import Environment, load
 from ops.hosts.docker import docker
 from ops.hosts.session import Session, open_session
+from ops.state.copies import moved
+from ops.state.slots import reserve
 from tests.gate.minutes import measured
-from tests.slots import Slot, reserve
 
 PASSPHRASE = "keel-published"
 COMMAND = 1200
@@ -180,17 +181,3 @@ def remove_leftovers(name: str) -> None:
     ):
         for item in docker(*listing, *label).split():
             docker(kind, "rm", *(["-f"] if kind != "network" else []), item)
-
-
-def moved(config: dict[str, Any], slot: Slot) -> dict[str, Any]:
-    """The same stack in the network and on the ports of the slot."""
-    old = config["keel:network"]["cidr"].rpartition(".")[0]
-    config = yaml.safe_load(yaml.safe_dump(config).replace(f"{old}.", f"{slot.network}."))
-    first = slot.port
-    config["keel:network"]["published"] = {
-        "primary": first,
-        "pgbouncer": first + 1,
-        "redis": first + 2,
-        "ssh": first + 4,
-    }
-    return config

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from tests.slots import reserve
+from ops.state.slots import reserve
 from toolchain.cache import Cache
 from toolchain.gomodule import GoProgram
 from toolchain.system import System

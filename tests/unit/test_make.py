@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from environment.load import ROOT
@@ -29,6 +32,22 @@ def test_the_documents_targets() -> None:
     assert commands("docker-up") == commands("up")
     assert commands("migrate") == ["tools/run pulumi up -s dev --yes --skip-preview"]
     assert commands("test-db") == ["tools/run pytest -q tests/db tests/test_*.py"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "flags"), [("dev", " --yes --skip-preview"), ("ci", " --yes --skip-preview"), ("staging", "")]
+)
+def test_no_question_hangs_on_the_kind_and_not_on_the_name(tmp_path: Path, kind: str, flags: str) -> None:
+    """PLAT-47, PLAT-48: an environment called `dev` may be staging, and one of a pull request is made to be remade."""
+    (tmp_path / "stacks").mkdir()
+    for name in ("pr-123", "dev"):
+        (tmp_path / f"stacks/Pulumi.{name}.yaml").write_text(f"config:\n  keel:environment: {{kind: {kind}}}\n")
+        said = subprocess.run(
+            ["make", "--no-print-directory", "-n", "up", "down", f"ENV={name}"],
+            cwd=ROOT, env={**os.environ, "KEEL_PROJECT": str(tmp_path)}, capture_output=True, text=True, check=True,
+        ).stdout.splitlines()  # fmt: skip
+        assert f"tools/run pulumi up -s {name} --suppress-outputs{flags or ' '}" in said
+        assert f"tools/run --no-docker pulumi destroy -s {name}{flags or ' '}" in said
 
 
 def test_dev_setup_ends_with_test_data() -> None:

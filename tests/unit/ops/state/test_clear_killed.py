@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from environment.load import ROOT
+from environment.load import ROOT, InvalidStack
 from ops.hosts.docker import DockerFailed
 from ops.state import clear_killed, stack
 
@@ -265,7 +265,16 @@ def test_only_a_destroy_without_a_question_discards(like: str, flags: str | None
         text=True,
         check=True,
     )
-    first, second = (line.split() for line in done.stdout.splitlines())
+    first, second, last = (line.split() for line in done.stdout.splitlines())
     assert ("--discard" in first) == (like in ("dev", "ci") and "--yes" in second)
     assert first[1:5] == ["python", "-m", "ops.state.clear_killed", like]
     assert second[2:6] == ["pulumi", "destroy", "-s", like]
+    assert last[2:] == ["python", "-m", "ops.state.remove", like]
+
+
+def test_an_environment_that_is_not_there_is_not_begun(backend: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second `make down`, or a mistyped name: Pulumi would make a stack of it, and a stack file."""
+    monkeypatch.setattr(stack, "pulumi", pulumi := Pulumi({}))
+    with pytest.raises(InvalidStack, match="an existing stack"):
+        clear_killed.main("pr-gone")
+    assert not pulumi.calls

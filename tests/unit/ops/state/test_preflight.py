@@ -14,7 +14,7 @@ import yaml
 
 from environment.load import ROOT, read_stack_file, stack_file
 from ops.state.preflight import Taken, main
-from tests.slots import reserve
+from ops.state.slots import reserve
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from environment import unfinished
 from environment.load import PROJECT
 from ops.hosts import docker
 from ops.hosts.docker import DockerFailed
-from ops.state import clear_killed, preflight, stack
+from ops.state import clear_killed, networks, preflight, stack
 from ops.steps import image
 from tests.unit.cli_fakes import environment, program
 from tests.unit.hosts import nothing
@@ -206,7 +206,7 @@ def test_who_holds_a_port_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_environments_own_ports_are_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
     """X-20: `up` again; and of machines nothing is published here."""
-    monkeypatch.setattr(preflight, "_free", lambda port: port == 6379)
+    monkeypatch.setattr(preflight, "port_is_free", lambda port: port == 6379)
     monkeypatch.setattr(preflight, "_own_ports", lambda name: {2201, 2202} if name == "dev" else set())
     monkeypatch.setattr(preflight, "_holder", str)
     dev = environment().settings
@@ -219,12 +219,12 @@ def test_a_port_that_only_waits_to_be_free_is_free() -> None:
     """A connection that ended a moment ago does not count; a listener does."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        assert not preflight._free(port)
+        assert not networks.port_is_free(port)
         client = socket.create_connection(("127.0.0.1", port))
         server, _ = listener.accept()
         server.close()  # this side waits
         client.close()
-    assert preflight._free(port)
+    assert networks.port_is_free(port)
 
 
 def test_a_program_that_is_not_there_says_nothing(programs: Path) -> None:

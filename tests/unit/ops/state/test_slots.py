@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
-from tests import slots
+from ops.state import networks, slots
 
 
 @pytest.fixture(autouse=True)
@@ -15,8 +16,8 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Locks of the test's own, and no networks of Docker."""
     monkeypatch.setattr(slots, "FOLDER", tmp_path)
     monkeypatch.setattr(slots, "_held", {})
-    monkeypatch.setattr(slots, "_networks", lambda: "10.91.2.0/24 172.17.0.0/16")
-    monkeypatch.setattr(slots, "_free", lambda port: True)
+    monkeypatch.setattr(slots, "used", lambda: {IPv4Network("10.91.2.0/25"), IPv4Network("172.17.0.0/16")})
+    monkeypatch.setattr(slots, "port_is_free", lambda port: True)
 
 
 def test_each_reservation_is_another_slot_and_skips_dockers_networks() -> None:
@@ -34,15 +35,15 @@ def test_another_process_gets_what_is_left(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_port_that_is_taken_excludes_its_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     busy = slots.Slot(1).port + slots.PORTS - 1
-    monkeypatch.setattr(slots, "_free", lambda port: port != busy)
+    monkeypatch.setattr(slots, "port_is_free", lambda port: port != busy)
     assert slots.reserve().number == 3
 
 
-def test_none_left_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slots, "NUMBERS", range(1, 3))
-    slots.reserve()
-    with pytest.raises(AssertionError, match="none of 2 slots is free"):
-        slots.reserve()
+def test_none_left_is_an_error_that_says_so() -> None:
+    numbers = range(1, 3)
+    slots.reserve(numbers=numbers)
+    with pytest.raises(slots.NoSlot, match="none of 2 networks with 32 ports each is free"):
+        slots.reserve(numbers=numbers)
 
 
 def test_ranges_do_not_overlap_and_stay_below_outgoing_ports() -> None:
@@ -56,5 +57,5 @@ def test_free_means_that_a_program_could_listen(monkeypatch: pytest.MonkeyPatch)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        assert not slots._free(port)
-    assert slots._free(port)
+        assert not networks.port_is_free(port)
+    assert networks.port_is_free(port)

@@ -1,0 +1,1 @@
+"""The commands of `./keel env` that are about environments: new, list, remove."""
