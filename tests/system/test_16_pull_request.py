@@ -21,7 +21,9 @@ from tests.system.inventory import leftovers
 
 FOREIGN = ("KEEL_PROJECT", "PULUMI_CONFIG_PASSPHRASE", "PYTHONPATH", "ENV")
 """What the shell of a product engineer does not have."""
-HOSTS_ALONE = "--yes --skip-preview --target **docker:index/** --target **keel:HostImage**"
+HOSTS_ALONE = " --target ".join(
+    ("--yes --skip-preview", "**keel:host:**", "**keel:HostImage**", "**keel:Drain**", "**docker:index/**")
+)
 """Flags of an `up` that ends early: containers, volumes and a network, in seconds."""
 
 
