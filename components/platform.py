@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -13,10 +11,9 @@ from components.step import AGAIN, Step
 from components.steps import Converge, Databases, Migration, Recovery, Verification
 from environment import roles, unfinished
 from environment.derive import Roots
+from environment.digest import of_files, of_migration
 from environment.manifest import Manifest
 from environment.unfinished import step_key
-
-ROOT = Path(__file__).parent.parent
 
 
 class Platform(pulumi.ComponentResource):
@@ -57,7 +54,7 @@ class Platform(pulumi.ComponentResource):
             "databases",
             {
                 "manifest": manifest.slice({"products", "postgres", "databases"}),
-                "files": _digest("db/*.py", "db/*.sql"),
+                "files": of_files("db/*.py", "db/*.sql"),
             },
             stages["data"],
         )
@@ -69,7 +66,7 @@ class Platform(pulumi.ComponentResource):
                 {
                     "manifest": _of_product(manifest, product),
                     "product": product,
-                    "files": _digest(f"db/{product}/**/*", f"migrations/{product}/**/*", "migrations/*.py"),
+                    "files": of_migration(product),
                 },
                 # A backup that comes before a migration needs what the last stage brings.
                 databases,
@@ -84,11 +81,11 @@ class Platform(pulumi.ComponentResource):
             {
                 "manifest": manifest.model_dump(mode="json"),
                 "identities": hosts.identities,
-                "tests": _digest(
+                "tests": of_files(
                     "tests/verify/**/*", "tests/rls/*.py", "ops/steps/checks.py", "ops/steps/verification.py"
                 ),
                 "upstream": {stage: roles.digest(stage) for stage in roles.stages()},
-                "migrations": {m: _digest(f"db/{m}/**/*", f"migrations/{m}/**/*") for m in manifest.products},
+                "migrations": {m: of_files(f"db/{m}/**/*", f"migrations/{m}/**/*") for m in manifest.products},
             },
             *stages.values(),
             *migrations,
@@ -107,14 +104,3 @@ def _of_product(manifest: Manifest, product: str) -> dict[str, Any]:
     entry = sliced["products"][product]
     held = {"revision": entry["limits"]["revision"]}
     return sliced | {"products": {product: entry | {"limits": held}}}
-
-
-def _digest(*patterns: str) -> str:
-    """Digest of the project's files that match, so that a changed file runs its step again."""
-    files = sorted({path for pattern in patterns for path in ROOT.glob(pattern) if path.is_file()})
-    content = b"".join(
-        str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes()
-        for path in files
-        if "__pycache__" not in path.parts and path.suffix != ".md"
-    )
-    return hashlib.sha256(content).hexdigest()[:12]

@@ -69,6 +69,10 @@ SET LOCAL pg_stat_statements.track_utility = off
 """
 """For one transaction: neither the log nor the statistics of statements keep its text, also where it fails (W7)."""
 
+OF_DATABASES = {"TimeZone": "UTC"}
+"""Settings of every product's database. X-05: columns without time zone agree with those that have one only when every session
+is in UTC."""
+
 MUST_PRELOAD = frozenset({STATISTICS})
 """Extensions that install without shared_preload_libraries and fail at first use (Q-08)."""
 
@@ -130,16 +134,16 @@ def _plan(connect: Connect, look: Connect, spec: ClusterSpec) -> tuple[list[Chan
     for product in spec.products:
         name = product.name
         changes += privileges(_of_database(cluster, name), database_grants(product), MAINTENANCE_DATABASE, "")
-        contents = Contents()
+        inside = Contents()
         if name in cluster.databases:
             try:
                 with looking(look, cluster, name) as connection:
-                    contents = read_contents(connection)
+                    inside = read_contents(connection)
             except NotAdmitted:
                 blind = True
                 continue
-        changes += _contents(product, contents, development=spec.development)
-        changes += undeclared.objects(product, contents, staying)
+        changes += contents(product, inside, development=spec.development)
+        changes += undeclared.objects(product, inside, staying)
     changes += undeclared.settings(cluster, roles, spec)
     changes += undeclared.parameters(cluster)
     changes += undeclared.roles(look, cluster, roles, spec)
@@ -260,13 +264,8 @@ def _database(product: Product, cluster: Cluster, spec: ClusterSpec) -> Iterator
     name, owner = sql.Identifier(product.name), sql.Identifier(product.owner_role)
     found, locale = cluster.databases.get(product.name), spec.locale
     if found is None:
-        yield Change(
-            f"create database {product.name}, UTF8, {locale}",
-            sql.SQL(
-                "CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8'"
-                " LOCALE_PROVIDER libc LC_COLLATE {} LC_CTYPE {}"
-            ).format(name, owner, sql.Literal(locale), sql.Literal(locale)),
-        )
+        what = f"create database {product.name}, UTF8, {locale}"
+        yield Change(what, created(product.name, product.owner_role, locale))
     elif found.owner != product.owner_role:
         statement = sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, owner)
         yield Change(f"give database {product.name} to {product.owner_role}", statement)
@@ -280,13 +279,20 @@ def _database(product: Product, cluster: Cluster, spec: ClusterSpec) -> Iterator
     if found and (not found.open or found.template):
         statement = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true IS_TEMPLATE false").format(name)
         yield Change(f"let database {product.name} take connections and be no template", statement)
-    # X-05: columns without time zone agree with those that have one only when every session is in UTC.
     found_settings = cluster.settings.get((product.name, ""), {})
-    declared = {"TimeZone": "UTC"}
-    yield from role_changes.settings("DATABASE", product.name, declared, found_settings)
+    yield from role_changes.settings("DATABASE", product.name, dict(OF_DATABASES), found_settings)
 
 
-def _contents(product: Product, found: Contents, *, development: bool) -> Iterator[Change]:
+def created(name: str, owner: str, locale: str) -> sql.Composed:
+    """The statement that makes an empty database."""
+    statement = (
+        "CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER libc LC_COLLATE {} LC_CTYPE {}"
+    )
+    return sql.SQL(statement).format(sql.Identifier(name), sql.Identifier(owner), *[sql.Literal(locale)] * 2)
+
+
+def contents(product: Product, found: Contents, *, development: bool) -> Iterator[Change]:
+    """Extensions, schemas, owners and rights within a product's database that holds what was ``found``."""
     for extension in sorted(set(product.extensions) - found.extensions):
         statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} SCHEMA public").format(sql.Identifier(extension))
         yield Change(f"create extension {extension} in {product.name}", statement, product.name)

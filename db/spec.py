@@ -67,6 +67,9 @@ class ClusterSpec(Model):
     unlisted: tuple[Product, ...] = Field(
         default=(), description="Products of this checkout that the stack does not list: parked when they are there."
     )
+    copies: bool = Field(
+        default=False, description="Throwaway copies of products' databases may be there (environment/scratch.py)."
+    )
     kept_roles: tuple[str, ...] = Field(
         default=(), description="Roles made elsewhere and not declared here, such as Patroni's replication role."
     )

@@ -13,6 +13,7 @@ from db import role_changes
 from db.change import Change, grantee
 from db.found import Cluster, Connect, Contents
 from db.spec import MAINTENANCE_DATABASE, ClusterSpec, Migrated, Role, product_roles
+from environment import scratch
 from environment.names import SUPERUSER
 from environment.products import Product
 
@@ -31,7 +32,10 @@ order by 1
 def databases(cluster: Cluster, spec: ClusterSpec) -> Iterator[Change]:
     """Close the logins of parked products, and tell of every database that is no product of the stack."""
     catalogue = {product.name: product for product in spec.unlisted}
-    for name in sorted(cluster.databases.keys() - OF_THE_CLUSTER - {product.name for product in spec.products}):
+    ours = {product.name for product in spec.products}
+    for name in sorted(cluster.databases.keys() - OF_THE_CLUSTER - ours):
+        if spec.copies and scratch.belongs(name, ours | catalogue.keys()):
+            continue
         if name in catalogue:
             yield from _close(catalogue[name], cluster)
             what = f"database {name} is parked: it belongs to no product of this stack; put it back, or "

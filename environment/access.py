@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import IPv4Network
 
+from environment import scratch
 from environment.manifest import HostEntry, Manifest
 from environment.names import ADMIN, BACKUP, MONITOR, PGBOUNCER, REPLICATION, REWIND
 from environment.products import Product
@@ -67,9 +68,14 @@ def _through_the_edge(manifest: Manifest) -> Iterator[Login]:
     """What PostgreSQL admits from an edge: HAProxy hides who comes, so it is all that may come there."""
     yield Login(("postgres",), (PGBOUNCER,), certificate=True)
     for name, entry in manifest.products.items():
-        yield Login((name,), entry.product.login_roles, clear=not encrypted(manifest, entry.product))
+        yield Login(_direct(manifest, name), entry.product.login_roles, clear=not encrypted(manifest, entry.product))
     if manifest.network.admin:
         yield Login(("postgres", *manifest.products), (ADMIN, MONITOR))
+
+
+def _direct(manifest: Manifest, product: str) -> tuple[str, ...]:
+    """The databases of a product to which its logins come past the pooler: with its throwaway copies, where there are any."""
+    return (product, scratch.pattern(product)) if scratch.offered(manifest) else (product,)
 
 
 def _members(_manifest: Manifest) -> Iterator[Login]:

@@ -125,6 +125,7 @@ class Product(Model):
         wrong += [self.name] * (self.name.endswith("_ro") or self.name in ENV_COMMANDS) + [
             role for role in set(roles) if roles.count(role) > 1
         ]
+        wrong += [self.name] * ("_scratch_" in self.name)  # as of a throwaway copy (environment/scratch.py)
         if wrong:
             raise ValueError(
                 f"{', '.join(sorted(wrong))} is taken, or means something else to PostgreSQL, PgBouncer or Keel"

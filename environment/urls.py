@@ -67,6 +67,22 @@ def verifies(manifest: Manifest, place: Place) -> bool:
 
 def product_urls(manifest: Manifest, roots: Roots, product: Product, place: Place | None = None) -> dict[str, str]:
     """Purpose → URL: the application through the pooler, migrations direct (PLAT-21). Raises OutOfReach."""
+    name = product.name
+    return _urls(manifest, roots, product, (name, f"{name}_ro", "pgbouncer"), place)
+
+
+def scratch_urls(
+    manifest: Manifest, roots: Roots, product: Product, database: str, place: Place | None = None
+) -> dict[str, str]:
+    """The same of a throwaway copy, whose clients come past the pooler: it has pools for databases that it knows, and they would
+    outlive the copy and hold it open. Raises OutOfReach."""
+    return _urls(manifest, roots, product, (database, database, "primary"), place)
+
+
+def _urls(
+    manifest: Manifest, roots: Roots, product: Product, at: tuple[str, str, str], place: Place | None
+) -> dict[str, str]:
+    """``at``: the database, that for reads, and the service through which programs reach them."""
     place = place or usual(manifest)
     require_reached(manifest, place)
     # PLAT-39: outside dev, and where the product asks for it, TLS is required.
@@ -76,13 +92,14 @@ def product_urls(manifest: Manifest, roots: Roots, product: Product, place: Plac
         password = quote(roots.password(role), safe="")
         return f"{driver}://{role}:{password}@{address}:{port}/{database}?{option}"
 
-    pooled, direct = (reached(manifest, service, place) for service in ("pgbouncer", "primary"))
-    app, name = product.app_role, product.name
+    name, reads, service = at
+    pooled, direct = (reached(manifest, each, place) for each in (service, "primary"))
+    app = product.app_role
     found = {
         "application_asyncpg": url("postgresql+asyncpg", app, name, *pooled, f"ssl={tls}"),
         "application_psycopg": url("postgresql+psycopg", app, name, *pooled, f"sslmode={tls}"),
         "application": url("postgresql", app, name, *pooled, f"sslmode={tls}"),
-        "readonly": url("postgresql+psycopg", product.readonly_role, f"{name}_ro", *pooled, f"sslmode={tls}"),
+        "readonly": url("postgresql+psycopg", product.readonly_role, reads, *pooled, f"sslmode={tls}"),
         "migration": url("postgresql+psycopg", product.migrator_role, name, *direct, f"sslmode={tls}"),
     }
     if product.worker_role:  # RIQ-03

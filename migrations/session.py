@@ -6,6 +6,7 @@ import time
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
+from environment import scratch
 from environment.products import Product
 
 NAME = "keel-migrate"
@@ -60,7 +61,7 @@ def prepare(connection: Connection, product: Product, wait: float) -> None:
     """
     connection.execution_options(isolation_level="AUTOCOMMIT")
     database, replica = connection.execute(text("select current_database(), pg_is_in_recovery()")).one()
-    if database != product.name:
+    if database != product.name and not scratch.belongs(database, [product.name]):
         raise CommandError(
             f"the URL leads to database {database}, but this is the history of {product.name}. "
             "Nothing was changed. Give the URL and the name (alembic -n NAME …) of the same product"

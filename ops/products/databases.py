@@ -14,7 +14,7 @@ from db.change import Change
 from db.difference import Difference
 from db.found import Cluster, NotAdmitted, looking, read_cluster
 from db.spec import MAINTENANCE_DATABASE, Bounds, ClusterSpec, Migrated, cluster_roles, product_roles
-from environment import budget
+from environment import budget, scratch
 from environment.kind import Kind
 from environment.manifest import Manifest
 from environment.names import REPLICATION, REWIND
@@ -75,6 +75,7 @@ def spec(session: Session, superuser: Superuser) -> ClusterSpec:
         migrated={product.name: _migrated(superuser, product, cluster) for product in products},
         development=session.manifest.identity.kind is Kind.DEV,
         unlisted=tuple(product for name, product in catalogue().items() if name not in session.manifest.products),
+        copies=scratch.offered(session.manifest),
         kept_roles=(REPLICATION,),
         maintenance_logins=(REWIND,),
         bounds=limits,

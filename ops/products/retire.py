@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from psycopg import IsolationLevel
 from psycopg.sql import SQL, Identifier
 
-from db import provision, undeclared
+from db import provision, scratch, undeclared
 from db.found import Cluster, read_cluster
 from db.spec import MAINTENANCE_DATABASE, Migrated, product_roles
 from environment.errors import UNCHANGED, KeelError
@@ -182,6 +182,7 @@ def drop(session: Session, superuser: Superuser, product: Product, report: Repor
 
 
 def _drop(superuser: Superuser, product: Product, report: Report) -> list[str]:
+    scratch.forget(superuser.connect, product)
     with superuser.connect(MAINTENANCE_DATABASE) as connection:
         connection.autocommit = True
         connection.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(product.name)))

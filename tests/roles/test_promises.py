@@ -28,11 +28,11 @@ ACCESS = {
         "local replication keel_replication scram-sha-256",
         "local postgres keel_rewind scram-sha-256",
         "hostssl postgres keel_pgbouncer 10.88.0.21/32 scram-sha-256 clientcert=verify-full",
-        "hostssl ai_assistant ai_assistant_app,ai_assistant_readonly,ai_assistant_migrator 10.88.0.21/32 scram-sha-256",
-        "host bacopilot bacopilot_app,bacopilot_readonly,bacopilot_migrator 10.88.0.21/32 scram-sha-256",
-        "host componentforge componentforge_app,componentforge_readonly,componentforge_migrator 10.88.0.21/32 scram-sha-256",
-        "host jeex_idea jeex_user,jeex_idea_readonly,jeex_idea_migrator 10.88.0.21/32 scram-sha-256",
-        "host ruleiq ruleiq_api,ruleiq_worker,ruleiq_readonly,ruleiq_migrator 10.88.0.21/32 scram-sha-256",
+        "hostssl ai_assistant,/^ai_assistant_scratch_[a-z0-9_]+$ ai_assistant_app,ai_assistant_readonly,ai_assistant_migrator 10.88.0.21/32 scram-sha-256",
+        "host bacopilot,/^bacopilot_scratch_[a-z0-9_]+$ bacopilot_app,bacopilot_readonly,bacopilot_migrator 10.88.0.21/32 scram-sha-256",
+        "host componentforge,/^componentforge_scratch_[a-z0-9_]+$ componentforge_app,componentforge_readonly,componentforge_migrator 10.88.0.21/32 scram-sha-256",
+        "host jeex_idea,/^jeex_idea_scratch_[a-z0-9_]+$ jeex_user,jeex_idea_readonly,jeex_idea_migrator 10.88.0.21/32 scram-sha-256",
+        "host ruleiq,/^ruleiq_scratch_[a-z0-9_]+$ ruleiq_api,ruleiq_worker,ruleiq_readonly,ruleiq_migrator 10.88.0.21/32 scram-sha-256",
         "hostssl postgres,ai_assistant,bacopilot,componentforge,jeex_idea,ruleiq keel_admin,keel_monitor 10.88.0.21/32 "
         "scram-sha-256",
         "hostssl replication keel_replication 10.88.0.12/32 scram-sha-256 clientcert=verify-full",
@@ -49,11 +49,11 @@ ACCESS = {
         "local postgres keel_rewind scram-sha-256",
         "local all keel_backup scram-sha-256",
         "hostssl postgres keel_pgbouncer 10.89.0.11/32 scram-sha-256 clientcert=verify-full",
-        "hostssl ai_assistant ai_assistant_app,ai_assistant_readonly,ai_assistant_migrator 10.89.0.11/32 scram-sha-256",
-        "hostssl bacopilot bacopilot_app,bacopilot_readonly,bacopilot_migrator 10.89.0.11/32 scram-sha-256",
-        "hostssl componentforge componentforge_app,componentforge_readonly,componentforge_migrator 10.89.0.11/32 scram-sha-256",
-        "hostssl jeex_idea jeex_user,jeex_idea_readonly,jeex_idea_migrator 10.89.0.11/32 scram-sha-256",
-        "hostssl ruleiq ruleiq_api,ruleiq_worker,ruleiq_readonly,ruleiq_migrator 10.89.0.11/32 scram-sha-256",
+        "hostssl ai_assistant,/^ai_assistant_scratch_[a-z0-9_]+$ ai_assistant_app,ai_assistant_readonly,ai_assistant_migrator 10.89.0.11/32 scram-sha-256",
+        "hostssl bacopilot,/^bacopilot_scratch_[a-z0-9_]+$ bacopilot_app,bacopilot_readonly,bacopilot_migrator 10.89.0.11/32 scram-sha-256",
+        "hostssl componentforge,/^componentforge_scratch_[a-z0-9_]+$ componentforge_app,componentforge_readonly,componentforge_migrator 10.89.0.11/32 scram-sha-256",
+        "hostssl jeex_idea,/^jeex_idea_scratch_[a-z0-9_]+$ jeex_user,jeex_idea_readonly,jeex_idea_migrator 10.89.0.11/32 scram-sha-256",
+        "hostssl ruleiq,/^ruleiq_scratch_[a-z0-9_]+$ ruleiq_api,ruleiq_worker,ruleiq_readonly,ruleiq_migrator 10.89.0.11/32 scram-sha-256",
         "hostssl postgres,ai_assistant,bacopilot,componentforge,jeex_idea,ruleiq keel_admin,keel_monitor 10.89.0.11/32 "
         "scram-sha-256",
         "host all,replication all all reject",
@@ -76,7 +76,7 @@ def new_cluster(stack: str) -> dict[str, Any]:
 def test_who_reaches_postgresql(stack: str) -> None:
     """PLAT-39, PLAT-41, X-51, W4: other members to replicate and, after a crash, to rewind; the backup host for its dumps; edges
     for the logins of products, in clear in dev alone and never those of the product that asks for TLS, for the look-up with its
-    certificate, for maintenance. Nobody else, and no superuser."""
+    certificate, for maintenance. Nobody else, and no superuser. In dev and ci a product's logins come to its throwaway copies too."""
     read = yaml.safe_load(files("postgres", stack)["/etc/patroni/config.yml"].content)["postgresql"]
     assert read["pg_hba"] == ACCESS[stack]
     assert read["pg_ident"] == LOGINS

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
 import sys
+from typing import Any
 
+import asyncpg
 import psycopg
+import pytest
 
 from db import migrate
 from environment.load import ROOT
@@ -18,6 +22,7 @@ from tests.system.environments import Ephemeral
 
 JEEX = catalogue()["jeex_idea"]
 REGISTER = "select auth.register_user('ada@keel.invalid', 'Ada')"
+Copies = tuple[str, dict[str, Any]]
 HEAD, BEFORE = "005_defaults_in_utc", "004_documents_created_by"
 
 
@@ -51,6 +56,40 @@ def interrupted(ci: Ephemeral) -> None:
     assert process.wait() == -signal.SIGKILL, said
 
 
+def database(url: str) -> str:
+    """The database to which a URL leads."""
+    return url.partition("?")[0].rpartition("/")[2]
+
+
+@pytest.fixture(scope="module")
+def copies(ci: Ephemeral) -> Copies:
+    """Scratch copies of two products: what the command printed for each. They are there in all tests of this file, also where
+    `up` verifies and `./keel drift` looks."""
+    url = ci.keel("db", "scratch", JEEX.name).stdout
+    return url.removesuffix("\n"), json.loads(ci.keel("db", "scratch", "ruleiq", "--json").stdout)
+
+
+def test_a_scratch_copy_serves_a_test_run(copies: Copies) -> None:
+    """PLAT-10, PLAT-15, PLAT-41: real clients under row-level security; it is closed to other products, and so are they to its
+    logins. Standard output is the URL alone."""
+    url, other = copies
+    assert url.startswith("postgresql://") and not set(url) & set(" \n")
+    with psycopg.connect(url, autocommit=True) as client:
+        for address in ("ada@keel.invalid", "bob@keel.invalid"):
+            ((identity,),) = client.execute("select auth.register_user(%s, 'Ada')", [address]).fetchall()
+            client.execute("select set_config('app.current_user_id', %s, false)", [str(identity)])
+            client.execute("insert into projects (name, created_by) values ('mine', %s)", [identity])
+            assert client.execute("select created_by from projects").fetchall() == [(identity,)]
+    asyncio.run(_asks(other["urls"]["application_asyncpg"].replace("postgresql+asyncpg", "postgresql")))
+    for stranger in (
+        other["urls"]["application"].replace(other["name"], database(url)),
+        url.replace(database(url), "ruleiq"),
+    ):
+        with pytest.raises(psycopg.OperationalError, match=r"pg_hba\.conf rejects"):
+            psycopg.connect(stranger)
+
+
+@pytest.mark.usefixtures("copies")
 def test_one_product_is_migrated_and_no_other(ci: Ephemeral) -> None:
     """PLAT-26, PLAT-28: from an older revision to head; Pulumi finds nothing to do afterwards."""
     before = revisions(ci)
@@ -62,6 +101,7 @@ def test_one_product_is_migrated_and_no_other(ci: Ephemeral) -> None:
     ci.up("--expect-no-changes")
 
 
+@pytest.mark.usefixtures("copies")
 def test_a_reset_that_was_killed_is_done_again_or_mended_by_up(ci: Ephemeral) -> None:
     """PLAT-36: by the same command, and by the next `up`, which verifies all of it."""
     interrupted(ci)
@@ -71,6 +111,7 @@ def test_a_reset_that_was_killed_is_done_again_or_mended_by_up(ci: Ephemeral) ->
     assert revisions(ci)[JEEX.name] == HEAD
 
 
+@pytest.mark.usefixtures("copies")
 def test_a_reset_ends_sessions_and_leaves_no_difference(ci: Ephemeral) -> None:
     """PLAT-28, PLAT-31: the application's rows are gone; nothing on hosts or in databases differs."""
     with application(ci) as client:
@@ -82,3 +123,24 @@ def test_a_reset_ends_sessions_and_leaves_no_difference(ci: Ephemeral) -> None:
         )
     ci.keel("drift")
     ci.up("--expect-no-changes")
+
+
+def test_copies_are_dropped_by_name(ci: Ephemeral, copies: Copies) -> None:
+    """No other than the product's; and the dumps were made next to them."""
+    ci.keel("backup", "run", "--type", "dumps")
+    url, other = copies
+    name = database(url)
+    assert "not the name of a scratch copy" in ci.keel("db", "scratch", "ruleiq", "--drop", name, check=False).stderr
+    found = json.loads(ci.keel("db", "scratch", JEEX.name, "--list", "--json").stdout)
+    assert name in [each["name"] for each in found]
+    ci.keel("db", "scratch", JEEX.name, "--drop", name)
+    ci.keel("db", "scratch", "ruleiq", "--drop-all")
+    for gone in (url, other["urls"]["application"]):
+        with pytest.raises(psycopg.OperationalError, match="does not exist"):
+            psycopg.connect(gone)
+
+
+async def _asks(url: str) -> None:
+    client = await asyncpg.connect(url.replace("?ssl=", "?sslmode="))
+    assert await client.fetchval("select current_database()") == database(url)
+    await client.close()

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 
 from db import indexes, migrate, release, repeatable
+from environment import scratch
 from environment.manifest import Manifest, ProductEntry
 from environment.products import Product
 from environment.products import catalogue as checkout
@@ -21,14 +22,16 @@ Url = Callable[[Product], str]
 
 
 def test_one_per_product(superuser: Connection, manifest: Manifest) -> None:
-    """PLAT-05: each product has a database of its own; apart from them there are the cluster's, and parked products'.
+    """PLAT-05: each product has a database of its own; apart from them there are the cluster's, parked products', and throwaway copies.
 
     One that takes no connections was kept aside by a restore until a person drops it."""
     rows = superuser.execute(
         "select datname::text from pg_database where not datistemplate and datallowconn"
     ).fetchall()
     parked = checkout().keys() - manifest.products.keys()  # nobody logs in there: tests/verify/test_roles.py
-    expect.exactly({name for (name,) in rows} - parked, ["postgres", *manifest.products], "database")
+    copied = checkout() if scratch.offered(manifest) else ()
+    found = {name for (name,) in rows if not scratch.belongs(name, copied)} - parked
+    expect.exactly(found, ["postgres", *manifest.products], "database")
 
 
 def test_encoding(superuser: Connection, listed: ProductEntry, manifest: Manifest) -> None:

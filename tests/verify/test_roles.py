@@ -11,6 +11,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from db import migrate, scram
+from environment import scratch
 from environment.budget import connections
 from environment.manifest import Manifest, ProductEntry
 from environment.names import ADMIN, BACKUP, LOOK, MONITOR, PGBOUNCER, REPLICATION, REWIND, SESSIONS
@@ -126,10 +127,16 @@ CONNECTS = "select datname::text from pg_database where datallowconn and has_dat
 """template0 takes no connections at all."""
 
 
-def test_connect(product: ProductEntry, database: psycopg.Connection[Any]) -> None:
-    """PLAT-10: the application connects to its own database only, and PUBLIC to none."""
+def connects(connection: psycopg.Connection[Any], role: str, own: str, manifest: Manifest) -> list[str]:
+    """The databases to which a role of the product ``own`` connects, without that one's throwaway copies."""
+    copies = [own] if scratch.offered(manifest) else []
+    return [name for name in names(connection, CONNECTS, role) if not scratch.belongs(name, copies)]
+
+
+def test_connect(product: ProductEntry, database: psycopg.Connection[Any], manifest: Manifest) -> None:
+    """PLAT-10: the application connects to its own database only, and its copies; PUBLIC to none."""
     role, own = product.product.app_role, product.product.name
-    expect.exactly(names(database, CONNECTS, role), [own], f"{role} connects to: database")
+    expect.exactly(connects(database, role, own, manifest), [own], f"{role} connects to: database")
     public = (
         "select distinct datname::text from pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba))) "
         " where grantee = 0 and datallowconn"
@@ -137,11 +144,11 @@ def test_connect(product: ProductEntry, database: psycopg.Connection[Any]) -> No
     expect.nothing(f"PUBLIC has a privilege on {name}" for name in names(database, public))
 
 
-def test_jeex_user(jeex_idea: Product, looker: Databases, roles: dict[str, Row]) -> None:
+def test_jeex_user(jeex_idea: Product, looker: Databases, roles: dict[str, Row], manifest: Manifest) -> None:
     """JEEX-06: jeex_user has limited privileges on jeex_idea only; administration is another role."""
     assert jeex_idea.app_role == "jeex_user"
     with looker.connect("jeex_idea") as connection:
-        reachable = names(connection, CONNECTS, "jeex_user")
+        reachable = connects(connection, "jeex_user", "jeex_idea", manifest)
         creates = connection.execute(
             "select has_schema_privilege('jeex_user', 'public', 'CREATE'), has_database_privilege('jeex_user', 'jeex_idea', 'CREATE')"
         ).fetchone()
