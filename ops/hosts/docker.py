@@ -58,6 +58,15 @@ def inspect(kind: str, name: str) -> dict[str, Any] | None:
     return dict(found)
 
 
+def aliases(container: str, network: str) -> set[str] | None:
+    """The names of the network's kind (environment/names.py:alias) under which others in it find a container; None where it has not
+    joined it."""
+    joined = (inspect("container", container) or {}).get("NetworkSettings", {}).get("Networks") or {}
+    if network not in joined:
+        return None
+    return {each for each in joined[network].get("Aliases") or () if each.endswith(f".{network}")}
+
+
 def build(folder: str, tag: str, labels: dict[str, str], report: Report) -> str:
     """Build ``folder`` as ``tag`` and return its id. Its steps are reported as they begin."""
     arguments = [argument for key, value in labels.items() for argument in ("--label", f"{key}={value}")]

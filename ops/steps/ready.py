@@ -18,7 +18,7 @@ from environment.types import Group
 from environment.waiting import until
 from ops.cluster import etcd
 from ops.cluster.patroni import last_words, members
-from ops.hosts.docker import docker, inspect
+from ops.hosts.docker import aliases, docker
 from ops.hosts.lock import refuse_others
 from ops.hosts.session import Session, Unreachable
 from roles import paths
@@ -92,25 +92,19 @@ def _aliases(inputs: dict[str, Any]) -> list[str]:
 def _is_called(session: Session, inputs: dict[str, Any]) -> bool:
     """True if containers in the environment's network find the host under its names, and no others of this kind."""
     network = names.network(session.manifest.identity.name)
-    said = (_networks(inputs).get(network) or {}).get("Aliases") or ()
-    return {each for each in said if each.endswith(f".{network}")} == set(_aliases(inputs))
+    return aliases(inputs["container_name"], network) == set(_aliases(inputs))
 
 
 def _call(session: Session, inputs: dict[str, Any]) -> None:
     """Give the container its names. Docker takes them only where a container joins a network, and Pulumi would replace the
     container: so it leaves the network for less than a second, and comes back with the same address."""
     network, container = names.network(session.manifest.identity.name), inputs["container_name"]
-    if network in _networks(inputs):
+    if aliases(container, network) is not None:
         docker("network", "disconnect", network, container)
-    aliases = [argument for name in _aliases(inputs) for argument in ("--alias", name)]
+    options = [argument for name in _aliases(inputs) for argument in ("--alias", name)]
     docker(
-        "network", "connect", "--ip", str(session.manifest.host(inputs["host"]).address), *aliases, network, container
+        "network", "connect", "--ip", str(session.manifest.host(inputs["host"]).address), *options, network, container
     )
-
-
-def _networks(inputs: dict[str, Any]) -> dict[str, Any]:
-    found = inspect("container", inputs["container_name"]) or {}
-    return dict(found.get("NetworkSettings", {}).get("Networks") or {})
 
 
 def _await_ssh(session: Session, host: str) -> None:

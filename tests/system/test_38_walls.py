@@ -73,7 +73,7 @@ def here(command: list[str]) -> str:
 @contextmanager
 def stranger(dev: Ephemeral, address: str) -> Iterator[Run]:
     """A container in the environment's network that is none of its hosts."""
-    image = docker("inspect", "-f", "{{.Image}}", dev.container("ops1"))
+    image = docker("inspect", "-f", "{{.Image}}", dev.container(next(iter(dev.config["keel:hosts"]))))
     name = dev.container(f"stranger-{address.rpartition('.')[2]}")
     docker("run", "-d", "--rm", "--name", name, "--network", f"keel-{dev.name}", "--ip", address, image, "sleep", "300")
     try:

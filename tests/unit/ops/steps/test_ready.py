@@ -60,7 +60,7 @@ def listening(folder: Path, port: int) -> Hosts:
 def networks(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The networks of the container, as the engine says them."""
     found: dict[str, Any] = {"keel-dev": {"Aliases": ["0123456789ab"]}}
-    monkeypatch.setattr(ready, "inspect", lambda *_: {"NetworkSettings": {"Networks": found}})
+    monkeypatch.setattr("ops.hosts.docker.inspect", lambda *_: {"NetworkSettings": {"Networks": found}})
     return found
 
 
