@@ -67,9 +67,9 @@ def new(name: str, like: str, taken: Iterable[str]) -> Made:
     """
     _refuse_name(name)
     config = _original(like)
-    path = load.stack_file(name)
+    path = load.stack_file(name).resolve()
     with slots.alone():
-        if found := [*([f"the stack file {path}"] if path.exists() else []), *_elsewhere(name), *taken]:
+        if found := [*([f"the stack file {path}"] if path.exists() else _elsewhere(name)), *taken]:
             advice = f"Choose another name, or remove it first: ./keel env remove {name}"
             raise Refused(f"there is an environment {name} already: {', '.join(found)}", UNCHANGED, advice)
         # Test runs begin at the other end.
@@ -77,8 +77,8 @@ def new(name: str, like: str, taken: Iterable[str]) -> Made:
         copied, left_out = _copied(moved(config, slot))
         made = load.parse(copied, f"stacks/{path.name}", load.others(name))
         now = datetime.now(UTC).replace(microsecond=0)
-        slots.free(name)
-        with slots.given(slot, Reservation(name, path.absolute(), like, now)):
+        slots.free(name, path)
+        with slots.given(slot, Reservation(name, path, like, now)):
             _write(
                 path, {MARK: {"like": like, "made": now.isoformat()}, **copied}, f"./keel env new {name} --like {like}"
             )
@@ -86,16 +86,16 @@ def new(name: str, like: str, taken: Iterable[str]) -> Made:
     return Made(path, made, left_out)
 
 
-def forget(environment: str) -> list[Path]:
-    """Remove the stack file that :func:`new` made of an environment, wherever it is, and its reservation. Others are left alone.
-    Returns what was removed."""
+def forget(environment: str, stack_file: Path) -> bool:
+    """Remove the stack file if :func:`new` made it, and what is reserved for it. True if the file was removed."""
+    path = stack_file.resolve()
     with slots.alone():
-        removed = [path for path in {load.stack_file(environment).absolute(), *_files(environment)} if _marked(path)]
-        for path in removed:
+        made = _marked(path)
+        if made:
             path.unlink()
             ignore(path.parent)
-        slots.free(environment)
-    return removed
+        slots.free(environment, path)
+    return made
 
 
 def ignore(stacks: Path) -> None:
@@ -159,20 +159,18 @@ def _refuse_original(like: str, settings: Settings) -> None:
         )
 
 
-def _files(environment: str) -> list[Path]:
-    """Stack files that are recorded for an environment of that name, in any checkout of this user."""
-    return [found.stack_file for _, found in slots.reservations() if found.environment == environment]
-
-
 def _elsewhere(name: str) -> list[str]:
+    """Other checkouts of this user in which there is one of that name."""
     return [
-        f"the stack file {path}" for path in _files(name) if path.exists() and path != load.stack_file(name).absolute()
+        f"the stack file {found.stack_file}"
+        for _, found in slots.reservations()
+        if found.environment == name and found.lasts
     ]
 
 
 def _apart(name: str) -> Callable[[Slot], bool]:
     """Which slots collide with no stack file of this checkout, nor of others that have a reserved one."""
-    folders = {load.STACKS, *(found.stack_file.parent for _, found in slots.reservations())}
+    folders = {load.STACKS.resolve(), *(found.stack_file.parent for _, found in slots.reservations())}
     others = [found for folder in folders for found in load.others(name, folder).values()]
     others = [found for found in others if found.environment.provider is Provider.DOCKER]
     networks = [found.network.cidr for found in others]

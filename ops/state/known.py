@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from environment import kind, load
 from environment.kind import Kind
@@ -15,6 +16,8 @@ from ops.hosts.docker import DockerFailed, docker
 from ops.state import slots, stack
 from ops.state.copies import mark
 from ops.state.slots import Reservation, Slot
+
+Answer = TypeVar("Answer")
 
 VALUE = '{{.Label "' + LABEL + '"}}'
 LISTINGS = {
@@ -59,7 +62,7 @@ class Known:
     @property
     def is_elsewhere(self) -> bool:
         """True where its stack file is in another checkout."""
-        return self.has_file and self.stack_file != load.stack_file(self.name).absolute()
+        return self.has_file and self.stack_file != load.stack_file(self.name).resolve()
 
     @property
     def containers(self) -> tuple[int, int]:
@@ -81,25 +84,22 @@ class Known:
         return ", ".join(f"{count} {what if count > 1 else what[:-1]}" for what, count in counted.items()) or "nothing"
 
 
-def environments() -> list[Known]:
-    """All of them, by name. Docker's part is left out where no engine answers, Pulumi's where it is not there yet."""
-    items, reserved = docker_items(), {found.environment: (slot, found) for slot, found in slots.reservations()}
-    states = _states()
+def environments(*, surely: bool = False) -> list[Known]:
+    """All of them, by name. Where Docker or Pulumi does not answer, its part is left out; ``surely`` raises what it said."""
+    items, states = _asked(docker_items, surely) or {}, _asked(stack.names, surely) or set()
+    reserved = {found.environment: (slot, found) for slot, found in slots.reservations()}
     files = {path.name.split(".")[1]: path for path in load.STACKS.glob("Pulumi.*.yaml")}
     names = sorted({*items, *files, *states, *(name for name, (_, found) in reserved.items() if found.lasts)})
     return [_known(name, items.get(name, ()), files.get(name), reserved.get(name), name in states) for name in names]
 
 
 def docker_items() -> dict[str, tuple[Item, ...]]:
-    """Environment → what Docker has of it; empty where no engine answers."""
+    """Environment → what Docker has of it."""
     found = defaultdict[str, list[Item]](list)
-    try:
-        for what, (*listing, form) in LISTINGS.items():
-            for line in docker(*listing, "--filter", f"label={LABEL}", "--format", form).splitlines():
-                name, state, made = line.split("\t")
-                found[name].append(Item(what, state, _time(made)))
-    except (DockerFailed, FileNotFoundError):
-        return {}
+    for what, (*listing, form) in LISTINGS.items():
+        for line in docker(*listing, "--filter", f"label={LABEL}", "--format", form).splitlines():
+            name, state, made = line.split("\t")
+            found[name].append(Item(what, state, _time(made)))
     return {name: tuple(items) for name, items in found.items()}
 
 
@@ -117,7 +117,7 @@ def _known(
 
 
 def _of_file(known: Known, path: Path) -> Known:
-    known = replace(known, stack_file=path.absolute(), kind=_kind(path))
+    known = replace(known, stack_file=path.resolve(), kind=_kind(path))
     try:
         known = replace(known, network=load.plain(load.read_stack_file(path)["keel:network"])["cidr"])
         found = mark(path)
@@ -133,11 +133,16 @@ def _kind(path: Path) -> Kind | None:
         return None
 
 
-def _states() -> set[str]:
+def _asked(question: Callable[[], Answer], surely: bool) -> Answer | None:
+    """The answer; None where the program is not there, or does not answer and need not."""
     try:
-        return stack.names()
-    except (stack.PulumiFailed, FileNotFoundError):
-        return set()
+        return question()
+    except FileNotFoundError:
+        return None
+    except (DockerFailed, stack.PulumiFailed):
+        if surely:
+            raise
+        return None
 
 
 def _time(text: str) -> datetime | None:

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from environment import kind
 from environment.errors import UNCHANGED, Refused
+from environment.load import stack_file
 from environment.report import Report
 from ops.state import copies, stack
 from ops.state.clear_killed import take_away
@@ -28,8 +29,8 @@ def after_down(environment: str) -> None:
         print(f"{environment}: its state still holds something, so its stack stays")
         return
     stack.delete(environment)
-    removed = copies.forget(environment)
-    print(f"{environment}: Pulumi's stack is removed{''.join(f', and {path}' for path in removed)}")
+    path = stack_file(environment)
+    print(f"{environment}: Pulumi's stack is removed{f', and {path}' if copies.forget(environment, path) else ''}")
 
 
 def refused(known: Known) -> str | None:
@@ -47,8 +48,9 @@ def forgotten(known: Known, before: datetime) -> bool:
 
 
 def chosen(names: list[str]) -> list[Known]:
-    """The environments of these names. Raises Refused with everything that is wrong with them."""
-    known = {found.name: found for found in environments()}
+    """The environments of these names. Raises Refused with everything that is wrong with them, and where Docker or Pulumi does not
+    answer: what they have would stay, and its stack file would be gone."""
+    known = {found.name: found for found in environments(surely=True)}
     wrong = [f"there is no environment {name}" for name in names if name not in known]
     wrong += [reason for name in names if name in known and (reason := refused(known[name]))]
     if wrong:
@@ -69,7 +71,7 @@ def remove(known: Known, report: Report) -> None:
     if known.in_state:
         report(f"{known.name}: Pulumi's stack")
         stack.delete(known.name)
-    copies.forget(known.name)
+    copies.forget(known.name, known.stack_file or stack_file(known.name))
 
 
 if __name__ == "__main__":

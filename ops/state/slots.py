@@ -101,10 +101,10 @@ def given(slot: Slot, reservation: Reservation) -> Iterator[None]:
         yield
 
 
-def free(environment: str) -> None:
-    """Forget the reservation of an environment, if there is one."""
+def free(environment: str, stack_file: Path) -> None:
+    """Forget what is reserved for this stack file, and for one of that name which is gone."""
     for slot, reservation in reservations():
-        if reservation.environment == environment:
+        if reservation.environment == environment and (reservation.stack_file == stack_file or not reservation.lasts):
             os.truncate(FOLDER / str(slot.number), 0)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +72,11 @@ def delete(environment: str) -> None:
     pulumi("stack", "rm", "--yes", "--force", "--preserve-config", "--remove-backups", "-s", environment)
     unfinished.verified(environment)
     folder = unfinished.backend()
-    for left in folder.glob(f".pulumi/*/**/{environment}/") if folder else ():
-        shutil.rmtree(left)
+    for left in (
+        [*folder.glob(f".pulumi/*/*/{environment}"), *folder.glob(f".pulumi/*/*/*/{environment}")] if folder else ()
+    ):
+        with suppress(OSError):
+            left.rmdir()  # Pulumi emptied its own; another project's stack of that name is not empty
 
 
 def read(environment: str, backend: Path | None = None) -> dict[str, Any]:

@@ -71,14 +71,14 @@ def ended(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.fixture
-def names() -> Iterator[tuple[str, str]]:
+def names(tmp_path: Path) -> Iterator[tuple[str, str]]:
     """Two environments that are not there, and that leave nothing."""
     token = secrets.token_hex(2)
     made = (f"test-pr-{token}", f"test-forgotten-{token}")
     yield made
     for name in made:
         remove_leftovers(name)
-        slots.free(name)
+        slots.free(name, tmp_path.resolve() / "checkout" / "stacks" / f"Pulumi.{name}.yaml")
 
 
 def test_environments_of_pull_requests(ci: Ephemeral, names: tuple[str, str], tmp_path: Path) -> None:

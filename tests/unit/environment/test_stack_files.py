@@ -51,8 +51,9 @@ def test_an_empty_stack_tells_what_is_required(text: str, tmp_path: Path) -> Non
 
 
 def test_an_absent_stack_is_told_with_those_there_are() -> None:
-    with pytest.raises(InvalidStack, match=r"an existing stack.*'ci', 'dev', 'production', 'staging'"):
+    with pytest.raises(InvalidStack, match="an existing stack; there are ") as refused:
         read_stack_file(load.stack_file("prod"))
+    assert all(repr(name) in str(refused.value) for name in ("ci", "dev", "production", "staging"))
 
 
 def test_anchors_and_merges_are_read(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from environment import kind, load
 from environment.errors import Refused
 from environment.kind import Kind
 from ops.cli.app import app
+from ops.hosts.docker import DockerFailed
 from ops.state import clear_killed, copies, known, remove, slots, stack
 from ops.state.known import Known, environments
 from ops.state.slots import Reservation
@@ -183,6 +184,37 @@ def test_a_name_that_docker_or_pulumi_has_is_refused(machine: Machine, tmp_path:
     assert "Pulumi has its stack" in keel("new", "lost", "--like", "ci").stderr
     made = json.loads(keel("new", "pr-5", "--like", "ci", "--json").stdout)
     assert made["kind"] == made["like"] == "ci" and Path(made["stack_file"]) == load.stack_file("pr-5")
+
+
+def test_where_docker_does_not_answer_nothing_is_removed(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its containers would stay, and nothing would say whose they are. The list does without."""
+    copies.new("pr-1", "ci", [])
+    monkeypatch.setattr(known, "docker", failing)
+    refused = keel("remove", "pr-1", "--yes")
+    assert refused.exit_code == 2 and "Cannot connect" in refused.stderr and load.stack_file("pr-1").exists()
+    assert "pr-1" in keel("list").stdout
+
+
+def failing(*_: str) -> str:
+    raise DockerFailed("docker ps: Cannot connect to the Docker daemon")
+
+
+def test_another_stack_is_not_deleted_with_it(machine: Machine, tmp_path: Path) -> None:
+    """Its name may be the project's, and another project's stack in the backend may have it too."""
+    kept = [
+        f".pulumi/{path}/file"
+        for path in ("stacks/keel", "history/keel/dev", "backups/other/keel", "locks/organization/keel/dev")
+    ]
+    gone = [f".pulumi/{path}" for path in ("history/keel/keel", "backups/keel/keel", "locks/organization/keel/keel")]
+    for path in kept:
+        (tmp_path / "state" / path).parent.mkdir(parents=True)
+        (tmp_path / "state" / path).touch()
+    for path in gone:
+        (tmp_path / "state" / path).mkdir(parents=True)
+    machine.stacks = {"keel": []}
+    stack.delete("keel")
+    assert all((tmp_path / "state" / path).exists() for path in kept)
+    assert not [path for path in gone if (tmp_path / "state" / path).exists()]
 
 
 def test_the_end_of_down(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
