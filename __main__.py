@@ -14,12 +14,12 @@ try:
     environment = load(pulumi.get_stack(), pulumi.runtime.config.CONFIG.get())
     refuse_lost_data(environment.manifest)
     # Machines or containers, each reachable by SSH.
-    hosts = Hosts(environment.manifest, environment.settings, environment.roots)
+    hosts = Hosts(environment.manifest, environment.roots)
 except KeelError as refused:
     raise pulumi.RunError(str(refused)) from None
 
 # Roles on them, databases in them, and the proof that all of it is as it should be.
 Platform(environment.manifest, hosts, environment.roots)
 
-for name, value in outputs(environment.manifest, environment.roots).items():
+for name, value in outputs(environment.manifest, environment.roots, environment.settings).items():
     pulumi.export(name, value)

@@ -15,7 +15,7 @@ from environment import names
 from environment.derive import Roots, private_openssh, public_openssh
 from environment.manifest import HostEntry, Manifest
 from environment.names import AUTHORIZED_KEYS, HOST_KEY, LABEL
-from environment.settings import Host as HostSettings
+from environment.sizing import CONTAINER_SHM
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,6 @@ class HostArgs:
 
     manifest: Manifest
     entry: HostEntry
-    settings: HostSettings
     roots: Roots
     image: pulumi.Input[str]
     network: pulumi.Input[str]
@@ -113,11 +112,11 @@ class Host(pulumi.ComponentResource):
 def _hardware(args: HostArgs) -> dict[str, Any]:
     """What systemd needs of a container (tried; toolchain notes) and its limits (BAC-03)."""
     return {
-        "memory": args.settings.memory,
-        "memory_swap": args.settings.memory,
+        "memory": args.entry.memory,
+        "memory_swap": args.entry.memory,
         "cpu_period": 100000,
-        "cpu_quota": int(args.settings.cpus * 100000),
-        "shm_size": 256,
+        "cpu_quota": int(args.entry.cpus * 100000),
+        "shm_size": CONTAINER_SHM,
         "restart": "unless-stopped",
         "stop_signal": "SIGRTMIN+3",
         "stop_timeout": 60,
@@ -149,7 +148,7 @@ def _specification(args: HostArgs) -> dict[str, Any]:
     """What replaces the container when it changes, readable in a preview. Docker changes the memory of one that runs."""
     return {
         "address": str(args.entry.address),
-        "cpus": args.settings.cpus,
+        "cpus": args.entry.cpus,
         "groups": [group.value for group in args.entry.groups],
         "published": {str(k): v for k, v in args.manifest.published(args.entry).items()},
     }

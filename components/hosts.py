@@ -16,7 +16,6 @@ from environment.errors import KeelError
 from environment.manifest import Manifest
 from environment.names import LABEL
 from environment.names import network as network_name
-from environment.settings import Settings
 from environment.types import Provider
 from environment.unfinished import step_key
 
@@ -36,7 +35,7 @@ class Hosts(pulumi.ComponentResource):
     identities: dict[str, pulumi.Input[str]]
     ready: list[pulumi.Resource]
 
-    def __init__(self, manifest: Manifest, settings: Settings, roots: Roots) -> None:
+    def __init__(self, manifest: Manifest, roots: Roots) -> None:
         super().__init__("keel:host:Hosts", manifest.identity.name, None)
         leave = Leave(
             "leave",
@@ -79,7 +78,7 @@ class Hosts(pulumi.ComponentResource):
         self.identities, self.ready = {}, [leave]
         for entry in manifest.hosts:
             args = HostArgs(
-                manifest, entry, settings.hosts[entry.name], roots, host_image.image, network.name,
+                manifest, entry, roots, host_image.image, network.name,
                 unfinished.mark(manifest.identity.name, [LEAVE]),
             )  # fmt: skip
             host = Host(args, pulumi.ResourceOptions(parent=self, depends_on=list(self.ready[-1:])))

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from environment import names, products
+from environment import names, products, sizing
 from environment.containers import containers
 from environment.kind import Kind
 from environment.products import Product
@@ -22,7 +22,6 @@ from environment.published import first_edge, ssh_port
 from environment.settings import (
     Etcd,
     Haproxy,
-    Host,
     Network,
     Patroni,
     Pgbouncer,
@@ -56,9 +55,9 @@ class HostEntry(Model):
     groups: tuple[Group, ...]
     ssh: SshEndpoint
     """Where the controller reaches sshd; its host_key is pinned."""
-    memory: Megabytes = Host.model_fields["memory"].default
+    memory: Megabytes = sizing.DOCUMENTED
     """What it may use, MiB. The default is for what an earlier release wrote down."""
-    cpus: float = Host.model_fields["cpus"].default
+    cpus: float = sizing.DOCUMENTED_CPUS
     """How many processors it may use, where it is a container."""
 
     def carries(self, group: Group) -> bool:
@@ -200,13 +199,14 @@ def build(name: str, settings: Settings, host_keys: dict[str, str]) -> Manifest:
     """
     docker = settings.environment.provider is Provider.DOCKER
     published = settings.network.published
+    sized = sizing.sized(settings)
     hosts = tuple(
         HostEntry(
             name=host_name,
             address=host.address,
             groups=tuple(sorted(host.groups)),
-            memory=host.memory,
-            cpus=host.cpus,
+            memory=sized.machines[host_name].memory,
+            cpus=sized.machines[host_name].cpus,
             ssh=host.ssh
             or SshEndpoint(
                 hostname="127.0.0.1", port=ssh_port(published.ssh, host.address), host_key=host_keys[host_name]
@@ -233,7 +233,7 @@ def build(name: str, settings: Settings, host_keys: dict[str, str]) -> Manifest:
         ),
         etcd=settings.etcd,
         patroni=settings.patroni,
-        postgres=settings.postgres,
+        postgres=sized.postgres(settings.postgres),
         databases=_databases(settings),
         haproxy=settings.haproxy,
         pgbouncer=settings.pgbouncer,

@@ -18,6 +18,7 @@ from environment.types import (
     Cidr,
     CidrOrOff,
     Connections,
+    Cores,
     CronTime,
     CronTimeOrOff,
     Endpoint,
@@ -26,6 +27,7 @@ from environment.types import (
     HostName,
     Lasting,
     Megabytes,
+    Memory,
     Milliseconds,
     Minutes,
     Model,
@@ -49,6 +51,7 @@ from environment.types import (
 from environment.versions import Debian, PackageSource
 
 MOST_REPLICAS = 15
+SIZED = "; unset: it follows from the smallest database host, the default at 2048 MiB (docs/sizing.md)"
 
 
 class KindSection(Model):
@@ -123,8 +126,10 @@ class Host(Model):
 
     address: Address = Field(description="address inside network.cidr")
     groups: frozenset[Group] = Field(min_length=1, description="what this host does")
-    memory: Megabytes = Field(2048, ge=128, description="memory limit in MiB (BAC-03: 2G)")
-    cpus: float = Field(2.0, ge=0.1, le=1024, description="CPU limit (BAC-03: 2.0)")
+    memory: Memory = Field(
+        2048, description="what it may use, MiB (BAC-03: 2G); auto: what its groups and connections need (docs/sizing.md)"
+    )
+    cpus: Cores = Field(2.0, description="cores that it may use (BAC-03: 2.0); auto: those 2")
     ssh: SshEndpoint | None = Field(None, description="only with provider ssh")
 
 
@@ -191,10 +196,10 @@ class Postgres(Model):
     direct_reserve: Connections = Field(
         15, ge=10, description="connections kept for migrations, monitoring, backup (PLAT-20)"
     )
-    shared_buffers: Megabytes = Field(256, ge=16, description="PostgreSQL's own cache, MiB (ADA-01, JEEX-05)")
-    effective_cache_size: Megabytes = Field(1024, description="what the planner may expect to be cached, MiB (ADA-01)")
-    work_mem: Megabytes = Field(8, description="memory for one sort or hash, MiB (ADA-01, JEEX-05)")
-    maintenance_work_mem: Megabytes = Field(128, description="memory for VACUUM and CREATE INDEX, MiB (ADA-01)")
+    shared_buffers: Megabytes = Field(256, ge=16, description="PostgreSQL's own cache, MiB (ADA-01, JEEX-05)" + SIZED)
+    effective_cache_size: Megabytes = Field(1024, description="what the planner may expect to be cached, MiB (ADA-01)" + SIZED)
+    work_mem: Megabytes = Field(8, description="memory for one sort or hash, MiB (ADA-01, JEEX-05)" + SIZED)
+    maintenance_work_mem: Megabytes = Field(128, description="memory for VACUUM and CREATE INDEX, MiB (ADA-01)" + SIZED)
     max_connections: Connections = Field(100, ge=10, description="connections the server admits (ADA-01)")
     superuser_reserved_connections: Connections = Field(3, description="kept for superusers")
     max_slot_wal_keep_size: Megabytes = Field(2048, description="WAL a slot may hold back, MiB (PLAT-38)")

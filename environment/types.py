@@ -70,6 +70,14 @@ ServicePort = Annotated[int, Field(ge=1024, le=65535)]
 """Of a service that does not start as root."""
 Megabytes = Annotated[int, Field(gt=0, le=2_097_151)]
 """At most 2 TiB, the largest that PostgreSQL takes for any of its memory settings."""
+AUTO = "auto"
+"""Of a host's memory or cores: what environment/sizing.py finds."""
+Memory = Annotated[
+    Annotated[int, Field(ge=128, le=2_097_151)] | Literal["auto"], _only("MiB from 128 to 2097151, or auto")
+]
+Cores = Annotated[
+    Annotated[float, Field(ge=0.1, le=1024)] | Literal["auto"], _only("a number of cores from 0.1 to 1024, or auto")
+]
 Seconds = Annotated[int, Field(ge=0, le=86_400)]
 Lasting = Annotated[int, Field(ge=1, le=86_400)]
 """Seconds after which something ends; 0 would mean never."""

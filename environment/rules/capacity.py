@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from environment import budget
+from environment import budget, sizing
 from environment.rules.base import Problem, carrying, rule
 from environment.settings import Host
-from environment.types import Group, Reset
-
-MEMORY_OVERHEAD = {Group.POSTGRES: 192, Group.ETCD: 96, Group.EDGE: 128, Group.REDIS: 64}
-"""MiB a group needs in addition to its own settings; measured resident sizes of the idle daemons, rounded up."""
+from environment.sizing import Sized
+from environment.types import AUTO, Group, Reset
 
 
 @rule("postgres", "products", "hosts", "pgbouncer")
@@ -72,35 +70,46 @@ def no_address_takes_the_server(haproxy: Any, postgres: Any) -> Iterator[Problem
         )
 
 
-@rule("hosts", "postgres", "redis")
-def memory_fits(hosts: Mapping[str, Host], postgres: Any, redis: Any) -> Iterator[Problem]:
-    """What the services of a host may use at the same time fits its limit (X-19: ADA's values fit 2G)."""
-    need = {
-        Group.POSTGRES: postgres.shared_buffers
-        + postgres.maintenance_work_mem
-        + postgres.max_connections * postgres.work_mem,
-        Group.REDIS: redis.maxmemory,
-    }
+@rule("hosts", "postgres", "redis", "release")
+def memory_fits(hosts: Mapping[str, Host], postgres: Any, redis: Any, release: Any) -> Iterator[Problem]:
+    """What the services of a host may use at the same time fits its limit (X-19: ADA's values fit 2G), whatever follows from it."""
+    sized = sizing.of_sections(hosts, postgres, redis, release)
     for name, host in hosts.items():
-        total = sum(need.get(group, 0) + MEMORY_OVERHEAD.get(group, 0) for group in host.groups)
-        if total > host.memory:
+        has = sized.machines[name].memory
+        least = sizing.least_memory(host, sizing.cores(hosts), postgres, redis, release)
+        if has < least:
             groups = sorted(group.value for group in host.groups)
             connections = f" with {postgres.max_connections} connections" if Group.POSTGRES in host.groups else ""
-            allowed = f"at least {total} MiB for {groups}{connections}"
-            yield Problem(f"hosts.{name}.memory", host.memory, allowed, nearest=total)
-        if Group.POSTGRES in host.groups and postgres.effective_cache_size > host.memory:
-            yield Problem(
-                "postgres.effective_cache_size",
-                postgres.effective_cache_size,
-                f"at most the memory of {name} ({host.memory} MiB)",
-            )
-    if postgres.effective_cache_size < postgres.shared_buffers:
+            allowed = f"at least {least} MiB for {groups}{connections}"
+            yield Problem(f"hosts.{name}.memory", host.memory, allowed, nearest=least)
+    if sized.values:
+        yield from _cache_fits(sized, [name for name, host in hosts.items() if Group.POSTGRES in host.groups])
+
+
+def _cache_fits(sized: Sized, servers: list[str]) -> Iterator[Problem]:
+    buffers, cached = (sized.values[name].number for name in ("shared_buffers", "effective_cache_size"))
+    for name in servers:
+        has = sized.machines[name].memory
+        if cached > has:
+            yield Problem("postgres.effective_cache_size", cached, f"at most the memory of {name} ({has} MiB)")
+    if cached < buffers:
         yield Problem(
             "postgres.effective_cache_size",
-            postgres.effective_cache_size,
-            f"at least shared_buffers ({postgres.shared_buffers} MiB), which is a part of it",
-            nearest=postgres.shared_buffers,
+            cached,
+            f"at least shared_buffers ({buffers} MiB), which is a part of it",
+            nearest=buffers,
         )
+
+
+@rule("hosts")
+def auto_is_for_containers(hosts: Mapping[str, Host]) -> Iterator[Problem]:
+    """What a machine has is a fact, and no stack file says it: another one would be as large as the documents say."""
+    for name, host in hosts.items():
+        for setting, ask in (("memory", "free -m"), ("cpus", "nproc")):
+            if host.ssh is not None and getattr(host, setting) == AUTO:
+                yield Problem(
+                    f"hosts.{name}.{setting}", AUTO, f"what the machine has for Keel (there: `{ask}`); auto is for containers"
+                )
 
 
 @rule("pgbouncer", "haproxy")

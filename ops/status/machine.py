@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 
 from environment.errors import KeelError
 from environment.pki import CA_NOT_BEFORE
+from environment import sizing
 from environment.settings import Settings
 from environment.types import Group, Provider
 from ops.state.preflight import taken_ports
@@ -103,9 +104,10 @@ def _disk(system: System, _environment: str, settings: Settings) -> Iterator[tup
 def _memory(system: System, _environment: str, settings: Settings) -> Iterator[tuple[Level, str]]:
     figures = dict(line.split(":", 1) for line in system.read("/proc/meminfo").splitlines() if ":" in line)
     total = int(figures["MemTotal"].split()[0]) // 1024
-    limits = sum(host.memory for host in settings.hosts.values())
+    sized = sizing.sized(settings)
+    limits = sum(machine.memory for machine in sized.machines.values())
     members = sum(Group.POSTGRES in host.groups for host in settings.hosts.values())
-    held = members * settings.postgres.shared_buffers + settings.redis.maxmemory
+    held = members * sized.values["shared_buffers"].number + settings.redis.maxmemory
     if held > total:
         yield (
             "fail",

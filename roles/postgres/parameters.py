@@ -27,7 +27,7 @@ LEADER_FIRST = frozenset(
 
 
 def parameters(manifest: Manifest) -> dict[str, str]:
-    """Name → value, as every server of the cluster must report it (PLAT-03)."""
+    """Name → value, as every server of the cluster must report it (PLAT-03). Sizes are in the manifest (environment/sizing.py)."""
     settings = manifest.postgres
     values = {
         # ADA-01, JEEX-05
@@ -96,8 +96,6 @@ def parameters(manifest: Manifest) -> dict[str, str]:
         "datestyle": "iso, mdy",
         "default_text_search_config": "pg_catalog.english",
         "dynamic_shared_memory_type": "posix",
-        "max_wal_size": "1GB",
-        "min_wal_size": "80MB",
         "wal_keep_size": "128MB",
         **dict.fromkeys(("lc_messages", "lc_monetary", "lc_numeric", "lc_time"), "C.UTF-8"),
     }
@@ -106,7 +104,8 @@ def parameters(manifest: Manifest) -> dict[str, str]:
     if manifest.release.postgres >= 18:
         values["io_method"] = settings.io_method  # JEEX-02
         values["autovacuum_worker_slots"] = "16"
-    return values | {name: text(value) for name, value in settings.parameters.items()}
+    # By name: Pulumi hands a mapping on in any order.
+    return values | {name: text(value) for name, value in sorted(settings.parameters.items())}
 
 
 def at_start(manifest: Manifest, names: Iterable[str]) -> bool:

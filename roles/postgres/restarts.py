@@ -31,13 +31,18 @@ class StillWaiting(KeelError):
 def effects(old: Manifest, new: Manifest) -> tuple[Effect, ...]:
     """What happens to each member when the cluster's configuration in etcd changes from ``old`` to ``new``."""
     before, after = parameters(old), parameters(new)
-    differing = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    known = server_parameters.known(new.release.postgres)
+
+    def value(found: Mapping[str, str], name: str) -> str:
+        return found.get(name) or (known[name].default if name in known else "0")
+
+    def same(name: str) -> bool:
+        """To the server, for which what no one sets is its default."""
+        one, other = value(before, name), value(after, name)
+        return known[name].same(one, other) if name in known else before.get(name) == after.get(name)
+
+    differing = {name for name in before.keys() | after.keys() if not same(name)}
     if at_start(new, differing):
-        known = server_parameters.known(new.release.postgres)
-
-        def value(found: Mapping[str, str], name: str) -> str:
-            return found.get(name) or (known[name].default if name in known else "0")
-
         reasons = {name: {"old_value": value(before, name), "new_value": value(after, name)} for name in differing}
         return (Effect("PostgreSQL", "restarts", order(new, patroni.lowers(reasons))),)
     if differing:

@@ -68,10 +68,18 @@ def test_redis_is_reached_over_tls_with_an_account(dev: Program) -> None:
 def test_hosts_ports_and_authority_are_told(dev: Program) -> None:
     outputs = dev.secret_outputs
     assert outputs["hosts"]["edge1"] == {
-        "address": "10.88.0.21", "groups": ["edge", "etcd", "redis"], "ssh": "127.0.0.1:2211"
+        "address": "10.88.0.21", "groups": ["edge", "etcd", "redis"], "memory": 1024, "cpus": 2.0, "ssh": "127.0.0.1:2211"
     }  # fmt: skip
     assert outputs["endpoints"] == {"address": "127.0.0.1", "primary": 5220, "pgbouncer": 6432, "redis": 6379}
     assert x509.load_pem_x509_certificate(outputs["ca"].encode()).subject.rfc4514_string() == "CN=Keel CA dev 1"
+
+
+def test_sizes_are_told_with_their_reason(dev: Program) -> None:
+    """PLAT-03, X-19: a preview shows outputs that change, so it shows what follows from a host's memory."""
+    sizes = dev.secret_outputs["sizes"]
+    assert sizes["shared_buffers"].startswith("256MB (derived: an eighth ")
+    assert sizes["max_parallel_workers"] == "2 (derived: one per core of 2, 2 at least)"
+    assert program_of("staging").secret_outputs["sizes"]["shared_buffers"] == "1024MB (stack file: keel:postgres.shared_buffers)"
 
 
 def test_machines_are_reached_at_their_own_addresses(staging: Program) -> None:

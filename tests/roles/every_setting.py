@@ -38,6 +38,8 @@ OTHER: dict[str, Any] = {
     "network.controllers": (ip_network("10.99.0.0/16"),),
     "hosts.*.address": ip_address("10.88.0.99"),
     "hosts.*.groups": frozenset({"postgres", "etcd", "edge", "monitor"}),
+    "hosts.*.memory": 6144,
+    "hosts.*.cpus": 3.0,
     "hosts.*.ssh.hostname": "elsewhere.example",
     "hosts.*.ssh.host_key": KEY[:-4] + "AAAB",
     "postgres.apply_delay": {"db2": 60},
@@ -115,9 +117,11 @@ def other(path: str, model: Model, name: str) -> Model:
     for candidate in (OTHER[path],) if path in OTHER else _candidates(value, annotation):
         if candidate != value:
             try:
-                return type(model).model_validate({**dict(model), name: candidate})
+                checked = type(model).model_validate({**dict(model), name: candidate})
             except ValidationError:
                 continue
+            # What the stack file does not set is not set here either.
+            return model.model_copy(update={name: getattr(checked, name)})
     raise AssertionError(f"{path} = {value!r} has no other value: name one in OTHER")
 
 

@@ -238,6 +238,15 @@ def test_a_parameter_that_was_not_set_is_compared_with_postgresqls_own(number: i
     assert (effect.does, effect.order.partition(",")[0]) == ("restarts", first)
 
 
+def test_what_becomes_explicit_restarts_nothing() -> None:
+    """PLAT-03: a release that writes down what the server has by itself, in another form too, announces no restart."""
+    before = with_postgres(parameters={})
+    effects = restarts.effects(before, with_postgres(parameters={"max_worker_processes": "8", "max_wal_size": "1GB"}))
+    assert [(each.service, each.does) for each in effects] == [("Patroni", "reloads")]
+    (effect,) = restarts.effects(before, with_postgres(parameters={"max_wal_size": "2GB"}))
+    assert (effect.service, effect.does) == ("PostgreSQL", "reloads")
+
+
 def test_the_cost_of_a_lost_host_is_announced() -> None:
     """PLAT-03, JEEX-31: where its timing changes, and not where another of Patroni's settings does."""
     slower = PRODUCTION.model_copy(update={"patroni": Patroni(ha=Preset.BALANCED)})

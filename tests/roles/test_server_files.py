@@ -140,11 +140,11 @@ def test_what_differs_in_etcd_is_put_right_there(look: Any) -> None:
     stored: Any = dynamic_configuration(here().manifest)
     stored["postgresql"]["parameters"] |= {"work_mem": "9GB", "transaction_timeout": 1}
     there = found()
-    lines = [line.replace("work_mem = '16MB'", "work_mem = '9GB'") for line in there[files.PATRONIS]]
+    lines = ["work_mem = '9GB'" if line == "work_mem = '8MB'" else line for line in there[files.PATRONIS]]
     there[files.PATRONIS] = [*lines, "transaction_timeout = '1'"]
     done, _ = look(there, stored)
     assert sorted(written(done[files.PATRONIS, "transaction_timeout"], files.PATRONIS)) == sorted(lines)
-    assert list(look(there, {})[0])[2] == (files.PATRONIS, "transaction_timeout"), (
+    assert list(look(there, {})[0])[2] == (files.PATRONIS, "work_mem, transaction_timeout"), (
         "a silent Patroni keeps what is declared"
     )
 

@@ -44,7 +44,7 @@ def on_hosts(stack: str, settings: Settings) -> list[Any]:
     ]
     if settings.environment.provider is Provider.DOCKER:
         for entry in built.hosts:
-            args = HostArgs(built, entry, settings.hosts[entry.name], _roots(stack), "image", "network")
+            args = HostArgs(built, entry, _roots(stack), "image", "network")
             found += [_specification(args), _hardware(args)]
         found.append(image.recipe(built.release, roles.packages(built.release.postgres)))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from environment import server_parameters
+from environment import server_parameters, sizing
 from environment.manifest import Manifest
 from environment.server_parameters import known, owned
 from environment.settings import Postgres
@@ -12,7 +12,7 @@ from environment.types import ParameterValue
 from roles.postgres.parameters import at_start, parameters
 from tests.roles.targets import manifest_of
 
-ADJUSTABLE = {"autovacuum_worker_slots", "max_wal_size", "min_wal_size", "wal_keep_size"}
+ADJUSTABLE = {"autovacuum_worker_slots", "wal_keep_size", *sizing.COUNTS, *sizing.AMOUNTS}
 """Of what Keel sets, what no requirement fixes and no setting gives: a stack file may."""
 
 

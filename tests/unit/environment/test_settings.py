@@ -31,6 +31,9 @@ class Bad(NamedTuple):
     words: str
 
 
+DOCUMENTED = {"postgres.shared_buffers": 256, "postgres.work_mem": 8, "postgres.maintenance_work_mem": 128}
+"""ADA-01's sizes, set."""
+
 TYPES = [
     Bad("minute that no hour has", "dev", {"schedule.full": "99 2 * * *"}, "schedule.full", "five fields of numbers"),
     Bad("four fields", "dev", {"schedule.full": "0 2 * *"}, "schedule.full", "five fields of numbers"),
@@ -77,7 +80,7 @@ TYPES = [
     Bad("text for a list", "dev", {"hosts.db1.groups": "postgres"}, "hosts.db1.groups", "array"),
     Bad("nothing for a mapping", "dev", {"products.jeex_idea": None}, "products.jeex_idea", "{}"),
     Bad("number for a mapping", "dev", {"redis": 256}, "redis", "`name: value`"),
-    Bad("infinite number", "dev", {"hosts.db1.cpus": float("inf")}, "hosts.db1.cpus", "finite"),
+    Bad("infinite number", "dev", {"hosts.db1.cpus": float("inf")}, "hosts.db1.cpus", "from 0.1 to 1024, or auto"),
     Bad("number as a name", "dev", {"hosts": {1: {"address": "10.88.0.11", "groups": []}}}, "hosts.1", "lower-case"),
 ]
 
@@ -99,10 +102,13 @@ VALUES = [
     Bad("negative size", "dev", {"postgres.shared_buffers": -256}, "postgres.shared_buffers", "greater than"),
     Bad("zero size", "dev", {"redis.maxmemory": 0}, "redis.maxmemory", "greater than"),
     Bad("huge size", "dev", {"postgres.work_mem": 10**12}, "postgres.work_mem", "less than"),
-    Bad("more than 64 bits", "dev", {"hosts.db1.memory": 10**30}, "hosts.db1.memory", "less than"),
+    Bad("more than 64 bits", "dev", {"hosts.db1.memory": 10**30}, "hosts.db1.memory", "128 to 2097151, or auto"),
     Bad("no time", "dev", {"pgbouncer.query_wait_timeout": -1}, "pgbouncer.query_wait_timeout", "greater than"),
-    Bad("senseless memory", "dev", {"hosts.ops1.memory": 1}, "hosts.ops1.memory", "greater than or equal to 128"),
-    Bad("no CPU", "dev", {"hosts.db1.cpus": 0}, "hosts.db1.cpus", "greater than"),
+    Bad("senseless memory", "dev", {"hosts.ops1.memory": 1}, "hosts.ops1.memory", "MiB from 128"),
+    Bad("no such size", "dev", {"hosts.db1.memory": "much"}, "hosts.db1.memory", "or auto"),
+    Bad("a machine's own memory", "staging", {"hosts.db1.memory": "auto"}, "hosts.db1.memory", "free -m"),
+    Bad("a machine's own cores", "staging", {"hosts.edge1.cpus": "auto"}, "hosts.edge1.cpus", "nproc"),
+    Bad("no CPU", "dev", {"hosts.db1.cpus": 0}, "hosts.db1.cpus", "from 0.1"),
     Bad("port 0", "dev", {"ports.patroni": 0}, "ports.patroni", "greater than"),
     Bad("another port for PostgreSQL", "dev", {"ports.postgres": 5433}, "ports.postgres", "5432"),
     Bad("port 65536", "dev", {"network.published.primary": 65536}, "network.published.primary", "65535"),
@@ -200,20 +206,22 @@ RULES = [
     Bad("no such reset", "dev", {"pgbouncer.reset": "everything"}, "pgbouncer.reset", "identity"),
     Bad("minimum above its pool", "dev", {"pgbouncer.min_pool_size": 21}, "pgbouncer.min_pool_size", "at most"),
     Bad("too few in the proxy", "dev", {"haproxy.maxconn": 50}, "haproxy.maxconn", "at least 95"),
-    Bad("small host", "dev", {"hosts.db1.memory": 1024}, "hosts.db1.memory", "at least 1472"),
+    Bad("small host", "dev", {"hosts.db1.memory": 454}, "hosts.db1.memory", "at least 455"),
+    Bad("documented sizes on a small host", "dev", {"hosts.db1.memory": 1024, **DOCUMENTED}, "hosts.db1.memory", "at least 1536"),
     Bad(
         "small host of every kind",
         "dev",
         {
-            "hosts.db1.memory": 1471,
+            **DOCUMENTED,
+            "hosts.db1.memory": 1535,
             "hosts.db1.groups": ["postgres", "etcd", "backup", "monitor"],
             "hosts.ops1.groups": ["etcd"],
             "hosts.edge1.groups": ["edge", "redis"],
         },
         "hosts.db1.memory",
-        "at least 1472",
+        "at least 1536",
     ),
-    Bad("work_mem × connections (X-19)", "dev", {"postgres.work_mem": 16}, "hosts.db1.memory", "at least 2272"),
+    Bad("work_mem × connections (X-19)", "dev", {"postgres.work_mem": 16}, "hosts.db1.memory", "at least 2251"),
     Bad("Redis beside the rest", "dev", {"redis.maxmemory": 1024}, "hosts.edge1.memory", "at least 1312"),
     Bad("cache beyond memory", "dev", {"postgres.effective_cache_size": 4096}, "postgres.effective_cache_size", "2048"),
     Bad("cache below buffers", "dev", {"postgres.effective_cache_size": 128}, "postgres.effective_cache_size", "256"),
@@ -284,17 +292,17 @@ TOGETHER = [
     (
         "a number that another one entails",
         "dev",
-        EDGE,
-        {"postgres.max_connections": "at least 182", "hosts.db1.memory": "at least 2128", "hosts.db2.memory": "at least 2128"},
+        {**EDGE, "postgres.work_mem": 16},
+        {"postgres.max_connections": "at least 182", "hosts.db1.memory": "at least 3791", "hosts.db2.memory": "at least 3791"},
     ),
     (
         "more of what is too little already",
         "dev",
-        {**EDGE, "hosts.db1.memory": 1024, "haproxy.client_connections": 200},
+        {**EDGE, "postgres.work_mem": 16, "hosts.db1.memory": 1024, "haproxy.client_connections": 200},
         {
             "postgres.max_connections": "= 100: at least 182",
-            "hosts.db1.memory": "= 1024: at least 2128",
-            "hosts.db2.memory": "at least 2128",
+            "hosts.db1.memory": "= 1024: at least 3791",
+            "hosts.db2.memory": "at least 3791",
             "haproxy.client_connections": r"= 200: less than 174, which max_connections \(182\)",
         },
     ),
@@ -326,7 +334,7 @@ TOGETHER = [
         "a host of which one value is refused",
         "dev",
         {"hosts.db1.address": 5, "hosts.db2.memory": 256, "postgres.replicas": REMOVED, "hosts.ops1.groups": ["monitor"]},
-        {"hosts.db1.address": "IPv4", "hosts": "the group 'backup'", "hosts.db2.memory": "= 256: at least 1472", "postgres.effective_cache_size": "db2"},
+        {"hosts.db1.address": "IPv4", "hosts": "the group 'backup'", "hosts.db2.memory": "= 256: at least 455"},
     ),
     (
         "a host whose groups are refused",
@@ -354,9 +362,10 @@ def test_no_reason_waits_until_another_one_is_mended(stack: str, patch: dict[str
 def test_what_a_refusal_asks_for_is_accepted() -> None:
     """PLAT-20: whoever writes down the numbers that it names is not refused again."""
     with pytest.raises(InvalidStack) as refused:
-        parse(config("dev", EDGE), "test")
+        parse(config("dev", {**EDGE, "postgres.work_mem": 16}), "test")
     asked = {problem.path: problem.nearest for problem in refused.value.problems}
-    assert parse(config("dev", {**EDGE, **asked}), "test").postgres.max_connections == 182
+    assert len(asked) == 3
+    assert parse(config("dev", {**EDGE, "postgres.work_mem": 16, **asked}), "test").postgres.max_connections == 182
 
 
 @pytest.mark.parametrize("stack", ["dev", "ci", "staging", "production"])
@@ -463,8 +472,10 @@ BOUNDARIES = [
     ("staging", {"postgres.max_connections": 296}),
     ("dev", {"pgbouncer.min_pool_size": 20}),
     ("dev", {"haproxy.maxconn": 95}),
-    ("dev", {"hosts.db1.memory": 1472}),
-    ("dev", {"hosts.db1.memory": 1472, "hosts.db1.groups": ["postgres", "etcd", "monitor"], "hosts.ops1.groups": ["backup"]}),
+    ("dev", {"hosts.db1.memory": 455}),
+    ("dev", {"hosts.db1.memory": 1536, **DOCUMENTED}),
+    ("dev", {"hosts.db1.memory": "auto", "hosts.ops1.cpus": "auto"}),
+    ("dev", {"hosts.db1.memory": 1536, **DOCUMENTED, "hosts.db1.groups": ["postgres", "etcd", "monitor"], "hosts.ops1.groups": ["backup"]}),
     ("dev", {"redis.maxmemory": 736}),
     ("dev", {"postgres.effective_cache_size": 2048}),
     ("dev", {"postgres.effective_cache_size": 256}),
