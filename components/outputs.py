@@ -28,7 +28,9 @@ def outputs(manifest: Manifest, roots: Roots, settings: Settings) -> dict[str, A
             }
             for host in manifest.hosts
         },
-        "sizes": {name: f"{value.text} ({value.origin}: {value.reason})" for name, value in sized(settings).values.items()},
+        "sizes": {
+            name: f"{value.text} ({value.origin}: {value.reason})" for name, value in sized(settings).values.items()
+        },
         "endpoints": manifest.endpoints.model_dump(mode="json"),
         "ca": ca_certificate(roots),
         "urls": {

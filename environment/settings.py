@@ -127,7 +127,8 @@ class Host(Model):
     address: Address = Field(description="address inside network.cidr")
     groups: frozenset[Group] = Field(min_length=1, description="what this host does")
     memory: Memory = Field(
-        2048, description="what it may use, MiB (BAC-03: 2G); auto: what its groups and connections need (docs/sizing.md)"
+        2048,
+        description="what it may use, MiB (BAC-03: 2G); auto: what its groups and connections need (docs/sizing.md)",
     )
     cpus: Cores = Field(2.0, description="cores that it may use (BAC-03: 2.0); auto: those 2")
     ssh: SshEndpoint | None = Field(None, description="only with provider ssh")
@@ -197,7 +198,9 @@ class Postgres(Model):
         15, ge=10, description="connections kept for migrations, monitoring, backup (PLAT-20)"
     )
     shared_buffers: Megabytes = Field(256, ge=16, description="PostgreSQL's own cache, MiB (ADA-01, JEEX-05)" + SIZED)
-    effective_cache_size: Megabytes = Field(1024, description="what the planner may expect to be cached, MiB (ADA-01)" + SIZED)
+    effective_cache_size: Megabytes = Field(
+        1024, description="what the planner may expect to be cached, MiB (ADA-01)" + SIZED
+    )
     work_mem: Megabytes = Field(8, description="memory for one sort or hash, MiB (ADA-01, JEEX-05)" + SIZED)
     maintenance_work_mem: Megabytes = Field(128, description="memory for VACUUM and CREATE INDEX, MiB (ADA-01)" + SIZED)
     max_connections: Connections = Field(100, ge=10, description="connections the server admits (ADA-01)")

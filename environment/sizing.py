@@ -210,9 +210,7 @@ def given(postgres: Any, major: int) -> dict[str, Value]:
 
 def needed(connections: int, values: Mapping[str, Value]) -> int:
     """MiB that PostgreSQL may use of its own sizes at the same time."""
-    return (
-        values["shared_buffers"].number + _upkeep(values) + _users(connections, values) * values["work_mem"].number
-    )
+    return values["shared_buffers"].number + _upkeep(values) + _users(connections, values) * values["work_mem"].number
 
 
 def _fits(room: Room, connections: int, values: Mapping[str, Value]) -> bool:
@@ -283,7 +281,9 @@ def sizes(room: Room, connections: int, written: Mapping[str, Value]) -> dict[st
         "max_wal_size", _within(1024, room.memory // 2, 4096),
         f"half, 1024 (PostgreSQL's default) at least, 4096 at most, because a server that crashed replays it: {has}",
     )  # fmt: skip
-    choose("min_wal_size", max(SEGMENTS, wal * 5 // 64), "5/64 of max_wal_size, as PostgreSQL's defaults are (80 of 1024)")
+    choose(
+        "min_wal_size", max(SEGMENTS, wal * 5 // 64), "5/64 of max_wal_size, as PostgreSQL's defaults are (80 of 1024)"
+    )
     return found
 
 

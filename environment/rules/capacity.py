@@ -108,7 +108,9 @@ def auto_is_for_containers(hosts: Mapping[str, Host]) -> Iterator[Problem]:
         for setting, ask in (("memory", "free -m"), ("cpus", "nproc")):
             if host.ssh is not None and getattr(host, setting) == AUTO:
                 yield Problem(
-                    f"hosts.{name}.{setting}", AUTO, f"what the machine has for Keel (there: `{ask}`); auto is for containers"
+                    f"hosts.{name}.{setting}",
+                    AUTO,
+                    f"what the machine has for Keel (there: `{ask}`); auto is for containers",
                 )
 
 

@@ -7,14 +7,13 @@ from typing import Annotated
 
 import typer
 
-from environment.sizing import LEAST, MOST
 from ops.cli.console import AsJson, Environment, print_lines, stdout, table
 
 
 def tune(
     environment: Environment = "dev",
-    memory: Annotated[int | None, typer.Option(min=LEAST, max=MOST, help="of every database host instead, MiB")] = None,
-    cpus: Annotated[float | None, typer.Option(min=0.1, max=1024, help="cores of every database host instead")] = None,
+    memory: Annotated[int | None, typer.Option(help="of every database host instead, MiB")] = None,
+    cpus: Annotated[float | None, typer.Option(help="cores of every database host instead")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show each size with its reason, and with --memory or --cpus what it would be. Works without a running environment."""

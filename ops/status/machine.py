@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from environment import sizing
 from environment.errors import KeelError
 from environment.pki import CA_NOT_BEFORE
-from environment import sizing
 from environment.settings import Settings
 from environment.types import Group, Provider
 from ops.state.preflight import taken_ports

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from pydantic import TypeAdapter, ValidationError
+
 from environment import rules, server_parameters, sizing
 from environment.errors import UNCHANGED, Refused
 from environment.server_parameters import MEMORY, Parameter, text
-from environment.settings import Settings
+from environment.settings import Host, Settings
 from environment.sizing import Origin
 from environment.types import AUTO, Group
 
@@ -33,6 +35,11 @@ def lines(settings: Settings) -> tuple[Line, ...]:
 def imagined(settings: Settings, memory: int | None, cpus: float | None) -> Settings:
     """The same environment with other database hosts. Raises Refused where the rules would refuse it."""
     wanted = {name: value for name, value in (("memory", memory), ("cpus", cpus)) if value is not None}
+    for name, value in wanted.items():
+        try:
+            TypeAdapter(Host.model_fields[name].rebuild_annotation()).validate_python(value)
+        except ValidationError as error:
+            raise Refused(f"--{name} {value:g}: {error.errors()[0]['msg']}", UNCHANGED) from None
     hosts = {
         name: host.model_copy(update=wanted) if Group.POSTGRES in host.groups else host
         for name, host in settings.hosts.items()
@@ -104,4 +111,8 @@ def _default(parameter: Parameter) -> str:
     """PostgreSQL's own value, in MiB where it is memory and no sign."""
     number: Any = parameter.base(parameter.default)
     base = parameter.base("1MB") if parameter.unit else None
-    return f"{number / base:g}MB" if base and number > 0 and parameter.unit.lstrip("0123456789") in MEMORY else parameter.default
+    return (
+        f"{number / base:g}MB"
+        if base and number > 0 and parameter.unit.lstrip("0123456789") in MEMORY
+        else parameter.default
+    )

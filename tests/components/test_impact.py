@@ -101,6 +101,17 @@ def test_a_host_is_named_with_what_differs() -> None:
     assert impact(step("base"), new, lambda *_: ["one sentence"]) == ["hosts.db1.memory: 2048 => 4096: one sentence"]
 
 
+def test_what_follows_from_a_hosts_memory_is_announced() -> None:
+    """PLAT-03, X-19: a larger host restarts its server with more, and no one has to know that to see it."""
+    lines = told(step("data"), step("data", patch={"hosts.db1.memory": 4096, "hosts.db2.memory": 4096}))
+    assert {
+        "data: hosts.db1.memory: 2048 => 4096",
+        "data: postgres.shared_buffers: 256 => 1024",
+        "data: postgres.parameters.max_wal_size: 1024MB => 2048MB",
+        "data: PostgreSQL restarts on db1, db2 (replicas first, then a switchover, the old primary last)",
+    } <= set(lines)
+
+
 def test_a_container_that_is_made_anew_is_left_out() -> None:
     """A preview does not know its identity yet. A machine is not made: what runs on it is touched."""
     found: dict[str, Any] = {}

@@ -79,7 +79,10 @@ def test_sizes_are_told_with_their_reason(dev: Program) -> None:
     sizes = dev.secret_outputs["sizes"]
     assert sizes["shared_buffers"].startswith("256MB (derived: an eighth ")
     assert sizes["max_parallel_workers"] == "2 (derived: one per core of 2, 2 at least)"
-    assert program_of("staging").secret_outputs["sizes"]["shared_buffers"] == "1024MB (stack file: keel:postgres.shared_buffers)"
+    assert (
+        program_of("staging").secret_outputs["sizes"]["shared_buffers"]
+        == "1024MB (stack file: keel:postgres.shared_buffers)"
+    )
 
 
 def test_machines_are_reached_at_their_own_addresses(staging: Program) -> None:

@@ -34,7 +34,9 @@ def test_a_server_starts_with_what_follows(
     server: Server, request: pytest.FixtureRequest, memory: int, cpus: float, connections: int
 ) -> None:
     """JEEX-05, PLAT-03: and says each value as it was given."""
-    hosts = {f"hosts.{name}.{key}": value for name in ("db1", "db2") for key, value in (("memory", memory), ("cpus", cpus))}
+    hosts = {
+        f"hosts.{name}.{key}": value for name in ("db1", "db2") for key, value in (("memory", memory), ("cpus", cpus))
+    }
     settings = environment({**hosts, "postgres.max_connections": connections}).settings
     given = {name: value.text for name, value in sized(settings).values.items()} | {"max_connections": str(connections)}
     lines = "".join(f"{name} = {text}\n" for name, text in given.items())

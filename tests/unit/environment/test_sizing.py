@@ -53,7 +53,9 @@ def test_a_host_of_2_gib_has_the_documents_sizes(stack: str) -> None:
 )
 def test_other_hosts_have_other_sizes(memory: int, cpus: float, expected: dict[str, str]) -> None:
     """JEEX-05: a quarter of the memory from 4 GiB on, as PostgreSQL's manual says."""
-    patch = {f"hosts.{name}.{key}": value for name in ("db1", "db2") for key, value in (("memory", memory), ("cpus", cpus))}
+    patch = {
+        f"hosts.{name}.{key}": value for name in ("db1", "db2") for key, value in (("memory", memory), ("cpus", cpus))
+    }
     assert expected.items() <= texts(of("dev", patch)).items()
 
 
@@ -65,7 +67,10 @@ def test_the_smallest_database_host_decides() -> None:
 
 def test_what_is_set_wins_and_is_counted() -> None:
     """What a stack file sets, of either kind, stays as it is written; the rest makes room for it."""
-    patch = {"postgres.shared_buffers": 700, "postgres.parameters": {"autovacuum_work_mem": "64MB", "max_parallel_workers": 6}}
+    patch = {
+        "postgres.shared_buffers": 700,
+        "postgres.parameters": {"autovacuum_work_mem": "64MB", "max_parallel_workers": 6},
+    }
     found = of("dev", patch)
     assert {name for name, value in found.values.items() if value.origin is Origin.STACK} == {
         "shared_buffers", "autovacuum_work_mem", "max_parallel_workers"
@@ -87,10 +92,12 @@ def test_a_worker_without_memory_of_its_own_takes_a_migrations(unset: Any, count
 
 def hosts_at_random(times: int) -> Iterator[tuple[dict[str, Any], Settings]]:
     """Stacks of many shapes, the same ones in each run, and what is read of them. Some are refused."""
-    draw = random.Random(15)  # noqa: S311 - no secret
+    draw = random.Random(15)
     for _ in range(times):
         memory = {name: floor(2 ** draw.uniform(7, 21)) for name in ("db1", "db2")}
-        groups = draw.choice([["postgres", "etcd"], ["postgres", "etcd", "redis"], ["postgres", "etcd", "edge", "redis"]])
+        groups = draw.choice(
+            [["postgres", "etcd"], ["postgres", "etcd", "redis"], ["postgres", "etcd", "edge", "redis"]]
+        )
         patch: dict[str, Any] = {
             "hosts.db1.memory": memory["db1"], "hosts.db2.memory": memory["db2"],
             "hosts.db1.cpus": round(draw.uniform(0.1, 128), 1), "hosts.db1.groups": groups,
@@ -179,7 +186,9 @@ def test_auto_makes_room_for_what_is_set() -> None:
 
 def test_a_containers_parallel_hash_fits_its_shared_memory() -> None:
     """Docker gives /dev/shm no more than it was told, and a statement that does not fit there fails."""
-    patch = {f"hosts.{name}.{key}": value for name in ("db1", "db2") for key, value in (("memory", 131072), ("cpus", 16))}
+    patch = {
+        f"hosts.{name}.{key}": value for name in ("db1", "db2") for key, value in (("memory", 131072), ("cpus", 16))
+    }
     values = of("dev", patch).values
     processes = values["max_parallel_workers_per_gather"].number + 1
     assert values["work_mem"].number * 2 * processes <= sizing.CONTAINER_SHM
@@ -201,7 +210,7 @@ def test_the_order_of_parameters_does_not_matter() -> None:
     manifest = manifest_of("dev")
     handed = manifest.slice({"postgres"})
     handed["postgres"]["parameters"] = dict(reversed(handed["postgres"]["parameters"].items()))
-    handed |= manifest.slice({"patroni", "products"})  | {"postgres": handed["postgres"]}
+    handed |= manifest.slice({"patroni", "products"}) | {"postgres": handed["postgres"]}
     assert list(parameters(Manifest.from_slice(handed))) == list(parameters(manifest))
 
 
