@@ -1,24 +1,38 @@
-"""Which steps began since the environment was last verified: a file for each, next to Pulumi's state.
+"""Which steps began since the environment was last verified.
 
 Pulumi compares a step with the inputs that it recorded, and it records those of steps that succeeded. After an update that
 failed half-way, the old stack file equals what it recorded of the later steps: it would run none of them, over hosts that the
-earlier ones changed. So what began is written down here, and runs again with all that follows, whatever the stack file says
+earlier ones changed. So what began is known here, and runs again with all that follows, whatever the stack file says
 then. A verification that passed ends it.
+
+Each step that begins leaves a file, next to the state where that is a folder. Where other controllers have the state too, they have
+no such file: there Pulumi's own history says whether the last update ended well, and if it did not, every step runs again.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import secrets
 import shutil
+import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 
 import yaml
 
 from environment.load import PROJECT
+
+WITHIN = timedelta(seconds=2)
+"""Pulumi records the end of an update in whole seconds, and the time of a state exactly."""
+LOOKED_AT = "20"
+"""Of the history's newest entries: refreshes are among them."""
 
 
 def backend() -> Path | None:
@@ -65,7 +79,42 @@ def mark(environment: str, steps: Iterable[str]) -> str | None:
     began; None where none of them waits for a verification."""
     folder = _folder(environment)
     found = [(folder / step).read_text() for step in sorted(set(steps)) if (folder / step).exists()]
+    if backend() is None and (update := _not_ended(environment)):
+        found.append(update)
     return "-".join(found) or None
+
+
+@cache
+def _not_ended(environment: str) -> str | None:
+    """The last update if it failed, or left a state and no entry in the history, as one that was killed does."""
+    entries = _pulumi("stack", "history", "--full-dates", "--page-size", LOOKED_AT, environment=environment)
+    return not_ended(entries, _pulumi("stack", "export", environment=environment).get("deployment") or {})
+
+
+def not_ended(history: list[dict[str, Any]], state: dict[str, Any]) -> str | None:
+    """As :func:`_not_ended`, of Pulumi's ``history``, the newest first, and its ``state`` as it exports it."""
+    updates = [entry for entry in history if entry["kind"] in ("update", "destroy")]
+    if updates and updates[0]["result"] != "succeeded":
+        return f"{updates[0]['kind']} of {updates[0]['startTime']}"
+    if not state.get("resources"):
+        return None
+    written = state["manifest"]["time"]
+    ended = history and _time(written) <= _time(history[0]["endTime"]) + WITHIN
+    return None if ended else f"state of {written}"
+
+
+def _time(text: str) -> datetime:
+    """Go writes as many digits of a second as there are, up to nine; Python reads six."""
+    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text.replace("Z", "+00:00")))
+
+
+def _pulumi(*arguments: str, environment: str) -> Any:
+    options = ("--json",) if "history" in arguments else ()
+    done = subprocess.run(
+        ["pulumi", *arguments, *options, "-s", environment, "--non-interactive"],
+        cwd=PROJECT, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    return json.loads(done.stdout)
 
 
 def _folder(environment: str) -> Path:

@@ -23,7 +23,7 @@ from typing import Any, TextIO
 from environment.derive import Roots
 from environment.errors import KeelError, message
 from environment.manifest import Manifest
-from ops.hosts import lock
+from ops.hosts import changes, lock
 from ops.hosts.session import open_session
 from processes import pulumi_engine
 from processes.libpq import without_home
@@ -77,10 +77,11 @@ def main(request: dict[str, Any], answer: TextIO) -> int:
             return 0
         manifest = Manifest.from_slice(inputs["manifest"])
         roots = Roots(manifest.identity.name, **request["roots"])
+        changes.works_for(" ".join(dict.fromkeys((request["action"], inputs.get("name", "")))).strip())
         with open_session(manifest, roots) as session:
             if request["phase"] == "apply":
                 if request["action"] not in UNLOCKED:
-                    lock.refuse_others(session)
+                    lock.refuse_others(session, changes_it=request["action"] != "verification")
                 say("result", module.apply(session, inputs, report))
             else:
                 say("result", module.observe(session, inputs))

@@ -16,6 +16,8 @@ from processes.command import INTERRUPTED
 COMMANDS = (
     "summary", "status", "switchover", "failover", "update", "restore", "clone", "drill", "doctor", "tune", "psql", "verify", "converge", "drift", "adopt", "env",
     "ca", "backup", "db", "escrow",
+    "summary", "status", "who", "switchover", "failover", "update", "restore", "clone", "drill", "doctor", "psql", "verify", "converge", "drift", "adopt", "env", "ca",
+    "backup", "db", "escrow",
 )  # fmt: skip
 """In the order in which the help lists them. Each is a module of this package that holds a function of its name, or a
 group of commands as `app`."""

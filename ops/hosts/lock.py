@@ -5,10 +5,7 @@ It is held by an SSH connection and ends with it, however it ends.
 
 from __future__ import annotations
 
-import getpass
-import os
 import shlex
-import socket
 import subprocess
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +13,8 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from environment.errors import UNCHANGED, KeelError
+from ops.hosts import changes
 from ops.hosts.session import Session, Unreachable
-from processes import pulumi_engine
 
 PATH = "/run/keel.lock"
 PATIENCE = 3
@@ -30,16 +27,12 @@ class Locked(KeelError):
     """Another controller is at work on a host: which host, who."""
 
 
-def owner() -> str:
-    """This controller: the Pulumi engine for which the process works, or else the process."""
-    return f"{getpass.getuser()}@{socket.gethostname()} (process {pulumi_engine.pid() or os.getpid()})"
-
-
 def command() -> str:
-    """Shell that takes a host's lock and holds it until its input ends, or says who has it."""
+    """Shell that takes a host's lock, records the change, and holds it until its input ends, or says who has it."""
     return (
         f"exec 9>>{PATH}; flock -w {PATIENCE} 9 || {{ cat {PATH}.owner; exit 1; }}; "
-        f"echo {shlex.quote(owner())} > {PATH}.owner; echo {HELD}; exec cat >/dev/null"
+        f"echo {shlex.quote(changes.controller())} > {PATH}.owner; {changes.command()}; {changes.shortened()}; "
+        f"echo {HELD}; exec cat >/dev/null"
     )
 
 
@@ -81,18 +74,21 @@ def _held(session: Session, host: str) -> Iterator[None]:
             holder.stdout.close()
 
 
-def refuse_others(session: Session) -> None:
-    """Raise Locked when a controller other than this one holds the lock of a host that answers."""
+def refuse_others(session: Session, *, changes_it: bool = False) -> None:
+    """Raise Locked when a controller other than this one holds the lock of a host that answers; hosts that are free record the
+    change of one that ``changes_it``."""
     names = [host.name for host in session.manifest.hosts]
     with ThreadPoolExecutor(len(names)) as pool:
-        for host, said in zip(names, pool.map(partial(_holder, session), names), strict=True):
-            if said and said != owner():
+        for host, said in zip(names, pool.map(partial(_holder, session, changes_it), names), strict=True):
+            if said and said != changes.controller():
                 raise refusal(host, said)
 
 
-def _holder(session: Session, host: str) -> str:
+def _holder(session: Session, changes_it: bool, host: str) -> str:
     """Who holds the host's lock; empty when it is free, or the host does not answer."""
+    free = changes.command() if changes_it else "true"
+    look = f"exec 9>>{PATH}; if flock -n -s 9; then {free}; else cat {PATH}.owner; fi"
     try:
-        return session.run(host, f"exec 9>>{PATH}; flock -n -s 9 || cat {PATH}.owner", timeout=15).strip()
+        return session.run(host, look, timeout=15).strip()
     except (Unreachable, subprocess.SubprocessError):
         return ""

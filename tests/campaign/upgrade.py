@@ -38,7 +38,7 @@ FORMER = {
     "ed4eec8": "the last one without any of the walls: flat trust, no firewall, no login that only looks, hosts of another shape",
     "e666c70": "a week older: the one whose weaknesses were found, and whose Pulumi program and programs on hosts are older still",
 }
-"""Revisions whose environments are taken over, and why these. The first release's tag comes to them when there is one."""
+"""Revisions before the first release whose environments are taken over, and why these."""
 RULE = """
 insert into rules (rule_id, category, title, description, severity, enforcement)
 values ('UPGRADE-1', 'upgrade', 'kept', 'written before an upgrade', 'INFO', 'optional')
@@ -56,11 +56,11 @@ def upgrade(_: Ephemeral, chance: random.Random) -> dict[str, Any]:
 def upgraded(former: str) -> dict[str, Any]:
     """No acknowledged row is lost, nothing else changes, etcd keeps its majority, the end is verified and a second `up` empty."""
     present = git("rev-parse", "HEAD")
-    with checked_out(former) as (there, slot):
-        cold = _make_up(there)
+    with checked_out(former, "dev") as (there, slot):
+        cold = make_up(there)
         with there.session() as session:
-            _write_as_products(session)
-            before = _rows(session)
+            write_as_products(session)
+            before = rows(session)
             with (
                 Majority(session) as majority,
                 Writer(session.manifest, session.roots) as pooled,
@@ -68,12 +68,12 @@ def upgraded(former: str) -> dict[str, Any]:
             ):
                 pooled.await_rows(20)
                 direct.await_rows(20)
-                _check_out(there, slot, present)
-                seconds = _make_up(there)
+                check_out(there, slot, present, "dev")
+                seconds = make_up(there)
                 for writer in (pooled, direct):
                     writer.await_rows(20, since=datetime.now(UTC), limit=30)
             lost = (pooled.acknowledged.keys() | direct.acknowledged.keys()) - written(session)
-            after = _rows(session)
+            after = rows(session)
         pauses = {"pooled": pooled.longest_pause(), "direct": direct.longest_pause()}
         figures = {
             "cold_seconds": cold,
@@ -89,34 +89,34 @@ def upgraded(former: str) -> dict[str, Any]:
         assert not changed, f"these are not as they were: {sorted(changed)}"
         assert majority.looks > 20 and not majority.lost, majority.lost
         assert max(pauses.values()) < LONGEST_PAUSE, pauses
-        _make_up(there, "--expect-no-changes")
+        make_up(there, "--expect-no-changes")
         there.pulumi("preview", "--refresh", "--expect-no-changes")
     return figures
 
 
 @contextmanager
-def checked_out(former: str) -> Iterator[tuple[Ephemeral, Slot]]:
-    """An environment like dev, not up yet, of a clone in which `former` is checked out; gone afterwards."""
+def checked_out(former: str, like: str) -> Iterator[tuple[Ephemeral, Slot]]:
+    """An environment like the stack ``like``, not up yet, of a clone in which `former` is checked out; gone afterwards."""
     name = f"test-upgrade-{secrets.token_hex(2)}"
     there = Ephemeral(name, Path(tempfile.mkdtemp(prefix=f"keel-{name}-")), {})
     try:
         git("clone", "--quiet", "--no-checkout", str(ROOT), str(there.project))
         (there.project / "state").mkdir()
         slot = reserve()
-        _check_out(there, slot, former)
+        check_out(there, slot, former, like)
         yield there, slot
     finally:
         discard(there)
 
 
-def _check_out(there: Ephemeral, slot: Slot, revision: str) -> None:
-    """A revision, with its own stack file of dev under the environment's name."""
+def check_out(there: Ephemeral, slot: Slot, revision: str, like: str) -> None:
+    """A revision, with its own stack file of ``like`` under the environment's name."""
     subprocess.run(["git", "-C", there.project, "checkout", "--quiet", "--detach", revision], check=True)
-    there.config = moved(read_stack_file(there.project / "stacks" / "Pulumi.dev.yaml"), slot)
+    there.config = moved(read_stack_file(there.project / "stacks" / f"Pulumi.{like}.yaml"), slot)
     there.save()
 
 
-def _make_up(there: Ephemeral, *options: str) -> float:
+def make_up(there: Ephemeral, *options: str) -> float:
     """`make up` in the clone with these options of `pulumi up`, from a shell that knows nothing of this checkout; its seconds."""
     foreign = {"PYTHONPATH", "KEEL_PROJECT"}
     flags = " ".join(["--yes --skip-preview --non-interactive --color never", *options])
@@ -130,7 +130,7 @@ def _make_up(there: Ephemeral, *options: str) -> float:
     return round(time.monotonic() - began, 1)
 
 
-def _write_as_products(session: Session) -> None:
+def write_as_products(session: Session) -> None:
     """Rows of two users in every table of users' rows, by each product's application; a rule where rows are nobody's."""
     for entry in session.manifest.products.values():
         with psycopg.connect(product_urls(session.manifest, session.roots, entry.product)["application"]) as connection:
@@ -146,7 +146,7 @@ def _write(connection: psycopg.Connection[Any], product: Product) -> None:
         connection.commit()
 
 
-def _rows(session: Session) -> dict[str, object]:
+def rows(session: Session) -> dict[str, object]:
     """What the products' tables hold, but those that the writers change and Alembic's."""
     found = fingerprint(session)
     return {name: rows for name, rows in found.items() if not WRITTEN.search(name) and ": alembic." not in name}

@@ -40,6 +40,8 @@ class Ephemeral:
     config: dict[str, Any] = field(repr=False)
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     """Its own Pulumi secrets; the stack file has them encrypted."""
+    backend: dict[str, str] = field(default_factory=dict, repr=False)
+    """Variables that name another place for Pulumi's state than a folder of the project."""
 
     @property
     def variables(self) -> dict[str, str]:
@@ -49,6 +51,7 @@ class Ephemeral:
             "ENV": self.name,
             "KEEL_PROJECT": str(self.project),
             "PULUMI_BACKEND_URL": f"file://{self.project}/state",
+            **self.backend,
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             "PYTHONPATH": str(ROOT),
         }

@@ -9,6 +9,7 @@ import socket
 import subprocess
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -95,6 +96,9 @@ def _certificates(folder: Path, address: str) -> str:
             .not_valid_before(now - timedelta(minutes=5))
             .not_valid_after(now + timedelta(days=2))
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .add_extension(
+                x509.SubjectAlternativeName([x509.DNSName(address), x509.IPAddress(ip_address(address))]), False
+            )
             .sign(authority, hashes.SHA256())
         )
 

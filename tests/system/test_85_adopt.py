@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ops.hosts import lock
+from ops.hosts import changes, lock
 from ops.hosts.docker import docker
 from tests.system.environments import Ephemeral
 from tests.system.fingerprint import fingerprint
@@ -56,7 +56,9 @@ def test_other_controllers_are_kept_off_while_a_command_is_at_work(trio: Ephemer
     for refused in (restore, up):
         told = refused.stdout + refused.stderr
         assert refused.returncode != 0
-        assert f"db2 is being changed by another controller: {lock.owner()}. Nothing was changed" in told, told[-3000:]
+        assert f"db2 is being changed by another controller: {changes.controller()}. Nothing was changed" in told, told[
+            -3000:
+        ]
 
 
 def test_up_refuses_and_names_the_way(trio: Ephemeral, known: dict[str, object]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ops import step
-from ops.hosts import lock
+from ops.hosts import changes, lock
 from ops.hosts.session import Session, Unreachable
 
 
@@ -21,6 +21,7 @@ from ops.hosts.session import Session, Unreachable
 def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
     """Two hosts, each a folder of this machine; `away` is a third that does not answer."""
     monkeypatch.setattr(lock, "PATH", "keel.lock")
+    monkeypatch.setattr(changes, "PATH", "kept/changes.jsonl")
     monkeypatch.setattr(lock, "PATIENCE", 0.1)
 
     def ssh(host: str, command: str) -> list[str]:
@@ -38,7 +39,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
 
 
 def somebody(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(lock, "owner", lambda: name)
+    monkeypatch.setattr(changes, "controller", lambda: name)
 
 
 def test_a_second_controller_is_told_who_is_first(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +92,8 @@ def test_a_step_asks_before_it_changes_anything(monkeypatch: pytest.MonkeyPatch,
     """While a restore holds the lock an `up` is refused; steps that take the lock themselves do not ask."""
     done: list[str] = []
 
-    def refuse(_session: Session) -> None:
+    def refuse(_session: Session, *, changes_it: bool) -> None:
+        assert changes_it
         raise lock.Locked("db1 is being changed")
 
     class Opened:
@@ -118,17 +120,18 @@ def test_a_step_asks_before_it_changes_anything(monkeypatch: pytest.MonkeyPatch,
 def test_the_shell_waits_three_seconds_and_names_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
     """Longer than a look at the lock takes; the owner is one word to the shell."""
     somebody(monkeypatch, "o'neill@here (process 7)")
-    assert lock.command() == (
+    assert lock.command().startswith(
         "exec 9>>/run/keel.lock; flock -w 3 9 || { cat /run/keel.lock.owner; exit 1; }; "
-        "echo 'o'\"'\"'neill@here (process 7)' > /run/keel.lock.owner; echo held; exec cat >/dev/null"
+        "echo 'o'\"'\"'neill@here (process 7)' > /run/keel.lock.owner; "
     )
+    assert lock.command().endswith("; echo held; exec cat >/dev/null")
 
 
 @pytest.mark.parametrize("engine", [7, None])
 def test_an_owner_is_the_engine_or_the_process(monkeypatch: pytest.MonkeyPatch, engine: int | None) -> None:
     """The steps of one `up` are one controller."""
     monkeypatch.setattr("processes.pulumi_engine.pid", lambda: engine)
-    assert lock.owner().endswith(f" (process {engine or os.getpid()})")
+    assert changes.controller().endswith(f" (process {engine or os.getpid()})")
 
 
 def test_a_look_at_the_lock_is_short_and_who_answers_nothing_holds_nothing() -> None:
@@ -141,7 +144,7 @@ def test_a_look_at_the_lock_is_short_and_who_answers_nothing_holds_nothing() -> 
         return "\n"
 
     faked: Any = SimpleNamespace(run=run)
-    assert [lock._holder(faked, host) for host in ("db1", "db2")] == ["", ""]
+    assert [lock._holder(faked, False, host) for host in ("db1", "db2")] == ["", ""]
     assert asked == [("db1", 15), ("db2", 15)]
 
 

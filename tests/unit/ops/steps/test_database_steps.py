@@ -193,7 +193,7 @@ def test_a_step_answers_in_lines(
 
     module: Any = SimpleNamespace(apply=work("apply", {"a": 1}), observe=work("observe", ["drift"]))
     monkeypatch.setattr(step, "open_session", lambda *_: Opened())
-    monkeypatch.setattr(lock, "refuse_others", lambda _: asked.append("locked?"))
+    monkeypatch.setattr(lock, "refuse_others", lambda *_, **__: asked.append("locked?"))
     monkeypatch.setattr(step, "module_of", lambda _: module)
     identity = {"name": "dev", "kind": "dev", "provider": "docker"}
     request = {

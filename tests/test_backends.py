@@ -1,0 +1,117 @@
+"""Pulumi's state where several controllers reach it: whether the last update ended well is in Pulumi's own history there.
+
+Real servers: an S3-compatible one over TLS, and PostgreSQL. The program is a small one, Pulumi is the same.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from environment import unfinished
+from environment.waiting import until
+from tests.system.s3 import BUCKET, S3
+from tools.scratch_server import SUPERUSER_PASSWORD, running
+
+PROGRAM = """
+import os, time, pulumi
+from pulumi.dynamic import CreateResult, Resource, ResourceProvider
+
+class Step(Resource):
+    pass
+
+class Provider(ResourceProvider):
+    def create(self, props):
+        if os.environ.get("BEGUN"):
+            open(os.environ["BEGUN"], "w").close()
+            time.sleep(600)
+        if os.environ.get("FAIL"):
+            raise RuntimeError("it fails on purpose")
+        return CreateResult(props["name"], props)
+
+for name in os.environ["STEPS"].split():
+    Step(Provider(), name, {"name": name})
+"""
+
+
+@contextmanager
+def s3(folder: Path) -> Iterator[dict[str, str]]:
+    """A bucket on a server of its own."""
+    server = S3(folder / "s3", "127.0.0.1")
+    (folder / "ca.pem").write_text(server.ca)
+    server.start()
+    try:
+        yield {
+            "PULUMI_BACKEND_URL": f"s3://{BUCKET}?endpoint=https://127.0.0.1:{server.port}&region=us-east-1&s3ForcePathStyle=true",
+            "AWS_ACCESS_KEY_ID": server.key,
+            "AWS_SECRET_ACCESS_KEY": server.secret,
+            "AWS_CA_BUNDLE": str(folder / "ca.pem"),
+        }
+    finally:
+        server.stop()
+
+
+@contextmanager
+def postgresql(_: Path) -> Iterator[dict[str, str]]:
+    """A database on a server of its own."""
+    with running() as server:
+        with server.connect() as superuser:
+            superuser.autocommit = True
+            superuser.execute("create database state")
+        where = f"postgres:{SUPERUSER_PASSWORD}@127.0.0.1:{server.port}/state"
+        with psycopg.connect(f"postgresql://{where}"):
+            yield {"PULUMI_BACKEND_URL": f"postgres://{where}?sslmode=disable"}
+
+
+@pytest.mark.parametrize("backend", [s3, postgresql])
+def test_an_update_that_did_not_end_well_is_known_to_every_controller(
+    backend: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failed one and a killed one; until an update has succeeded."""
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "Pulumi.yaml").write_text("name: keel\nruntime: python\n")
+    (tmp_path / "project" / "__main__.py").write_text(PROGRAM)
+    monkeypatch.setattr(unfinished, "PROJECT", tmp_path / "project")
+    begun = tmp_path / "begun"
+
+    def pulumi(*arguments: str, **variables: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            ["pulumi", *arguments, "--non-interactive"],
+            cwd=tmp_path / "project", env=os.environ | variables, stdout=sys.stderr, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def up(steps: str, **variables: str) -> int:
+        return pulumi("up", "-y", "--skip-preview", "-s", "env", STEPS=steps, **variables).wait(60)
+
+    def mark() -> str | None:
+        unfinished._not_ended.cache_clear()  # it is asked once in each run of the program
+        return unfinished.mark("env", ["any"])
+
+    with backend(tmp_path) as variables:
+        for name, value in {**variables, "PULUMI_CONFIG_PASSPHRASE": "words"}.items():
+            monkeypatch.setenv(name, value)
+        assert pulumi("stack", "init", "env").wait(60) == 0
+        assert mark() is None
+        assert up("a") == 0 and mark() is None
+        assert up("a b", FAIL="yes") != 0
+        failed = mark()
+        assert failed and failed.startswith("update of ")
+        assert up("a b", FAIL="yes") != 0 and mark() not in (None, failed), "another time, another mark"
+        assert up("a b") == 0 and mark() is None
+
+        killed = pulumi("up", "-y", "--skip-preview", "-s", "env", STEPS="a b c", BEGUN=str(begun))
+        until(begun.exists, 60, "the step to begin")
+        killed.kill()
+        killed.wait()
+        marked = mark()
+        assert marked and marked.startswith("state of ")
+        assert up("a b c") != 0, "the lock of the one that was killed is still there"
+        assert pulumi("cancel", "--yes", "-s", "env").wait(60) == 0
+        assert up("a b c") == 0 and mark() is None
