@@ -226,7 +226,10 @@ def _check(cluster: Cluster, spec: ClusterSpec, roles: list[Role]) -> None:
     for product in spec.products:
         for extension in product.extensions:
             if extension not in cluster.available:
-                problems.append(f"{product.name}: extension {extension} is not installed on the server (its package)")
+                problems.append(
+                    f"{product.name}: the server has no extension {extension}: name the package that brings it under `packages` "
+                    f"in db/{product.name}/product.yaml, or correct the name there"
+                )
             elif extension in MUST_PRELOAD - cluster.preloaded:
                 problems.append(f"{product.name}: {extension} is not in shared_preload_libraries")
         found = cluster.databases.get(product.name)

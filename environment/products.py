@@ -5,6 +5,7 @@ names of its roles come from; it imports neither Pulumi nor pyinfra nor a databa
 """
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -22,6 +23,9 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 
 Extension = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,47}$")]
 """As in pg_available_extensions; uuid-ossp has a dash (BAC-10)."""
+
+Package = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.+-]|\{postgres\})+$")]
+"""A Debian package; `{postgres}` is replaced by the server's major."""
 
 ENV_COMMANDS = frozenset({"new", "list", "remove"})
 """What `./keel env` does not take for a product's name."""
@@ -100,6 +104,11 @@ class Product(Model):
         default=False, description="The application may create objects in `public`, in dev only (BAC-11, X-46)."
     )
     extensions: tuple[Extension, ...] = Field(description="Exact set in pg_extension, apart from plpgsql (PLAT-06).")
+    packages: tuple[Package, ...] = Field(
+        default=(),
+        description="Debian packages that bring extensions, besides the server's own: `postgresql-{postgres}-pgvector` brings "
+        "`vector`. Where a server runs they are installed before the extension is made.",
+    )
     identity_type: Literal["uuid", "integer"] | None = Field(
         default=None,
         description="Type of app.current_user_id in the policies; null: no row-level security.",
@@ -222,3 +231,8 @@ def short(revision: str) -> str:
     """The number or time in front of a revision's id: 007 of 007_add_evidence_metadata; an id without one stays."""
     found = _REVISION.match(revision)
     return found[0] if found else revision
+
+
+def packages(found: Iterable[Product], postgres: int) -> tuple[str, ...]:
+    """The Debian packages that bring the extensions of products, for servers of the major ``postgres``."""
+    return tuple(sorted({package.format(postgres=postgres) for product in found for package in product.packages}))

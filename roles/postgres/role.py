@@ -10,6 +10,7 @@ import yaml
 from environment.access import lines, on_the_socket
 from environment.names import LOCAL, POSTGRES_VOLUME, REPLICATION, RESTORE, REWIND, SESSIONS, SUPERUSER
 from environment.pki import Authority, Leaf
+from environment.products import packages
 from environment.types import Group, Provider
 from keel_host.config import Bound, Member, text
 from roles import paths
@@ -57,6 +58,11 @@ class Postgres(Role):
     """One member of the cluster; Patroni decides which one is the primary."""
 
     name = "postgres"
+
+    def packages(self, target: Target) -> tuple[str, ...]:
+        """Also those that bring extensions of the products."""
+        found = (entry.product for entry in target.manifest.products.values())
+        return (*super().packages(target), *packages(found, target.manifest.release.postgres))
 
     def directories(self, target: Target) -> tuple[Directory, ...]:
         return (

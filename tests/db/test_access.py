@@ -240,7 +240,7 @@ def test_what_cannot_be_reached_is_told_at_once(server: Server, product: Product
     )
     with pytest.raises(ProvisionError) as caught:
         provision.plan(server.superuser, server.look, impossible)
-    assert "extension nonesuch is not installed on the server" in str(caught.value)
+    assert "the server has no extension nonesuch: name the package" in str(caught.value)
     assert f"no password is given for role {product.app_role}" in str(caught.value)
     assert f"collate {LOCALE}, ctype {LOCALE}; declared: UTF8, c, sv_SE.UTF-8" in str(caught.value)
 

@@ -149,3 +149,19 @@ def test_clients_networks_reach_the_pooler() -> None:
     assert "10.88.0.1/32" in access[0]
     assert "10.88.0.1/32" not in access[1]
     assert "10.88.0.21/32" in access[1]
+
+
+def test_what_brings_an_extension_comes_to_every_host_that_reads_the_data() -> None:
+    """PLAT-06: servers, and the host where a drill restores; no other, and no image waits for it."""
+    manifest = manifest_of("dev")
+    ruleiq = manifest.products["ruleiq"]
+    product = ruleiq.product.model_copy(update={"packages": ("postgresql-{postgres}-pgvector",)})
+    wanted = manifest.model_copy(
+        update={"products": {**manifest.products, "ruleiq": ruleiq.model_copy(update={"product": product})}}
+    )
+    brought = {
+        host
+        for role, host in placements(wanted)
+        if f"postgresql-{manifest.release.postgres}-pgvector" in role.packages(target(role, host, wanted))
+    }
+    assert brought == {"db1", "db2", "ops1"}

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 
+import psycopg
 import pytest
 
 from environment.names import LABEL
+from environment.urls import product_urls
 from ops.hosts.docker import docker
 from ops.hosts.session import Session
-from tests.campaign.upgrade import check_out, checked_out, make_up, rows, write_as_products
+from tests.campaign.upgrade import check_out, checked_out, made_up, make_up, rows, write_as_products
 from tests.system.environments import Ephemeral
 from tests.system.writer import Writer, written
 from tools.git import git
@@ -57,3 +59,27 @@ def test_an_environment_of_a_release_is_taken_over_without_a_replacement(single:
         assert containers(there.name) == made
         make_up(there, "--expect-no-changes")
         there.pulumi("preview", "--refresh", "--expect-no-changes")
+        _brings_an_extension(there, made)
+
+
+def _brings_an_extension(there: Ephemeral, made: set[str]) -> None:
+    """Two lines of a product's file bring pgvector: no container is replaced, the application uses it, and nothing is drift. A
+    package that the release does not have is refused with its name, and what runs stays."""
+    declared = there.project / "db" / "ruleiq" / "product.yaml"
+    before = declared.read_text()
+    with_packages = before.replace("extensions: [", "packages: [{package}]\nextensions: [vector, ")
+    declared.write_text(with_packages.format(package='"postgresql-{postgres}-nonesuch"'))
+    refused = made_up(there)
+    assert refused.returncode and "postgresql-18-nonesuch" in refused.stdout + refused.stderr
+    declared.write_text(with_packages.format(package='"postgresql-{postgres}-pgvector"'))
+    make_up(there)
+    assert containers(there.name) == made
+    with there.session() as session:
+        ruleiq = session.manifest.products["ruleiq"].product
+        with psycopg.connect(product_urls(session.manifest, session.roots, ruleiq)["application"]) as application:
+            (nearest,) = application.execute(
+                "select v from unnest(array['[1,1]', '[9,9]']::vector[]) v order by v <-> '[8,8]' limit 1"
+            ).fetchone() or [None]
+        assert nearest == "[9,9]"
+    make_up(there, "--expect-no-changes")
+    there.pulumi("preview", "--refresh", "--expect-no-changes")
