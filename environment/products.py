@@ -106,7 +106,7 @@ class Product(Model):
     extensions: tuple[Extension, ...] = Field(description="Exact set in pg_extension, apart from plpgsql (PLAT-06).")
     packages: tuple[Package, ...] = Field(
         default=(),
-        description="Debian packages that bring extensions, besides the server's own: `postgresql-{postgres}-pgvector` brings "
+        description="Debian packages that bring extensions which the server's own package does not: `postgresql-{postgres}-pgvector` brings "
         "`vector`. Where a server runs they are installed before the extension is made.",
     )
     identity_type: Literal["uuid", "integer"] | None = Field(
