@@ -27,6 +27,7 @@ from urllib.parse import urlparse
 
 import yaml
 
+from environment.errors import UNCHANGED, KeelError
 from environment.load import PROJECT
 
 WITHIN = timedelta(seconds=2)
@@ -112,8 +113,14 @@ def _pulumi(*arguments: str, environment: str) -> Any:
     options = ("--json",) if "history" in arguments else ()
     done = subprocess.run(
         ["pulumi", *arguments, *options, "-s", environment, "--non-interactive"],
-        cwd=PROJECT, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL,
+        cwd=PROJECT, capture_output=True, text=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
+    if done.returncode:
+        raise KeelError(
+            f"how the last update of {environment} ended cannot be read: pulumi {' '.join(arguments[:2])}: {done.stderr.strip()}",
+            UNCHANGED,
+            "See docs/two-people.md for what the state's place needs in the shell",
+        )
     return json.loads(done.stdout)
 
 

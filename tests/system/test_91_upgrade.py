@@ -67,11 +67,11 @@ def _brings_an_extension(there: Ephemeral, made: set[str]) -> None:
     package that the release does not have is refused with its name, and what runs stays."""
     declared = there.project / "db" / "ruleiq" / "product.yaml"
     before = declared.read_text()
-    with_packages = before.replace("extensions: [", "packages: [{package}]\nextensions: [vector, ")
-    declared.write_text(with_packages.format(package='"postgresql-{postgres}-nonesuch"'))
+    with_packages = before.replace("extensions: [", "packages: [PACKAGE]\nextensions: [vector, ")
+    declared.write_text(with_packages.replace("PACKAGE", '"postgresql-{postgres}-nonesuch"'))
     refused = made_up(there)
     assert refused.returncode and "postgresql-18-nonesuch" in refused.stdout + refused.stderr
-    declared.write_text(with_packages.format(package='"postgresql-{postgres}-pgvector"'))
+    declared.write_text(with_packages.replace("PACKAGE", '"postgresql-{postgres}-pgvector"'))
     make_up(there)
     assert containers(there.name) == made
     with there.session() as session:

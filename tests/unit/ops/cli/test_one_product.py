@@ -84,6 +84,7 @@ def test_a_failed_migration_waits_for_the_next_up(tmp_path: Path, monkeypatch: p
     faked = session(tmp_path)
     monkeypatch.setattr(unfinished, "PROJECT", tmp_path)
     monkeypatch.setattr(unfinished, "backend", lambda: None)
+    monkeypatch.setattr(unfinished, "_not_ended", lambda _environment: None)
     monkeypatch.setattr(lock, "held", lambda *_: nullcontext())
     monkeypatch.setattr(Session, "leader", lambda _: faked.manifest.hosts[0])
     monkeypatch.setattr(one_product, "held", lambda *_: one_product.Holding(True, 1, ()))
