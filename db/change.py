@@ -26,6 +26,8 @@ class Change:
     """Reported, never executed: an operator decides. `sql` is the statement they could run, if one is enough."""
     secret: str = ""
     """The login whose verifier `sql` holds, which the server must not log."""
+    sessions: str = ""
+    """The database whose sessions have what was before, until they begin again."""
     shown: SQL | Composed | None = field(repr=False, default=None)
     """What people see in place of `sql`, where that holds a verifier or what only a program needs."""
 

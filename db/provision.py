@@ -32,6 +32,7 @@ from db.spec import (
     OF_THE_SUPERUSER,
     PUBLIC,
     UNLIMITED,
+    Bounds,
     ClusterSpec,
     Grant,
     Migrated,
@@ -283,7 +284,14 @@ def _database(product: Product, cluster: Cluster, spec: ClusterSpec) -> Iterator
         statement = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true IS_TEMPLATE false").format(name)
         yield Change(f"let database {product.name} take connections and be no template", statement)
     found_settings = cluster.settings.get((product.name, ""), {})
-    yield from role_changes.settings("DATABASE", product.name, dict(OF_DATABASES), found_settings)
+    yield from role_changes.settings(
+        "DATABASE", product.name, of_database(spec.bounds_of(product.name)), found_settings
+    )
+
+
+def of_database(bounds: Bounds) -> dict[str, str]:
+    """Settings of a product's database."""
+    return {**OF_DATABASES, **dict(bounds.of_database)}
 
 
 def created(name: str, owner: str, locale: str) -> sql.Composed:

@@ -111,11 +111,16 @@ def _leave(membership: Membership, *, removes: bool) -> Change:
 def settings(target: str, name: str, declared: Mapping[str, str], found: Mapping[str, str]) -> Iterator[Change]:
     """Settings of a ROLE or a DATABASE; `target` says which."""
     subject = sql.SQL("ALTER {} {} ").format(sql.SQL(target), sql.Identifier(name))
+    begins = name if target == "DATABASE" else ""
+    has = {setting.lower(): value for setting, value in found.items()}  # the server writes IntervalStyle in its own way
     for setting, value in sorted(declared.items()):
-        if found.get(setting) != value:
-            yield Change(f"set {setting} = {value} for {target.lower()} {name}", subject + _set(setting, value))
-    for setting in sorted(set(found) - set(declared)):
-        yield Change(f"reset {setting} for {target.lower()} {name}", reset(subject, setting, declared), removes=True)
+        if has.get(setting.lower()) != value:
+            what = f"set {setting} = {value} for {target.lower()} {name}"
+            yield Change(what, subject + _set(setting, value), sessions=begins)
+    known = {setting.lower() for setting in declared}
+    for setting in sorted(setting for setting in found if setting.lower() not in known):
+        what = f"reset {setting} for {target.lower()} {name}"
+        yield Change(what, reset(subject, setting, declared), removes=True, sessions=begins)
 
 
 def reset(subject: sql.Composed, setting: str, declared: Mapping[str, str]) -> sql.Composed:

@@ -19,7 +19,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from db import provision
 from db.change import privileges
 from db.found import FRESH_DATABASE, Connect, Contents
-from db.spec import MAINTENANCE_DATABASE, Grant, database_grants
+from db.spec import MAINTENANCE_DATABASE, Bounds, Grant, database_grants
 from environment import scratch as names
 from environment.errors import UNCHANGED, Refused
 from environment.products import Product
@@ -43,8 +43,8 @@ class Source:
     digest: str
     """Of everything that decides what the database at head is."""
     locale: str
-    connections: int
-    """That a copy takes at most."""
+    bounds: Bounds
+    """Of the product; a copy has the settings of its database, and takes as many connections as one of its logins."""
     development: bool
     revision: str | None
     """Where the stack holds the product, None for head."""
@@ -116,10 +116,10 @@ def _copy(connection: "psycopg.Connection[Any]", source: Source, template: str) 
     name = names.fresh(source.product.name)
     _execute(
         connection, "CREATE DATABASE {} OWNER {} TEMPLATE {} STRATEGY wal_log ALLOW_CONNECTIONS false CONNECTION LIMIT {}",
-        Identifier(name), Identifier(source.product.owner_role), Identifier(template), Literal(source.connections),
+        Identifier(name), Identifier(source.product.owner_role), Identifier(template), Literal(source.bounds.login),
     )  # fmt: skip
     with connection.transaction():
-        connection.execute(SQL("; ").join([*_admission(source.product, name), _opened(name, True)]))
+        connection.execute(SQL("; ").join([*_admission(source, name), _opened(name, True)]))
     return name
 
 
@@ -135,7 +135,7 @@ def _prepare(
     _drop(connect, [other for other, *_ in forgotten if names.is_template(other, product.name)])
     connection.execute(provision.created(name, product.owner_role, source.locale))
     with connection.transaction():
-        connection.execute(SQL("; ").join(_admission(product, name)))
+        connection.execute(SQL("; ").join(_admission(source, name)))
     inside = provision.contents(product, Contents(), development=source.development)
     provision.apply(connect, [replace(change, database=name) for change in inside])
     url = source.url(name)
@@ -158,12 +158,12 @@ def _settle(product: Product, url: str) -> None:
             connection.execute(SQL("vacuum (freeze, analyze) public.{}").format(Identifier(table)))
 
 
-def _admission(product: Product, name: str) -> Iterator[Composable]:
+def _admission(source: Source, name: str) -> Iterator[Composable]:
     """Statements that let in who may connect to the product's database, and give it that one's settings."""
     fresh = frozenset(Grant("DATABASE", name, role, right) for right, role in FRESH_DATABASE)
-    wanted = {grant._replace(object=name) for grant in database_grants(product)}
+    wanted = {grant._replace(object=name) for grant in database_grants(source.product)}
     yield from (change.sql for change in privileges(fresh, wanted, MAINTENANCE_DATABASE, ""))
-    for setting, value in provision.OF_DATABASES.items():
+    for setting, value in provision.of_database(source.bounds).items():
         yield SQL("ALTER DATABASE {} SET {} TO {}").format(Identifier(name), Identifier(setting), Literal(value))
 
 

@@ -51,6 +51,9 @@ class Bounds(Model):
     login: int = Field(default=UNLIMITED, description="Connections of one of its programs.")
     migrator: int = Field(default=UNLIMITED, description="Connections of its migrations.")
     settings: tuple[tuple[str, str], ...] = Field(default=(), description="What ends or bounds its programs' work.")
+    of_database: tuple[tuple[str, str], ...] = Field(
+        default=(), description="Parameters that its database has otherwise."
+    )
 
 
 UNBOUNDED = Bounds()

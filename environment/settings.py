@@ -407,6 +407,11 @@ class ProductSettings(Model):
     temp_files: Megabytes = Field(
         1024, description="temporary files that one of their sessions may write, MiB (temp_file_limit)"
     )
+    settings: dict[ParameterName, ParameterValue] = Field(
+        default_factory=dict,
+        description="parameters of PostgreSQL that its database has a value of its own of, name → value as in postgresql.conf; those "
+        "that a session may set",
+    )
     revision: RevisionId | None = Field(
         None,
         description="hold the database at this revision of its history instead of the newest (RIQ-26): its id, or the "

@@ -56,6 +56,15 @@ def parameters_are_the_servers(release: Any, postgres: Any) -> Iterator[Problem]
             yield Problem(f"postgres.parameters.{name}", value, wrong)
 
 
+@rule("release", "products")
+def settings_are_a_databases(release: Any, products: Any) -> Iterator[Problem]:
+    """The same of what one database has otherwise."""
+    for product, limits in products.items():
+        for name, value in limits.settings.items():
+            if wrong := server_parameters.allowed_of_database(release.postgres, name, value):
+                yield Problem(f"products.{product}.settings.{name}", value, wrong)
+
+
 def _dotted(version: tuple[int, int]) -> str:
     return ".".join(map(str, version))
 

@@ -80,6 +80,30 @@ class Parameter(NamedTuple):
         return f"a number from {self.least} to {self.most}{unit}"
 
 
+OF_A_DATABASE = frozenset({"effective_cache_size", "maintenance_work_mem", "work_mem"})
+"""What keel:postgres says for the whole server, and one database may have otherwise."""
+OF_ITS_LOGINS = {
+    "idle_in_transaction_session_timeout": "keel:products.<name>.idle_transaction bounds each login",
+    "temp_file_limit": "keel:products.<name>.temp_files bounds each login",
+    "lo_compat_privileges": "it lets everybody read everybody's large objects",
+}
+"""What a database does not say: why."""
+IN_SESSIONS = frozenset({"user", "superuser"})
+"""Contexts of what a session begins with, and a database therefore can have a value of its own of."""
+
+
+def allowed_of_database(major: int, name: str, value: ParameterValue) -> str:
+    """What is allowed instead of this value for one database; "" where it is allowed."""
+    found = known(major).get(name)
+    if name in OF_ITS_LOGINS:
+        return f"not here: {OF_ITS_LOGINS[name]}"
+    if wrong := found.allowed(value) if found and name in OF_A_DATABASE else allowed(major, name, value):
+        return wrong
+    if found and found.context not in IN_SESSIONS:
+        return "not here: the server has one value for all databases, which keel:postgres.parameters says"
+    return ""
+
+
 def text(value: ParameterValue) -> str:
     """As a configuration file has it. YAML reads `on` as true."""
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)

@@ -20,10 +20,12 @@ from environment.manifest import Manifest
 from environment.names import REPLICATION, REWIND
 from environment.products import Product, catalogue
 from environment.report import Report
+from environment.server_parameters import text
 from environment.settings import ProductSettings
 from environment.types import Undeclared
 from keel_host.revision import read_revision
 from ops.hosts.session import Session, Superuser
+from ops.products import pools
 
 MANY = 25
 """Changes that are listed; of more, only the number is."""
@@ -33,11 +35,15 @@ def provide(session: Session, report: Report) -> None:
     """Make the cluster hold what the model declares."""
     with session.superuser() as superuser:
         prune = session.manifest.databases.undeclared is Undeclared.REMOVE
-        done, left = provision.converge(superuser.connect, superuser.look, spec(session, superuser), prune=prune)
+        wanted = spec(session, superuser)
+        done, left = provision.converge(superuser.connect, superuser.look, wanted, prune=prune)
     for sentence in _sentences(done):
         report(f"databases: {sentence}")
     for change in left:
         report(f"databases: left as it is: {change.difference}")
+    for product in wanted.products:  # of a new database the poolers have no connection
+        if wanted.migrated[product.name] is not Migrated.NEVER and product.name in {each.sessions for each in done}:
+            pools.renew(session, product, report)
 
 
 def _sentences(done: list[Change]) -> Iterator[str]:
@@ -90,6 +96,7 @@ def bounds(manifest: Manifest) -> dict[str, Bounds]:
             login=share.login,
             migrator=share.migrator,
             settings=_settings(manifest.products[name].limits),
+            of_database=tuple((each, text(value)) for each, value in manifest.products[name].limits.settings.items()),
         )
         for name, share in budget.connections(manifest).items()
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from db import scratch
-from environment import budget
 from environment import scratch as names
 from environment.digest import of_database
 from environment.errors import UNCHANGED, Refused
@@ -15,6 +14,7 @@ from environment.products import Product
 from environment.report import Report
 from environment.urls import require_reached, scratch_urls, usual
 from ops.hosts.session import Session
+from ops.products import databases
 from ops.products.lookup import product_of
 
 
@@ -54,7 +54,7 @@ def make(session: Session, name: str, place: Place | None, report: Report) -> Ma
             product=product,
             digest=of_database(name, manifest.postgres.locale, manifest.identity.kind, entry.limits.revision or ""),
             locale=manifest.postgres.locale,
-            connections=budget.connections(manifest)[name].login,
+            bounds=databases.bounds(manifest)[name],
             development=manifest.identity.kind is Kind.DEV,
             revision=entry.limits.revision,
             url=lambda database: session.url(product.migrator_role, database, address, port),

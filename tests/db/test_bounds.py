@@ -116,3 +116,28 @@ def test_nobody_lifts_the_limit_of_temporary_files(bounded: Server, product: Pro
             session.execute("select count(*) from (select * from generate_series(1, 200000) n order by -n) s")
     with bounded.connect(product.name, role) as session:
         assert session.execute("show temp_file_limit").fetchone() == ("1MB",)
+
+
+OTHERWISE = Bounds(of_database=(("intervalstyle", "iso_8601"), ("jit", "off"), ("work_mem", "16MB")))
+
+
+def test_a_database_has_settings_of_its_own(server: Server, product: Product, at_head: str) -> None:
+    """PLAT-03: every login of the product begins with them; what differs by hand is seen and put right, what is withdrawn goes."""
+    spec = HEAD.model_copy(update={"bounds": {product.name: OTHERWISE}})
+    provisioned(server, spec)
+    assert provision.plan(server.superuser, server.look, spec) == []
+    for role in product.login_roles:
+        with server.connect(product.name, role) as connection:
+            shown = [connection.execute(f"show {name}").fetchone() for name, _ in OTHERWISE.of_database]
+            assert shown == [("iso_8601",), ("off",), ("16MB",)]
+    server.execute(f"ALTER DATABASE {product.name} SET work_mem = '1MB'")
+    server.execute(f"ALTER DATABASE {product.name} SET seq_page_cost = 3")
+    changes = provision.plan(server.superuser, server.look, spec)
+    assert [(change.what, change.sessions) for change in changes] == [
+        (f"set work_mem = 16MB for database {product.name}", product.name),
+        (f"reset seq_page_cost for database {product.name}", product.name),
+    ]
+    provisioned(server, HEAD)
+    with server.connect(product.name, product.app_role) as connection:
+        assert connection.execute("show work_mem").fetchone() == ("4MB",)
+    assert provision.plan(server.superuser, server.look, HEAD) == []

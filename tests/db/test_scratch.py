@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from db import provision, scratch
-from db.spec import Migrated
+from db.spec import Bounds, Migrated
 from environment import scratch as names
 from environment.errors import Refused
 from environment.products import Product, catalogue
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("at_head")
 def source(server: Server, product: Product, digest: str = DIGEST) -> scratch.Source:
     """As the command has it."""
     return scratch.Source(
-        product, digest, LOCALE, connections=7, development=False, revision=None,
+        product, digest, LOCALE, bounds=Bounds(login=7, of_database=(("work_mem", "16MB"),)), development=False, revision=None,
         url=lambda database: server.url(product, database=database),
     )  # fmt: skip
 
@@ -74,6 +74,7 @@ def test_an_application_works_in_it_under_row_level_security(server: Server, pro
             rows = client.execute("select created_by::text from projects").fetchall()
             assert rows == [(identity,)]
         assert client.execute("show timezone").fetchone() == ("UTC",)
+        assert client.execute("show work_mem").fetchone() == ("16MB",), "as the product's database has it"
     with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
         server.connect(name, catalogue()["ruleiq"].app_role)
     rights = server.execute(

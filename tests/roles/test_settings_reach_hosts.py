@@ -24,6 +24,7 @@ ELSEWHERE = {
     "postgres.direct_reserve": "kept free by the model's own arithmetic (PLAT-20)",
     "postgres.replicas": "the number of hosts says it; a role sees the members",
     "products.*.temp_files": "the controller sets it for the product's logins",
+    "products.*.settings": "the controller sets them for the product's database",
     "products.*.revision": "the controller migrates to it",
     "recovery.to": "the step `recovery` hands it over when every database is lost",
     "recovery.token": "the step `recovery` hands it over when every database is lost",

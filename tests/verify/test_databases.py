@@ -13,6 +13,7 @@ from environment import scratch
 from environment.manifest import Manifest, ProductEntry
 from environment.products import Product
 from environment.products import catalogue as checkout
+from environment.server_parameters import text
 from keel_host import catalogue
 from tests.verify import expect
 from tests.verify.databases import Databases
@@ -40,6 +41,15 @@ def test_encoding(superuser: Connection, listed: ProductEntry, manifest: Manifes
     query = "select pg_encoding_to_char(encoding)::text, datcollate, datctype from pg_database where datname = %s"
     row = superuser.execute(query, [name]).fetchone()
     assert row == ("UTF8", locale, locale), f"{name}: {row}"
+
+
+def test_settings(superuser: Connection, listed: ProductEntry) -> None:
+    """PLAT-03: the database has the parameters that the stack file gives it, is in UTC (X-05), and has no others."""
+    query = "select setconfig from pg_db_role_setting join pg_database d on d.oid = setdatabase where datname = %s and setrole = 0"
+    row = superuser.execute(query, [listed.product.name]).fetchone()
+    found = dict(setting.lower().split("=", 1) for setting in (row[0] if row else []))
+    wanted = {name: text(value).lower() for name, value in listed.limits.settings.items()}
+    assert found == {"timezone": "utc", **wanted}, f"{listed.product.name}: {found}"
 
 
 def test_extensions(looker: Databases, listed: ProductEntry) -> None:

@@ -19,7 +19,7 @@ from environment.errors import Refused
 from environment.products import catalogue
 from ops import step
 from ops.hosts import lock
-from ops.products import databases
+from ops.products import databases, pools
 from ops.steps import databases as step_databases
 from ops.steps import migration
 from tests.unit.hosts import Database, hosts
@@ -33,7 +33,14 @@ def change(number: int, database: str = "ruleiq") -> Any:
         database=database,
         told=False,
         removes=False,
+        sessions="",
     )
+
+
+WANTED = SimpleNamespace(
+    products=tuple(catalogue().values()),
+    migrated={**dict.fromkeys(catalogue(), Migrated.HEAD), "bacopilot": Migrated.NEVER},
+)
 
 
 @pytest.fixture
@@ -41,7 +48,7 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What differs; of it the first is not done."""
     found: list[Any] = [change(3), change(1), change(2)]
     monkeypatch.setattr(provision, "plan", lambda connect, look, wanted: found)
-    monkeypatch.setattr(databases, "spec", lambda *_: "spec")
+    monkeypatch.setattr(databases, "spec", lambda *_: WANTED)
     return found
 
 
@@ -63,6 +70,19 @@ def test_what_is_undeclared_goes_where_the_stack_says_so(
         f"prune: {prune}", "databases: change 1", "databases: change 2", f"databases: left as it is: {planned[0].difference}",
     ]  # fmt: skip
     assert step_databases.observe(session, {}) == [str(Difference(f"d{number}", "undo")) for number in (1, 2, 3)]
+
+
+def test_poolers_connect_again_to_a_database_with_other_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planned: list[Any]
+) -> None:
+    """PLAT-23: a server connection begins with what was set then. To a new database there is none."""
+    renewed: list[str] = []
+    monkeypatch.setattr(pools, "renew", lambda _session, product, _report: renewed.append(product.name))
+    for each, database in zip(planned, ("ruleiq", "jeex_idea", "bacopilot"), strict=True):
+        each.sessions = database
+    monkeypatch.setattr(provision, "converge", lambda *_, **__: (planned[1:], planned[:1]))
+    step_databases.apply(hosts(tmp_path, {}), {}, lambda _: None)
+    assert renewed == ["jeex_idea"]
 
 
 @pytest.mark.parametrize(("number", "lines"), [(25, 25), (26, 2)])
