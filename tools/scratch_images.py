@@ -28,7 +28,7 @@ ENV DEBIAN_FRONTEND=noninteractive
 RUN printf 'Acquire::Check-Valid-Until "false";\\n' > /etc/apt/apt.conf.d/10-keel \\
  && mkdir -p {folder} \\
  && printf 'create_main_cluster = false\\n' > {createcluster} \\
- && apt-get update -q && apt-get install -y -q --no-install-recommends postgresql-{major} \\
+ && apt-get update -q && apt-get install -y -q --no-install-recommends {packages} \\
  && apt-get clean && rm -rf /var/lib/apt/lists/*
 """
 
