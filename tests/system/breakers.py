@@ -284,7 +284,7 @@ BREAKERS = {
         _sql("alter database jeex_idea set app.current_user_id = '01900000-0000-7000-8000-00000000ffff'")
         + f" && {_RECONNECT}",
         _sql("alter database jeex_idea reset app.current_user_id") + f" && {_RECONNECT}",
-        "test_rls.test_no_identity_is_left_behind", "PLAT-17",
+        "test_rls.test_no_identity_is_left_behind", "PLAT-17", also=("test_databases.test_settings[jeex_idea]",),
     ),
 }  # fmt: skip
 """What is broken → how."""
