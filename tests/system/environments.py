@@ -69,8 +69,12 @@ class Ephemeral:
         self.secrets[name] = value
 
     def pulumi(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run pulumi in the project; with ``check`` a failure raises AssertionError with why, and the end of the output."""
-        return self._run(["pulumi", *arguments, "-s", self.name, "--non-interactive", "--color", "never"], check)
+        """Run pulumi in the project; with ``check`` a failure raises AssertionError with why, and the end of the output. What a refresh
+        finds is printed, so that a failure says what differs."""
+        shown = ["--diff"] if {"preview", "--refresh"} <= {*arguments} and "--diff" not in arguments else []
+        return self._run(
+            ["pulumi", *arguments, *shown, "-s", self.name, "--non-interactive", "--color", "never"], check
+        )
 
     def up(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """`pulumi up` without a question."""
