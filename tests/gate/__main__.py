@@ -45,7 +45,7 @@ class Running:
         self._command = self._left.pop(0)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                ("nice", "-n", str(self._queue.nice), *self._command),
+                self._command,
                 cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
         self.end = os.pidfd_open(self._process.pid)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from environment.load import ROOT
+
 LANES = ("dev", "twin", "trio", "ci", "single")
 """The shared environments of tests/system: each has a queue of its own (`pytest --lane`)."""
 
 
 @dataclass(frozen=True)
 class Queue:
-    """Commands in order. ``nice``: how far they step back for the others, as nice(1) counts."""
+    """Commands in order."""
 
     name: str
     commands: tuple[tuple[str, ...], ...]
-    nice: int = 0
 
 
 FIRST = Queue("fast", (("pytest", "-q", "-n", "2", "tests/unit", "tests/components", "tests/roles"),))
@@ -27,16 +28,12 @@ DATABASES = Queue(
             "pytest",
             "-q",
             "tests/db",
-            "tests/test_database.py",
-            "tests/test_migrations.py",
-            "tests/test_performance.py",
-            "tests/test_escrow.py",
+            *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("tests/test_*.py")),
         ),
         ("tools/test-majors",),
     ),
-    nice=5,
 )
-"""It computes where the lanes wait for hosts, so it takes what they leave."""
+"""One process that computes: where it steps back for the lanes, it has a core for itself at the end and the other is idle."""
 
 
 def lanes(draw: tuple[str, ...]) -> tuple[Queue, ...]:

@@ -81,7 +81,7 @@ def names(tmp_path: Path) -> Iterator[tuple[str, str]]:
         slots.free(name, tmp_path.resolve() / "checkout" / "stacks" / f"Pulumi.{name}.yaml")
 
 
-def test_environments_of_pull_requests(ci: Ephemeral, names: tuple[str, str], tmp_path: Path) -> None:
+def test_environments_of_pull_requests(twin: Ephemeral, names: tuple[str, str], tmp_path: Path) -> None:
     """PLAT-47, PLAT-48, BAC-47: made two at once, up and verified without a question, down without a trace; what was forgotten is
     listed with its age and removed, its stack file gone."""
     there = Checkout(tmp_path)
