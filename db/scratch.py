@@ -84,7 +84,7 @@ def make(connect: Connect, source: Source, report: Report) -> str:
 def copies(connect: Connect, product: Product) -> list[Copy]:
     """The product's copies, the oldest first."""
     with _session(connect) as connection:
-        rows = connection.execute(_LISTED, [f"{product.name}{names.WORD}"]).fetchall()
+        rows = _listed(connection, product)
     return [Copy(name, names.made(name), *rest) for name, *rest in rows if names.is_copy(name, product.name)]
 
 
@@ -104,7 +104,7 @@ def drop(connect: Connect, product: Product, wanted: Iterable[str]) -> None:
 def forget(connect: Connect, product: Product) -> None:
     """Drop all that was ever made for copies of the product."""
     with _session(connect) as connection:
-        rows = connection.execute(_LISTED, [f"{product.name}{names.WORD}"]).fetchall()
+        rows = _listed(connection, product)
     _drop(connect, [name for name, *_ in rows if names.belongs(name, [product.name])])
 
 
@@ -131,7 +131,7 @@ def _prepare(
 
     product, name = source.product, names.making(source.product.name)
     report(f"{product.name}: the first copy of these files: migrated once")
-    forgotten = connection.execute(_LISTED, [f"{product.name}{names.WORD}"]).fetchall()
+    forgotten = _listed(connection, product)
     _drop(connect, [other for other, *_ in forgotten if names.is_template(other, product.name)])
     connection.execute(provision.created(name, product.owner_role, source.locale))
     with connection.transaction():
@@ -175,6 +175,11 @@ def _drop(connect: Connect, wanted: Iterable[str]) -> None:
     with _session(connect) as connection:
         for name in wanted:
             _execute(connection, "DROP DATABASE IF EXISTS {} WITH (FORCE)", Identifier(name))
+
+
+def _listed(connection: "psycopg.Connection[Any]", product: Product) -> list[tuple[Any, ...]]:
+    """Name, bytes and sessions of each database whose name begins as those of the product's copies do."""
+    return connection.execute(_LISTED, [f"{product.name}{names.WORD}"]).fetchall()
 
 
 def _exists(connection: "psycopg.Connection[Any]", name: str) -> bool:

@@ -124,6 +124,11 @@ class Manifest(Model):
             sections["products"] = _sorted(sections["products"])
         return cls.model_construct(**sections)
 
+    @property
+    def extension_packages(self) -> tuple[str, ...]:
+        """The Debian packages that bring the extensions of its products."""
+        return products.packages((entry.product for entry in self.products.values()), self.release.postgres)
+
     def carrying(self, group: Group) -> tuple[HostEntry, ...]:
         """The hosts of ``group``, by name."""
         return tuple(host for host in self.hosts if host.carries(group))

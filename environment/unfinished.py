@@ -88,8 +88,8 @@ def mark(environment: str, steps: Iterable[str]) -> str | None:
 @cache
 def _not_ended(environment: str) -> str | None:
     """The last update if it failed, or left a state and no entry in the history, as one that was killed does."""
-    entries = _pulumi("stack", "history", "--full-dates", "--page-size", LOOKED_AT, environment=environment)
-    return not_ended(entries, _pulumi("stack", "export", environment=environment).get("deployment") or {})
+    entries = _pulumi(environment, "stack", "history", "--json", "--full-dates", "--page-size", LOOKED_AT)
+    return not_ended(entries, _pulumi(environment, "stack", "export").get("deployment") or {})
 
 
 def not_ended(history: list[dict[str, Any]], state: dict[str, Any]) -> str | None:
@@ -109,10 +109,9 @@ def _time(text: str) -> datetime:
     return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text.replace("Z", "+00:00")))
 
 
-def _pulumi(*arguments: str, environment: str) -> Any:
-    options = ("--json",) if "history" in arguments else ()
+def _pulumi(environment: str, *arguments: str) -> Any:
     done = subprocess.run(
-        ["pulumi", *arguments, *options, "-s", environment, "--non-interactive"],
+        ["pulumi", *arguments, "-s", environment, "--non-interactive"],
         cwd=PROJECT, capture_output=True, text=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     if done.returncode:

@@ -17,7 +17,7 @@ import pytest
 
 from environment import unfinished
 from environment.waiting import until
-from tests.system.s3 import BUCKET, S3
+from tests.system.s3 import S3
 from tools.scratch_server import SUPERUSER_PASSWORD, running
 
 PROGRAM = """
@@ -45,15 +45,9 @@ for name in os.environ["STEPS"].split():
 def s3(folder: Path) -> Iterator[dict[str, str]]:
     """A bucket on a server of its own."""
     server = S3(folder / "s3", "127.0.0.1")
-    (folder / "ca.pem").write_text(server.ca)
     server.start()
     try:
-        yield {
-            "PULUMI_BACKEND_URL": f"s3://{BUCKET}?endpoint=https://127.0.0.1:{server.port}&region=us-east-1&s3ForcePathStyle=true",
-            "AWS_ACCESS_KEY_ID": server.key,
-            "AWS_SECRET_ACCESS_KEY": server.secret,
-            "AWS_CA_BUNDLE": str(folder / "ca.pem"),
-        }
+        yield server.state
     finally:
         server.stop()
 

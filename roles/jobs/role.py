@@ -10,7 +10,7 @@ from pyinfra.api import FactBase, operation
 
 from environment.manifest import ProductEntry
 from environment.names import BACKUP
-from environment.products import packages, revisions
+from environment.products import revisions
 from environment.repositories import Repository, written
 from environment.settings import Schedule
 from environment.types import Group
@@ -39,8 +39,7 @@ class Jobs(Role):
 
     def packages(self, target: Target) -> tuple[str, ...]:
         """Also those that bring extensions of the products: a scratch server reads the same data."""
-        found = (entry.product for entry in target.manifest.products.values())
-        return (*super().packages(target), *packages(found, target.manifest.release.postgres))
+        return (*super().packages(target), *target.manifest.extension_packages)
 
     def directories(self, target: Target) -> tuple[Directory, ...]:
         return (

@@ -10,7 +10,6 @@ import yaml
 from environment.access import lines, on_the_socket
 from environment.names import LOCAL, POSTGRES_VOLUME, REPLICATION, RESTORE, REWIND, SESSIONS, SUPERUSER
 from environment.pki import Authority, Leaf
-from environment.products import packages
 from environment.types import Group, Provider
 from keel_host.config import Bound, Member, text
 from roles import paths
@@ -61,8 +60,7 @@ class Postgres(Role):
 
     def packages(self, target: Target) -> tuple[str, ...]:
         """Also those that bring extensions of the products."""
-        found = (entry.product for entry in target.manifest.products.values())
-        return (*super().packages(target), *packages(found, target.manifest.release.postgres))
+        return (*super().packages(target), *target.manifest.extension_packages)
 
     def directories(self, target: Target) -> tuple[Directory, ...]:
         return (

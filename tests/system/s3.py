@@ -48,6 +48,18 @@ class S3:
         """What the server keeps."""
         return self.folder / "data"
 
+    @property
+    def state(self) -> dict[str, str]:
+        """The variables with which Pulumi keeps its state in the bucket."""
+        (self.folder / "ca.pem").write_text(self.ca)
+        where = f"endpoint=https://{self.address}:{self.port}&region=us-east-1&s3ForcePathStyle=true"
+        return {
+            "PULUMI_BACKEND_URL": f"s3://{BUCKET}?{where}",
+            "AWS_ACCESS_KEY_ID": self.key,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
+            "AWS_CA_BUNDLE": str(self.folder / "ca.pem"),
+        }
+
     def start(self) -> None:
         """Serve; returns when it does."""
         program = PROGRAM.build(System(os.environ), Cache.of(os.environ))

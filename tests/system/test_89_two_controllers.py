@@ -16,7 +16,7 @@ import pytest
 
 from environment.waiting import until
 from tests.system.environments import Ephemeral
-from tests.system.s3 import BUCKET, S3
+from tests.system.s3 import S3
 
 SHOWN = "show log_min_duration_statement"
 
@@ -26,19 +26,12 @@ def pair(single: Ephemeral) -> Iterator[tuple[Ephemeral, Ephemeral]]:
     """The environment through two controllers, its state in a bucket."""
     folder = Path(tempfile.mkdtemp(prefix="keel-test-state-"))
     server = S3(folder / "s3", "127.0.0.1")
-    (folder / "ca.pem").write_text(server.ca)
     server.start()
-    backend = {
-        "PULUMI_BACKEND_URL": f"s3://{BUCKET}?endpoint=https://127.0.0.1:{server.port}&region=us-east-1&s3ForcePathStyle=true",
-        "AWS_ACCESS_KEY_ID": server.key,
-        "AWS_SECRET_ACCESS_KEY": server.secret,
-        "AWS_CA_BUNDLE": str(folder / "ca.pem"),
-    }
     try:
         single.up()
         state = folder / "state.json"
         single.pulumi("stack", "export", "--file", str(state))
-        first = replace(single, backend=backend)
+        first = replace(single, backend=server.state)
         first.pulumi("stack", "select", "--create")
         first.pulumi("stack", "import", "--file", str(state))
         second = replace(first, project=folder / "second")
