@@ -30,8 +30,8 @@ import yaml
 from environment.errors import UNCHANGED, KeelError
 from environment.load import PROJECT
 
-WITHIN = timedelta(seconds=2)
-"""Pulumi records the end of an update in whole seconds, and the time of a state exactly."""
+SECOND = timedelta(seconds=1)
+"""Pulumi records the end of an update in whole seconds, rounded down, and the time of a state, written before the end, exactly."""
 LOOKED_AT = "20"
 """Of the history's newest entries: refreshes are among them."""
 
@@ -100,7 +100,7 @@ def not_ended(history: list[dict[str, Any]], state: dict[str, Any]) -> str | Non
     if not state.get("resources"):
         return None
     written = state["manifest"]["time"]
-    ended = history and _time(written) <= _time(history[0]["endTime"]) + WITHIN
+    ended = history and _time(written) < _time(history[0]["endTime"]) + SECOND
     return None if ended else f"state of {written}"
 
 

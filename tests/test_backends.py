@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -100,6 +101,8 @@ def test_an_update_that_did_not_end_well_is_known_to_every_controller(
         assert up("a b", FAIL="yes") != 0 and mark() not in (None, failed), "another time, another mark"
         assert up("a b") == 0 and mark() is None
 
+        ended = datetime.now(UTC)
+        until(lambda: datetime.now(UTC) > ended + unfinished.SECOND, 5, "a second that the history tells apart")
         killed = pulumi("up", "-y", "--skip-preview", "-s", "env", STEPS="a b c", BEGUN=str(begun))
         until(begun.exists, 60, "the step to begin")
         killed.kill()

@@ -115,7 +115,7 @@ class Server:
 @contextmanager
 def running(major: int = scratch_images.DEFAULT) -> Iterator[Server]:
     """Start a server of a major version and remove it in the end."""
-    name = f"keel-test-db-{os.getpid()}"
+    name = f"keel-test-db-{os.getpid()}-{secrets.token_hex(2)}"  # a process may have several
     image = scratch_images.tag(major)
     process = subprocess.Popen(
         ["docker", "run", "--rm", "-i", "--name", name, "--user", "postgres", "--tmpfs", "/pg:mode=1777",

@@ -30,9 +30,12 @@ from keel_host.systemd import notify
 PATIENCE = 2.0
 """Seconds that open transactions get."""
 LIMIT = 10.0
-"""Seconds that a client is held at the most, those that log in included: they go on up to `LOGINS` later than the others."""
+"""Seconds that a client is held at the most, those that log in included: they go on later than the others."""
+OPENING = 5.0
+"""Seconds before the hold that connections to the server that are being opened get. No client waits longer for it. On a busy
+machine one took more than a second."""
 LOGINS = 1.0
-"""Seconds that connections to the server that are being opened get."""
+"""Seconds of `LIMIT` that are kept for connections to the new primary."""
 SHORTLY = 0.002
 """Seconds between two looks at PgBouncer before the hold."""
 LOOK = 0.02
@@ -83,7 +86,7 @@ def hold(edge: Edge) -> int:
         return 0
     old = primaries(edge)
     signal.signal(signal.SIGUSR1, lambda *_: old.clear())
-    served = _await_logins(edge, time.monotonic() + LOGINS)
+    served = _await_logins(edge, time.monotonic() + OPENING)
     began = time.monotonic()
     drained = moved = False
     busy: tuple[int, ...] = ()
@@ -97,21 +100,20 @@ def hold(edge: Edge) -> int:
         else:
             busy = _busy(edge)
     finally:
-        release(edge, served)
+        release(edge, served, began + LIMIT)
         _record(edge, Account(round(time.monotonic() - began, 3), drained, moved, busy))
     return 0 if drained else 1
 
 
-def release(edge: Edge, served: Set[Pool] = frozenset()) -> None:
+def release(edge: Edge, served: Set[Pool] = frozenset(), end: float = 0) -> None:
     """Let every client go on; one that is not held does so already. Raises Failed or OSError.
 
-    Those that log in go on last, once each pool that was ``served`` has a server connection again: whoever comes to one whose
-    connections PgBouncer has closed before they were open is refused.
+    Those that log in go on last, once each pool that was ``served`` has a server connection again, or at the ``end``: whoever
+    comes to one whose connections PgBouncer has closed before they were open is refused.
     """
     consoles = _consoles(edge)
     for name in edge.databases:
         _resume(consoles, name)
-    end = time.monotonic() + LOGINS
     while served and time.monotonic() < end:
         pools = _shown(consoles, "POOLS")
         # Without a client PgBouncer opens no connection, and has opened and closed none meanwhile.

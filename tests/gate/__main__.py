@@ -14,6 +14,7 @@ import secrets
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from multiprocessing import connection
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +25,7 @@ from ops.steps import image
 from tests.gate import report
 from tests.gate.change import base
 from tests.gate.minutes import KEPT
-from tests.gate.queues import DATABASES, FIRST, Queue, lanes
+from tests.gate.queues import AT_ONCE, FIRST, Queue, after
 
 ROOT = Path(__file__).parents[2]
 TOLD_EVERY = 30
@@ -89,7 +90,7 @@ def main(
         ended = watch([FIRST], Path(folder))
         if not ended[0].failed:
             os.environ["KEEL_TEST_IMAGE"] = image.main("dev")  # once, before several processes need it
-            ended += watch([*lanes(drawn), DATABASES], Path(folder))
+            ended += watch(after(drawn), Path(folder))
         for queue in ended:
             print(f"\n===== {queue.name}", *(queue.said() if queue.failed else _closing(queue.said())), sep="\n")
         walls = {queue.name: queue.wall for queue in ended}
@@ -100,20 +101,23 @@ def main(
     raise typer.Exit(1 if failed else 0)
 
 
-def watch(queues: list[Queue], folder: Path) -> list[Running]:
-    """Carry the queues out side by side, and say from time to time where each is."""
-    running = [Running(queue, folder) for queue in queues]
-    working, began, told = list(running), time.monotonic(), time.monotonic()
-    while working:
+def watch(queues: Sequence[Queue], folder: Path, at_once: int = AT_ONCE) -> list[Running]:
+    """Carry the queues out, ``at_once`` side by side and the next whenever one has ended; say from time to time where each is."""
+    waiting, ended = list(queues), list[Running]()
+    working, began, told = list[Running](), time.monotonic(), time.monotonic()
+    while waiting or working:
+        while waiting and len(working) < at_once:
+            working.append(Running(waiting.pop(0), folder))
         left = max(0.0, told + TOLD_EVERY - time.monotonic())
         ends = connection.wait([queue.end for queue in working], timeout=left)
-        working = [queue for queue in working if queue.end not in ends or not queue.ended()]
+        ended += [queue for queue in working if queue.end in ends and queue.ended()]
+        working = [queue for queue in working if queue not in ended]
         if time.monotonic() - told > TOLD_EVERY:
             told = time.monotonic()
             for queue in working:
                 last = next((line.strip() for line in reversed(queue.said()) if line.strip()), "")
                 print(f"{report.minutes(told - began)} {queue.name}: {last[:110]}", flush=True)
-    return running
+    return ended
 
 
 def _closing(said: list[str]) -> list[str]:

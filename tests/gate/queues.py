@@ -1,4 +1,4 @@
-"""What the gate runs: queues of commands side by side; within a queue one after the other."""
+"""What the gate runs: queues of commands, some of them side by side; within a queue one after the other."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 from environment.load import ROOT
 
-LANES = ("dev", "twin", "trio", "ci", "single")
-"""The shared environments of tests/system: each has a queue of its own (`pytest --lane`)."""
+AT_ONCE = 3
+"""Queues side by side. Two cores are busy with so many; with all six at once an idle environment of four hosts took 0.2 of a
+core from the others for an hour, and clients of the tests met their time limits."""
+LANES = ("ci", "dev", "trio", "single", "twin")
+"""The shared environments of tests/system: each has a queue of its own (`pytest --lane`). The longest is first."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,10 @@ DATABASES = Queue(
         ("tools/test-majors",),
     ),
 )
-"""One process that computes: where it steps back for the lanes, it has a core for itself at the end and the other is idle."""
+"""Of these `pytest` is one process that computes, so it begins with the lanes: alone at the end it would leave a core idle."""
 
 
-def lanes(draw: tuple[str, ...]) -> tuple[Queue, ...]:
-    """The environments' queues; ``draw``: pytest's options for families of scenarios."""
-    return tuple(Queue(lane, (("pytest", "-v", "tests/system", "--lane", lane, *draw),)) for lane in LANES)
+def after(draw: tuple[str, ...]) -> tuple[Queue, ...]:
+    """What comes after the fast tests, in the order in which it begins; ``draw``: pytest's options for families of scenarios."""
+    lanes = (Queue(lane, (("pytest", "-v", "tests/system", "--lane", lane, *draw),)) for lane in LANES)
+    return DATABASES, *lanes

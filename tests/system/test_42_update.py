@@ -88,6 +88,11 @@ def poolers(session: Session) -> list[str]:
     return session.run("edge1", "pgrep -x pgbouncer || true").split()
 
 
+def patient(session: Session, *, anew: bool, plain: bool = False) -> Writer:
+    """One that is almost always within a transaction, and waits for a connection longer than a hold lasts, as a product has to."""
+    return Writer(session.manifest, session.roots, 0.005, anew=anew, plain=plain, patience=int(LIMIT) + 5)
+
+
 def test_no_client_notices_an_update(twin: Ephemeral) -> None:
     """JEEX-31, JEEX-32: replicas, the primary after a switchover, then the edge. Each service whose package is newer restarts, and
     no other; etcd keeps its majority; the pooler of before serves the clients that it has, and a switchover holds them too;
@@ -99,10 +104,7 @@ def test_no_client_notices_an_update(twin: Ephemeral) -> None:
             shown = twin.keel("update", "--dry").stdout
             assert [line.split(":")[0] for line in shown.splitlines() if "primary moves" in line] == [leader]
             before = moments(session)
-            # One of them is always within a transaction.
-            writers = [
-                Writer(session.manifest, session.roots, pause=0, anew=anew, plain=plain) for anew, plain in WRITERS
-            ]
+            writers = [patient(session, anew=anew, plain=plain) for anew, plain in WRITERS]
             with ExitStack() as stack:
                 majority = stack.enter_context(Majority(session))
                 for writer in writers:
@@ -148,7 +150,7 @@ def timeline(session: Session) -> int:
 def test_what_restarts_every_member_moves_the_primary_once(twin: Ephemeral) -> None:
     """PLAT-37, JEEX-32: the unit of both members has to restart: the replica does first, whichever it is, and clients are held once."""
     with twin.session() as session:
-        writers = [Writer(session.manifest, session.roots, pause=0, anew=anew) for anew in (False, True)]
+        writers = [patient(session, anew=anew) for anew in (False, True)]
         with ExitStack() as stack:
             for writer in writers:
                 stack.enter_context(writer).await_rows(20)
@@ -163,6 +165,7 @@ def test_what_restarts_every_member_moves_the_primary_once(twin: Ephemeral) -> N
             for writer in writers:
                 writer.await_rows(20, since=now)
         assert [error for writer in writers for error in writer.errors] == []
+        assert max(writer.longest_pause() for writer in writers) < LIMIT
         lost = {email for writer in writers for email in writer.acknowledged} - written(session)
         forget_writes(session)
         assert lost == set()

@@ -35,7 +35,7 @@ class Writer(Background):
     ``errors`` what it was refused with: the server's code or psycopg's name for it, and the message.
 
     ``pause``: seconds between two rows. ``direct``: past the pooler, at the port of the primary. ``anew``: a connection for each row.
-    ``plain``: without TLS.
+    ``plain``: without TLS. ``patience``: seconds that a connection may take.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Writer(Background):
         direct: bool = False,
         anew: bool = False,
         plain: bool = False,
+        patience: int = 5,
     ) -> None:
         self.url = product_urls(manifest, roots, manifest.products["jeex_idea"].product)["application"]
         if direct:
@@ -56,7 +57,7 @@ class Writer(Background):
         self.errors: list[str] = []
         self._pause = pause
         self._anew = anew
-        self.url = make_conninfo(self.url, sslmode="disable") if plain else self.url
+        self.url = make_conninfo(self.url, connect_timeout=patience, **{"sslmode": "disable"} if plain else {})
         self._name = secrets.token_hex(4)
         self._news = threading.Condition()
         super().__init__()
@@ -87,7 +88,7 @@ class Writer(Background):
         number = 0
         while not self._stop.is_set():
             try:
-                with psycopg.connect(self.url, connect_timeout=5, autocommit=True) as connection:
+                with psycopg.connect(self.url, autocommit=True) as connection:
                     while not self._stop.is_set():
                         number += 1
                         email = f"writer-{self._name}-{number}@test.example"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.gate import change, minutes, report
 from tests.gate.__main__ import watch
-from tests.gate.queues import LANES, Queue, lanes
+from tests.gate.queues import DATABASES, LANES, Queue, after
 from tests.gate.report import Spent
 
 
@@ -22,10 +22,11 @@ def shell(name: str, *commands: str) -> Queue:
 def test_queues_run_side_by_side_and_their_commands_in_order(tmp_path: Path) -> None:
     """Each waits for the other half-way: one after the other they would never end."""
     meet = "echo > {0}/{1}; timeout 10 sh -c 'until test -e {0}/{2}; do :; done' && echo met"
-    left, right = watch(
+    ended = watch(
         [shell("l", "echo first", meet.format(tmp_path, "l", "r")), shell("r", meet.format(tmp_path, "r", "l"))],
         tmp_path,
     )
+    left, right = sorted(ended, key=lambda queue: queue.name)
     assert (left.said(), right.said()) == (["first", "met"], ["met"])
     assert left.failed == right.failed == []
     assert left.wall > 0
@@ -37,9 +38,26 @@ def test_a_failed_command_is_named_and_the_rest_of_its_queue_runs(tmp_path: Path
     assert queue.said() == ["goes on"]
 
 
+def test_the_next_begins_when_one_has_ended(tmp_path: Path) -> None:
+    """Of three, two side by side: the last finds that one has ended, and the long one ends once the last has run."""
+    short, last = tmp_path / "short", tmp_path / "last"
+    ended = watch(
+        [
+            shell("long", f"timeout 10 sh -c 'until test -e {last}; do :; done'"),
+            shell("short", f"test ! -e {last} && echo > {short}"),
+            shell("last", f"test -e {short} && echo > {last}"),
+        ],
+        tmp_path,
+        at_once=2,
+    )
+    assert {queue.name: queue.failed for queue in ended} == {"long": [], "short": [], "last": []}
+    assert ended[0].name == "short"
+
+
 def test_every_lane_has_a_queue_and_the_draw() -> None:
-    assert [queue.name for queue in lanes(("--draw", "1"))] == list(LANES)
-    assert all(queue.commands[0][-2:] == ("--draw", "1") for queue in lanes(("--draw", "1")))
+    first, *lanes = after(("--draw", "1"))
+    assert (first, [queue.name for queue in lanes]) == (DATABASES, list(LANES))
+    assert all(queue.commands[0][-2:] == ("--draw", "1") for queue in lanes)
 
 
 def test_the_report_adds_up_by_command_file_and_test() -> None:
