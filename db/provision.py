@@ -287,6 +287,10 @@ def _database(product: Product, cluster: Cluster, spec: ClusterSpec) -> Iterator
     yield from role_changes.settings(
         "DATABASE", product.name, of_database(spec.bounds_of(product.name)), found_settings
     )
+    startup = dict(spec.bounds_of(product.name).startup)
+    for role in product.pooled_roles:
+        found_settings = cluster.settings.get((product.name, role), {})
+        yield from role_changes.settings("ROLE", role, startup, found_settings, database=product.name)
 
 
 def of_database(bounds: Bounds) -> dict[str, str]:

@@ -108,18 +108,24 @@ def _leave(membership: Membership, *, removes: bool) -> Change:
     return Change(f"end the membership of {membership.member} in {membership.role}", statement, removes=removes)
 
 
-def settings(target: str, name: str, declared: Mapping[str, str], found: Mapping[str, str]) -> Iterator[Change]:
-    """Settings of a ROLE or a DATABASE; `target` says which."""
+def settings(
+    target: str, name: str, declared: Mapping[str, str], found: Mapping[str, str], database: str = ""
+) -> Iterator[Change]:
+    """Settings of a ROLE, perhaps in one ``database``, or of a DATABASE; `target` says which."""
     subject = sql.SQL("ALTER {} {} ").format(sql.SQL(target), sql.Identifier(name))
-    begins = name if target == "DATABASE" else ""
+    whose = f"{target.lower()} {name}"
+    if database:
+        subject += sql.SQL("IN DATABASE {} ").format(sql.Identifier(database))
+        whose += f" in database {database}"
+    begins = name if target == "DATABASE" else database
     has = {setting.lower(): value for setting, value in found.items()}  # the server writes IntervalStyle in its own way
     for setting, value in sorted(declared.items()):
         if has.get(setting.lower()) != value:
-            what = f"set {setting} = {value} for {target.lower()} {name}"
+            what = f"set {setting} = {value} for {whose}"
             yield Change(what, subject + _set(setting, value), sessions=begins)
     known = {setting.lower() for setting in declared}
     for setting in sorted(setting for setting in found if setting.lower() not in known):
-        what = f"reset {setting} for {target.lower()} {name}"
+        what = f"reset {setting} for {whose}"
         yield Change(what, reset(subject, setting, declared), removes=True, sessions=begins)
 
 

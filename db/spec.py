@@ -54,6 +54,10 @@ class Bounds(Model):
     of_database: tuple[tuple[str, str], ...] = Field(
         default=(), description="Parameters that its database has otherwise."
     )
+    startup: tuple[tuple[str, str], ...] = Field(
+        default=(),
+        description="What its logins through the pooler begin with in its database, because clients send it.",
+    )
 
 
 UNBOUNDED = Bounds()

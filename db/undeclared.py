@@ -114,13 +114,14 @@ def drop_role(look: Connect, cluster: Cluster, name: str, known: Collection[str]
 def settings(cluster: Cluster, declared: list[Role], spec: ClusterSpec) -> Iterator[Change]:
     """Reset what was set for all roles, for a role in one database, and for what is the cluster's own.
 
-    Settings of declared roles and of products' databases are compared by `db.role_changes`.
+    Settings of declared roles, of products' databases and of their clients there are compared by `db.role_changes`.
     """
     ours = {SUPERUSER, *(role.name for role in declared)}
     others = {*spec.kept_roles, *spec.maintenance_logins}
     products = {product.name for product in spec.products}
+    pooled = {(product.name, role) for product in spec.products for role in product.pooled_roles}
     for (database, role), found in sorted(cluster.settings.items()):
-        compared = (not database and role in ours) or (not role and database in products)
+        compared = (not database and role in ours) or (not role and database in products) or (database, role) in pooled
         if compared or role not in ours | others | {""} or database not in products | OF_THE_CLUSTER | {""}:
             continue
         who: Composable = SQL("ROLE {}").format(Identifier(role)) if role else SQL("ROLE ALL")

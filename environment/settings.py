@@ -412,6 +412,11 @@ class ProductSettings(Model):
         description="parameters of PostgreSQL that its database has a value of its own of, name → value as in postgresql.conf; those "
         "that a session may set",
     )
+    startup: dict[ParameterName, ParameterValue] = Field(
+        default_factory=dict,
+        description="parameters that its clients send as they connect, name → value: the pooler lets them by, and each login that comes "
+        "through it begins with these values",
+    )
     revision: RevisionId | None = Field(
         None,
         description="hold the database at this revision of its history instead of the newest (RIQ-26): its id, or the "

@@ -65,6 +65,21 @@ def settings_are_a_databases(release: Any, products: Any) -> Iterator[Problem]:
                 yield Problem(f"products.{product}.settings.{name}", value, wrong)
 
 
+@rule("release", "products")
+def clients_may_send_it(release: Any, wanted: Mapping[str, Any]) -> Iterator[Problem]:
+    """What clients send as they connect is a value of their logins: one that the server or Keel would not take is refused here."""
+    known = products.catalogue()
+    for product, limits in ((name, limits) for name, limits in wanted.items() if name in known):
+        most = {
+            "statement_timeout": known[product].statement_timeout,  # ADA-02
+            "idle_in_transaction_session_timeout": f"{limits.idle_transaction}s",
+            "transaction_timeout": f"{limits.transaction}s",
+        }
+        for name, value in limits.startup.items():
+            if wrong := server_parameters.allowed_at_startup(release.postgres, name, value, most):
+                yield Problem(f"products.{product}.startup.{name}", value, wrong)
+
+
 def _dotted(version: tuple[int, int]) -> str:
     return ".".join(map(str, version))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -101,6 +102,43 @@ def allowed_of_database(major: int, name: str, value: ParameterValue) -> str:
         return wrong
     if found and found.context not in IN_SESSIONS:
         return "not here: the server has one value for all databases, which keel:postgres.parameters says"
+    return ""
+
+
+CARRIED = frozenset(
+    {"application_name", "client_encoding", "datestyle", "intervalstyle", "standard_conforming_strings", "timezone"}
+)
+"""What every PgBouncer keeps apart for each client: the server reports them. One that is in its list of ignored parameters is not
+carried any more (1.26.1)."""
+NOT_SENT = {
+    **dict.fromkeys(CARRIED, "the pooler carries it already, and each client has the value that it sends"),
+    "default_transaction_read_only": "<product>_ro and the read-only login begin with it",
+    "idle_session_timeout": "it would end the pooler's connections, which wait for clients",
+    "row_security": "what a client sends does not say whose rows it sees",
+    "search_path": "names are looked up in `public`; a transaction has another one by SET LOCAL",
+}
+"""What no client's start may change: why."""
+FROM_CLIENTS = OF_A_DATABASE | {
+    "idle_in_transaction_session_timeout",
+    "lock_timeout",
+    "statement_timeout",
+    "transaction_timeout",
+}
+"""What is not set for a whole server, and a login may begin with."""
+
+
+def allowed_at_startup(major: int, name: str, value: ParameterValue, most: Mapping[str, str]) -> str:
+    """What is allowed instead of this value that clients send as they connect; "" where it is allowed. ``most``: parameter → the
+    longest time that it may say."""
+    found = known(major).get(name)
+    if name in NOT_SENT:
+        return f"not here: {NOT_SENT[name]}"
+    if wrong := found.allowed(value) if found and name in FROM_CLIENTS else allowed(major, name, value):
+        return wrong
+    if found and found.context != "user":
+        return "not here: the server takes it from no client"
+    if found and name in most and not 0 < (found.base(value) or 0) <= (found.base(most[name]) or 0):
+        return f"more than 0 and at most {most[name]}: the product's own limit holds"
     return ""
 
 

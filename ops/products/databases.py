@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import psycopg
@@ -22,7 +22,7 @@ from environment.products import Product, catalogue
 from environment.report import Report
 from environment.server_parameters import text
 from environment.settings import ProductSettings
-from environment.types import Undeclared
+from environment.types import ParameterValue, Undeclared
 from keel_host.revision import read_revision
 from ops.hosts.session import Session, Superuser
 from ops.products import pools
@@ -96,10 +96,15 @@ def bounds(manifest: Manifest) -> dict[str, Bounds]:
             login=share.login,
             migrator=share.migrator,
             settings=_settings(manifest.products[name].limits),
-            of_database=tuple((each, text(value)) for each, value in manifest.products[name].limits.settings.items()),
+            of_database=_texts(manifest.products[name].limits.settings),
+            startup=_texts(manifest.products[name].limits.startup),
         )
         for name, share in budget.connections(manifest).items()
     }
+
+
+def _texts(parameters: Mapping[str, ParameterValue]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, text(value)) for name, value in parameters.items())
 
 
 def _settings(limits: ProductSettings) -> tuple[tuple[str, str], ...]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from environment.access import door, lines, listens
 from environment.budget import looking_up
+from environment.manifest import Manifest
 from environment.names import BACKUP_VOLUME, IDENTITY, LOOKUP, PGBOUNCER, POSTGRES_VOLUME, SUPERUSER
 from environment.pki import Leaf
 from environment.types import Reset
@@ -41,6 +42,9 @@ ADMINISTRATOR = "postgres"
 """Who may give orders on the console, over the socket: the account as which the pooler runs."""
 LOOKUP_DATABASE = "postgres"
 """PgBouncer's name for where passwords are looked up, at the primary."""
+
+IGNORED = ("extra_float_digits", "jit")
+"""What clients may send in every environment: neither changes an answer (JEEX-18)."""
 
 RESET_QUERIES = {
     Reset.IDENTITY: f"RESET {IDENTITY}; RESET row_security",
@@ -85,6 +89,7 @@ class Pgbouncer(Role):
             "listen": LISTEN,
             "addresses": listens(target.host, door("pgbouncer")),
             "reads_last": READS_LAST,
+            "ignored": ",".join(ignored(manifest)),
             "reset_query": RESET_QUERIES[manifest.pgbouncer.reset],
         }
         return (
@@ -109,6 +114,12 @@ class Pgbouncer(Role):
         port = target.manifest.ports.pgbouncer
         console.open_what_is_closed(UNIT, port, ADMINISTRATOR)  # first: one that is suspended answers nothing else
         console.forget_hand_made_settings(CONFIG, port, ADMINISTRATOR)
+
+
+def ignored(manifest: Manifest) -> list[str]:
+    """Parameters that PgBouncer lets by as a client connects, and drops. It has one list for all databases."""
+    declared = {name for entry in manifest.products.values() for name in entry.limits.startup}
+    return [*IGNORED, *sorted(declared - {*IGNORED})]
 
 
 def settings(target: Target) -> Edge:

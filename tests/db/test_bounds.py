@@ -141,3 +141,32 @@ def test_a_database_has_settings_of_its_own(server: Server, product: Product, at
     with server.connect(product.name, product.app_role) as connection:
         assert connection.execute("show work_mem").fetchone() == ("4MB",)
     assert provision.plan(server.superuser, server.look, HEAD) == []
+
+
+SENT = Bounds(startup=(("jit", "off"), ("statement_timeout", "5s")))
+
+
+def test_what_clients_send_is_true_of_every_login_through_the_pooler(
+    server: Server, product: Product, at_head: str
+) -> None:
+    """JEEX-18: of no other login; the login's own value gives way to it. What differs by hand is seen with the pools that have it, and
+    what is withdrawn goes."""
+    spec = HEAD.model_copy(update={"bounds": {product.name: SENT}})
+    provisioned(server, spec)
+    assert provision.plan(server.superuser, server.look, spec) == []
+    for role in product.login_roles:
+        with server.connect(product.name, role) as connection:
+            shown = [connection.execute(f"show {name}").fetchone() for name, _ in SENT.startup]
+        assert (shown == [("off",), ("5s",)]) is (role in product.pooled_roles)
+    server.execute(f"ALTER ROLE {product.app_role} IN DATABASE {product.name} SET statement_timeout = 0")
+    server.execute(f"ALTER ROLE {product.app_role} IN DATABASE {product.name} SET seq_page_cost = 3")
+    changes = provision.plan(server.superuser, server.look, spec)
+    whose = f"for role {product.app_role} in database {product.name}"
+    assert [(change.what, change.sessions, change.removes) for change in changes] == [
+        (f"set statement_timeout = 5s {whose}", product.name, False),
+        (f"reset seq_page_cost {whose}", product.name, True),
+    ]
+    provisioned(server, HEAD)
+    with server.connect(product.name, product.app_role) as connection:
+        assert connection.execute("show statement_timeout").fetchone() == (product.statement_timeout,)
+    assert provision.plan(server.superuser, server.look, HEAD) == []

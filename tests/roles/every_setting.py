@@ -52,6 +52,7 @@ OTHER: dict[str, Any] = {
     "repository.second.ca": ca_certificate(Roots("elsewhere", "a", "p", "b")),
     "products.*.revision": "001",
     "products.*.settings": {"work_mem": "16MB"},
+    "products.*.startup": {"lock_timeout": "2s"},
     "schedule.full": "7 7 * * *",
     "schedule.differential": "7 7 * * *",
     "schedule.incremental": "7 7 * * *",

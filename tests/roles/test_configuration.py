@@ -12,7 +12,7 @@ import yaml
 
 from environment.kind import Kind
 from environment.settings import ProductSettings, Release, Repository
-from environment.types import Reset
+from environment.types import ParameterValue, Reset
 from roles.postgres.parameters import parameters
 from tests.roles.targets import files, manifest_of
 
@@ -151,6 +151,20 @@ def test_pgbouncer_pools_as_specified() -> None:
     assert {name: found.get(name) for name in wanted} == wanted
     listen = files("pgbouncer")["/etc/pgbouncer/listen.ini"].content.splitlines()[1:]
     assert listen == ["listen_addr = 10.88.0.21", "listen_port = 6432"]
+
+
+def test_pgbouncer_lets_by_what_the_clients_of_any_product_send() -> None:
+    """JEEX-18: it has one list for all databases; what every environment ignores is in it once."""
+    sent: dict[str, dict[str, ParameterValue]] = {
+        "jeex_idea": {"statement_timeout": "5s", "jit": False},
+        "ruleiq": {"lock_timeout": "1s"},
+    }
+    products = {
+        name: entry.model_copy(update={"limits": entry.limits.model_copy(update={"startup": sent.get(name, {})})})
+        for name, entry in manifest_of("dev").products.items()
+    }
+    found = pgbouncer("pgbouncer.ini", products=products)["pgbouncer"]
+    assert found["ignore_startup_parameters"] == "extra_float_digits,jit,lock_timeout,statement_timeout"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
@@ -19,6 +21,8 @@ from tests.system.by_hand import by_hand
 from tests.system.environments import Ephemeral
 
 FIRST, SECOND = "jeex_idea", "ai_assistant"
+SENT = {"statement_timeout": "5s", "jit": "off"}
+"""What clients of the second send as they connect."""
 DRIFT = 3
 
 
@@ -57,11 +61,38 @@ def test_an_environment_with_one_product(single: Ephemeral, entries: dict[str, A
 
 def test_a_product_joins_by_its_line_alone(single: Ephemeral, entries: dict[str, Any]) -> None:
     """PLAT-05: the stack file is all there is to change, and the other product's migration does not run again."""
-    choose(single, entries, FIRST, SECOND)
+    choose(single, {**entries, SECOND: {**entries[SECOND], "startup": SENT}}, FIRST, SECOND)
     said = single.up().stdout
     assert f"Migration {SECOND} created" in said
     assert "Databases databases updated" in said and "Verification verification updated" in said
     assert f"Migration {FIRST} updated" not in said
+
+
+def test_what_its_clients_send_lets_them_in_and_holds(session: Session) -> None:
+    """JEEX-18: both drivers send it in their own way, the pooler takes it, and it is true of the session. Of a client that sends
+    another value the declared one is true, and what is not declared is refused by its name."""
+    pooled, product = session.manifest.endpoints, catalogue()[SECOND]
+    assert pooled.pgbouncer
+    url = session.url(product.app_role, SECOND, pooled.address, pooled.pgbouncer)
+    found = asyncio.run(_shown(url, SENT))
+    assert found == SENT
+    for sent in (SENT, {"statement_timeout": "1s", "jit": "on"}):
+        options = " ".join(f"-c {name}={value}" for name, value in sent.items())
+        with psycopg.connect(url, options=options) as client:
+            assert {name: client.execute(f"show {name}".encode()).fetchone() for name in SENT} == {
+                name: (value,) for name, value in SENT.items()
+            }
+    with pytest.raises(psycopg.OperationalError, match=r"unsupported startup parameter.*lock_timeout"):
+        psycopg.connect(url, options="-c lock_timeout=1s")
+
+
+async def _shown(url: str, sent: dict[str, str]) -> dict[str, str]:
+    """What the session of a client of asyncpg has of what it sends."""
+    client = await asyncpg.connect(url, server_settings=sent)
+    try:
+        return {name: await client.fetchval(f"show {name}") for name in sent}
+    finally:
+        await client.close()
 
 
 def test_what_was_made_by_hand_is_told_with_what_undoes_it(single: Ephemeral, session: Session) -> None:
@@ -69,12 +100,14 @@ def test_what_was_made_by_hand_is_told_with_what_undoes_it(single: Ephemeral, se
     with by_hand(session, FIRST) as connection:
         connection.execute("create role bob login")
         connection.execute("grant select on users to bob")
+        connection.execute(f"alter role {catalogue()[SECOND].app_role} in database {SECOND} set jit = on")
     session.run("all1", "echo 'host all bob 0.0.0.0/0 trust' >> \"$(psql -U postgres -XAtc 'show hba_file')\"")
     document = drift(single)
     assert document["hosts"] == ["all1: postgres: pg_hba.conf (host all bob 0.0.0.0/0)"]
     found = {one["what"]: one["undo"] for one in document["databases"]}
     assert found[f"{FIRST}: not declared: SELECT on users for bob"] == "REVOKE SELECT ON table public.users FROM bob"
     assert found["postgres: drop role bob"] == 'DROP ROLE "bob"'
+    assert f"postgres: set jit = off for role {catalogue()[SECOND].app_role} in database {SECOND}" in found
     shown = single.keel("drift", check=False).stdout
     assert "  undone by: REVOKE SELECT ON table public.users FROM bob\n" in shown
     single.up("--refresh")

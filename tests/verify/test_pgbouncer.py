@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import shlex
 from functools import cache
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from environment import access
+from environment import access, server_parameters
 from environment.kind import Kind
 from environment.manifest import HostEntry, Manifest, ProductEntry
 from environment.types import Group, Reset
@@ -71,7 +72,8 @@ def test_no_other_database(edge: HostEntry, look: Look, manifest: Manifest) -> N
 
 
 def test_reset_and_startup(edge: HostEntry, config: dict[str, str], manifest: Manifest) -> None:
-    """JEEX-18: what ends with a transaction is the setting's (X-09, W6); extra_float_digits is ignored."""
+    """JEEX-18: what ends with a transaction is the setting's (X-09, W6); ignored are extra_float_digits, jit and what the clients of
+    some product send."""
     reset = manifest.pgbouncer.reset
     wanted = {
         "server_reset_query": "RESET app.current_user_id; RESET row_security"
@@ -79,7 +81,9 @@ def test_reset_and_startup(edge: HostEntry, config: dict[str, str], manifest: Ma
         else "DISCARD ALL",
         "server_reset_query_always": "0" if reset is Reset.OFF else "1",
     }
-    expect.same(config, {**wanted, "ignore_startup_parameters": "extra_float_digits,jit"}, edge.name)
+    sent = {name for entry in manifest.products.values() for name in entry.limits.startup}
+    ignored = ",".join(["extra_float_digits", "jit", *sorted(sent - {"extra_float_digits", "jit"})])
+    expect.same(config, {**wanted, "ignore_startup_parameters": ignored}, edge.name)
 
 
 def test_what_a_client_sets_as_it_connects(pooler: Pooler, edge: HostEntry, manifest: Manifest) -> None:
@@ -93,12 +97,31 @@ def test_what_a_client_sets_as_it_connects(pooler: Pooler, edge: HostEntry, mani
     with pooler.connect(product.app_role, product.name, edge, options=given) as client:
         found = {name: client.execute("select current_setting(%s)", [name]).fetchone() for name in kept}
     expect.same({name: row[0] for name, row in found.items() if row}, kept, edge.name)
-    for setting in REFUSED_AT_START:
+    sent = {name for entry in manifest.products.values() for name in entry.limits.startup}
+    for setting in [name for name in REFUSED_AT_START if name not in sent]:
         with (
             pytest.raises(psycopg.OperationalError, match=f"unsupported startup parameter.*{setting}"),
             pooler.connect(product.app_role, product.name, edge, options=f"-c {setting}=1"),
         ):
             pytest.fail(f"{edge.name}: {setting} is taken and has no effect", pytrace=False)
+
+
+def test_what_clients_send_holds(pooler: Pooler, edge: HostEntry, product: ProductEntry, manifest: Manifest) -> None:
+    """JEEX-18: what the stack file says that a product's clients send lets them in, and is true of each of their logins, in both
+    pools, also where a client sends nothing."""
+    wanted, known = product.limits.startup, server_parameters.known(manifest.release.postgres)
+    texts = {name: server_parameters.text(value).replace(" ", "\\ ") for name, value in wanted.items()}
+    given = " ".join(f"-c {name}={text}" for name, text in texts.items())
+    query = "select name, setting from pg_settings where name = any(%s)"
+    for role in product.product.pooled_roles if wanted else ():
+        for database, options in itertools.product((product.product.name, f"{product.product.name}_ro"), (given, "")):
+            with pooler.connect(role, database, edge, options=options) as client:
+                found = dict(client.execute(query, [list(wanted)]).fetchall())
+            expect.nothing(
+                f"{edge.name}: {role} begins in {database} with {name} {found[name]}, not {value}"
+                for name, value in wanted.items()
+                if not known[name].same(found[name], value)
+            )
 
 
 def test_timeouts(edge: HostEntry, config: dict[str, str], manifest: Manifest) -> None:

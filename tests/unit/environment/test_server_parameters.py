@@ -64,3 +64,33 @@ def test_they_reach_the_servers_as_text_and_a_restart_is_known_by_their_context(
 def test_a_major_whose_parameters_are_not_known_takes_none() -> None:
     """Of 16 no supported Debian release has packages."""
     assert "not known here" in server_parameters.allowed(16, "jit", False)
+
+
+MOST = {"statement_timeout": "10s", "idle_in_transaction_session_timeout": "60s", "transaction_timeout": "600s"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("jit", False),
+        ("extra_float_digits", 3),
+        ("statement_timeout", "10s"),
+        ("statement_timeout", 5000),
+        ("lock_timeout", 0),
+        ("idle_in_transaction_session_timeout", "1min"),
+        ("transaction_timeout", "5min"),
+        ("default_transaction_isolation", "repeatable read"),
+        ("work_mem", "16MB"),
+    ],
+)
+def test_what_clients_may_send_as_they_connect(name: str, value: ParameterValue) -> None:
+    """What a session may set itself, within the product's own limits (ADA-02, W9)."""
+    assert server_parameters.allowed_at_startup(18, name, value, MOST) == ""
+
+
+def test_what_no_client_sends_is_a_parameter_and_says_why() -> None:
+    """A name that PostgreSQL has no more would be refused for nothing; PgBouncer's own list is not followed by what it carries."""
+    assert set(server_parameters.NOT_SENT) | server_parameters.FROM_CLIENTS <= set(known(18))
+    assert not set(server_parameters.NOT_SENT) & server_parameters.FROM_CLIENTS
+    for name in server_parameters.NOT_SENT:
+        assert server_parameters.allowed_at_startup(18, name, known(18)[name].default, MOST).startswith("not here: ")
