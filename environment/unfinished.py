@@ -28,6 +28,7 @@ from urllib.parse import urlparse
 import yaml
 
 from environment.errors import UNCHANGED, KeelError
+from environment.home import expanded
 from environment.load import PROJECT
 
 SECOND = timedelta(seconds=1)
@@ -42,7 +43,7 @@ def backend() -> Path | None:
         os.environ.get("PULUMI_BACKEND_URL") or yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["backend"]["url"]
     )
     parsed = urlparse(url)
-    return Path(parsed.netloc + parsed.path).expanduser() if parsed.scheme == "file" else None
+    return PROJECT / expanded(parsed.netloc + parsed.path) if parsed.scheme == "file" else None
 
 
 def step_key(action: str, name: str) -> str:

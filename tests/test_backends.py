@@ -6,6 +6,7 @@ Real servers: an S3-compatible one over TLS, and PostgreSQL. The program is a sm
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -63,6 +64,20 @@ def postgresql(_: Path) -> Iterator[dict[str, str]]:
         where = f"postgres:{SUPERUSER_PASSWORD}@127.0.0.1:{server.port}/state"
         with psycopg.connect(f"postgresql://{where}"):
             yield {"PULUMI_BACKEND_URL": f"postgres://{where}?sslmode=disable"}
+
+
+@pytest.mark.parametrize(
+    "path", ["~/keel-{}", "~keel-{}", "keel-{}", "./keel-{}/../other-{}", "/keel-{}", "/keel-{}?no_tmp_dir=true"]
+)
+def test_a_folder_is_where_pulumi_has_it(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever $HOME says. Pulumi names the folder that it did not find."""
+    (tmp_path / "Pulumi.yaml").write_text("name: keel\nruntime: python\n")
+    monkeypatch.setattr(unfinished, "PROJECT", tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "file://" + path.replace("{}", secrets.token_hex(8)))
+    asked = subprocess.run(["pulumi", "whoami", "--non-interactive"], cwd=tmp_path, capture_output=True, text=True)
+    backend = unfinished.backend()
+    assert backend and asked.stderr.rstrip().endswith(f"stat {os.path.normpath(backend)}: no such file or directory")
 
 
 @pytest.mark.parametrize("backend", [s3, postgresql])

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from environment import kind
+from environment.home import home
 from environment.names import passphrase_variable
 
 from . import engine, pulumi_cli, venv
@@ -65,7 +66,7 @@ def lines(values: Mapping[str, str | None]) -> str:
 def make_state_folder(environ: Mapping[str, str]) -> None:
     """The file backend of Pulumi.yaml: state holds (encrypted) secrets, so it is the user's alone."""
     if not environ.get("PULUMI_BACKEND_URL"):
-        folder = Path(environ["HOME"]) / ".local/state/keel"
+        folder = home() / ".local/state/keel"
         if not folder.exists():
             folder.mkdir(parents=True)
             folder.chmod(0o700)

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 
 from environment import sizing
 from environment.errors import KeelError
+from environment.home import home
 from environment.pki import CA_NOT_BEFORE
 from environment.settings import Settings
 from environment.types import Group, Provider
@@ -146,7 +147,7 @@ def _clock(_system: System, _environment: str, _settings: Settings) -> Iterator[
 
 def _fsync(system: System, _environment: str, _settings: Settings) -> Iterator[tuple[Level, str]]:
     volumes = engine.data_root(system)
-    folder = volumes if os.access(volumes, os.W_OK) else existing(Path.home() / ".local/state/keel")
+    folder = volumes if os.access(volumes, os.W_OK) else existing(home() / ".local/state/keel")
     median = fsync_latency(folder)
     told = f"fdatasync of 8 kB takes {median * 1000:.2f} ms (median of {FSYNC_ROUNDS}) below {folder}"
     if median >= FSYNC_TOO_SLOW:

@@ -153,11 +153,14 @@ def test_what_keel_provides_is_not_taken_for_the_machines_own(tmp_path: Path) ->
     assert own.without_own(path) == "/usr/bin:/bin"
 
 
-def test_the_state_folder_is_the_users_alone(tmp_path: Path) -> None:
-    shellenv.make_state_folder({"HOME": str(tmp_path)})
+def test_the_state_folder_is_the_users_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the account's home, where Pulumi looks for it, whatever $HOME says."""
+    monkeypatch.setattr(shellenv, "home", lambda: tmp_path)
+    shellenv.make_state_folder({"HOME": str(tmp_path / "other")})
     assert (tmp_path / ".local/state/keel").stat().st_mode & 0o777 == 0o700
-    shellenv.make_state_folder({"HOME": str(tmp_path / "other"), "PULUMI_BACKEND_URL": "s3://state"})
-    assert not (tmp_path / "other").exists()
+    monkeypatch.setattr(shellenv, "home", lambda: tmp_path / "third")
+    shellenv.make_state_folder({"PULUMI_BACKEND_URL": "s3://state"})
+    assert not (tmp_path / "other").exists() and not (tmp_path / "third").exists()
 
 
 def test_first_way_skips_those_with_an_obstacle() -> None:

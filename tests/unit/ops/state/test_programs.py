@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from environment import unfinished
+from environment.home import home
 from environment.load import PROJECT
 from ops.hosts import docker
 from ops.hosts.docker import DockerFailed
@@ -154,13 +155,23 @@ def test_a_new_state_has_no_resources(state: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "folder"), [("file:///var/state", Path("/var/state")), ("file://~", Path.home()), ("s3://bucket", None)]
+    ("url", "folder"),
+    [
+        ("file:///var/state", Path("/var/state")),
+        ("file:///var/state?no_tmp_dir=true", Path("/var/state")),
+        ("file://~", home()),
+        ("file://~/state", home() / "state"),
+        ("file://~keel/state", home() / "eel/state"),
+        ("file://state", unfinished.PROJECT / "state"),
+        ("s3://bucket", None),
+    ],
 )
 def test_locks_are_looked_for_where_the_backend_is_a_folder(
     monkeypatch: pytest.MonkeyPatch, url: str, folder: Path | None
 ) -> None:
     """Elsewhere Pulumi itself says that the stack is locked."""
     monkeypatch.setenv("PULUMI_BACKEND_URL", url)
+    monkeypatch.setenv("HOME", "/somewhere/else")  # Pulumi asks the system for the account's
     assert unfinished.backend() == folder
     monkeypatch.delenv("PULUMI_BACKEND_URL")
     assert unfinished.backend() is not None, "the project's own"
