@@ -107,6 +107,7 @@ class StepProvider(ResourceProvider):
         environment, action = props["manifest"]["identity"]["name"], props["action"]
         if action not in UNRECORDED:
             unfinished.began(environment, step_key(action, props["name"]))
+            pulumi_engine.remember(unfinished.engine(environment))
         try:
             outputs = self._run("apply", props, olds) or {}
         except StepFailed:

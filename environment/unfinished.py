@@ -60,6 +60,11 @@ def began(environment: str, step: str) -> None:
     waiting.replace(folder / step)
 
 
+def engine(environment: str) -> Path:
+    """Where this checkout writes down the engine of its last update; it is on this machine, wherever the state is."""
+    return PROJECT / ".keel" / "engines" / environment
+
+
 @contextmanager
 def under_way(environment: str, step: str) -> Iterator[None]:
     """Do the work of ``step`` outside an update. Where it does not end well, however that comes, the next update does it again;
@@ -74,6 +79,7 @@ def under_way(environment: str, step: str) -> Iterator[None]:
 def verified(environment: str) -> None:
     """Forget all of it: the environment is as it should be."""
     shutil.rmtree(_folder(environment), ignore_errors=True)
+    engine(environment).unlink(missing_ok=True)
 
 
 def mark(environment: str, steps: Iterable[str]) -> str | None:

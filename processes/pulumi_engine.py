@@ -6,14 +6,19 @@ record it, while the next run has begun, must not exist.
 
 from __future__ import annotations
 
+import json
 import os
+import secrets
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 INTERVAL = 0.5
 """Seconds between two looks."""
 
@@ -61,6 +66,49 @@ def pid() -> int | None:
     """Number of the Pulumi engine that this process works for, None when there is none."""
     found = _ancestor("pulumi")
     return found[0] if found else None
+
+
+def remember(file: Path) -> None:
+    """Write down which engine this process works for, and where: who finds its lock knows then that it was here."""
+    found = _ancestor("pulumi")
+    if found is None:
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    waiting = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    record = {"pid": found[0], "here": _here(), "began": _began(found[1]), "seen": time.time()}
+    waiting.write_text(json.dumps(record))
+    waiting.replace(file)
+
+
+def ended_here(file: Path) -> bool:
+    """Whether the engine that was written down last was of this machine and container, and runs no more."""
+    record = _remembered(file)
+    return record is not None and record["here"] == _here() and not runs(record["pid"], "pulumi")
+
+
+def was(file: Path, pid: int, at: float) -> bool:
+    """Whether that engine has this number and made something ``at`` this time, in whole seconds, before it was written down."""
+    record = _remembered(file)
+    return record is not None and record["pid"] == pid and record["began"] - 2 <= at <= record["seen"]
+
+
+def _remembered(file: Path) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(file.read_text()))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _here() -> str:
+    """This machine since it started, and the container on it: a number of a process means something there alone. Hosts and
+    containers may have the same name."""
+    return f"{BOOT.read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
+
+
+def _began(started: str) -> float:
+    """The time at which a process started, from its ticks since the machine did."""
+    up = float(Path("/proc/uptime").read_text().split()[0])
+    return time.time() - up + int(started) / os.sysconf("SC_CLK_TCK")
 
 
 def runs(pid: int, name: str) -> bool:

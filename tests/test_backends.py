@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,12 +19,17 @@ import psycopg
 import pytest
 
 from environment import unfinished
+from environment.load import ROOT
 from environment.waiting import until
+from ops.state import stack
+from processes import pulumi_engine
 from tests.system.s3 import S3
 from tools.scratch_server import SUPERUSER_PASSWORD, running
 
 PROGRAM = """
 import os, time, pulumi
+from environment import unfinished
+from processes import pulumi_engine
 from pulumi.dynamic import CreateResult, Resource, ResourceProvider
 
 class Step(Resource):
@@ -31,6 +37,7 @@ class Step(Resource):
 
 class Provider(ResourceProvider):
     def create(self, props):
+        pulumi_engine.remember(unfinished.engine("env"))  # as each step does that begins
         if os.environ.get("BEGUN"):
             open(os.environ["BEGUN"], "w").close()
             time.sleep(600)
@@ -84,11 +91,15 @@ def test_a_folder_is_where_pulumi_has_it(path: str, tmp_path: Path, monkeypatch:
 def test_an_update_that_did_not_end_well_is_known_to_every_controller(
     backend: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A failed one and a killed one; until an update has succeeded."""
+    """A failed one and a killed one; until an update has succeeded. The lock of the killed one goes by itself where it ran, and nowhere
+    else."""
     (tmp_path / "project").mkdir()
     (tmp_path / "project" / "Pulumi.yaml").write_text("name: keel\nruntime: python\n")
     (tmp_path / "project" / "__main__.py").write_text(PROGRAM)
-    monkeypatch.setattr(unfinished, "PROJECT", tmp_path / "project")
+    for module in (unfinished, stack):
+        monkeypatch.setattr(module, "PROJECT", tmp_path / "project")
+    monkeypatch.setenv("KEEL_PROJECT", str(tmp_path / "project"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     begun = tmp_path / "begun"
 
     def pulumi(*arguments: str, **variables: str) -> subprocess.Popen[bytes]:
@@ -125,5 +136,14 @@ def test_an_update_that_did_not_end_well_is_known_to_every_controller(
         marked = mark()
         assert marked and marked.startswith("state of ")
         assert up("a b c") != 0, "the lock of the one that was killed is still there"
-        assert pulumi("cancel", "--yes", "-s", "env").wait(60) == 0
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr(pulumi_engine, "BOOT", Path("/etc/hostname"))  # a machine of the same name
+            assert list(stack.take("env")) == []
+        assert up("a b c") != 0
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr(socket, "gethostname", lambda: "elsewhere")
+            with pytest.raises(stack.Busy, match=rf"process {killed.pid}\) since .*pulumi cancel -s env"):
+                list(stack.take("env"))
+        assert [f"process {killed.pid}" in owner for owner in stack.take("env")] == [True]
+        assert list(stack.take("env")) == []
         assert up("a b c") == 0 and mark() is None

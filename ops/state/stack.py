@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from environment import unfinished
 from environment.errors import UNCHANGED, KeelError
 from environment.load import PROJECT
 from processes import pulumi_engine
+
+
+HELD = re.compile(r"created by (?P<username>.+)@(?P<hostname>\S+) \(pid (?P<pid>\d+)\) at (?P<timestamp>\S+)")
+"""How Pulumi says who has a lock (pkg/backend/diy/lock.go)."""
 
 
 class Busy(KeelError):
@@ -52,10 +60,17 @@ def take(environment: str) -> Iterable[str]:
 
 def killed(environment: str) -> Iterable[str]:
     """Who holds a lock of the stack and is gone. Raises Busy as :func:`take`."""
-    for lock in _locks(environment):
+    folder = unfinished.backend()
+    for lock in _asked(environment) if folder is None else _locks(folder, environment):
         owner = f"{lock['username']}@{lock['hostname']} (process {lock['pid']}) since {lock['timestamp']}"
-        if lock["hostname"] != socket.gethostname() or pulumi_engine.runs(int(lock["pid"]), "pulumi"):
-            raise Busy(f"{environment} is being changed by {owner}", UNCHANGED, "Run again when it is done")
+        ours = lock["hostname"] == socket.gethostname() and not pulumi_engine.runs(int(lock["pid"]), "pulumi")
+        # Who shares a state that is elsewhere may have the same name as this machine, and other processes.
+        if not ours or (folder is None and not _was_here(environment, lock)):
+            raise Busy(
+                f"{environment} is being changed by {owner}",
+                UNCHANGED,
+                f"Run again when it is done. If that process is gone: pulumi cancel -s {environment}",
+            )
         yield owner
 
 
@@ -122,8 +137,27 @@ def _remove_torn_attributes() -> None:
                 continue
 
 
-def _locks(environment: str) -> Iterable[dict[str, Any]]:
-    folder = unfinished.backend()
-    if folder is not None:
-        for path in folder.glob(f".pulumi/locks/**/{environment}/*.json"):
-            yield json.loads(path.read_text())
+def _locks(folder: Path, environment: str) -> Iterable[dict[str, Any]]:
+    """Of this project's stack: others may have one of that name in the same folder."""
+    project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["name"]
+    for path in folder.glob(f".pulumi/locks/organization/{project}/{environment}/*.json"):
+        yield json.loads(path.read_text())
+
+
+def _asked(environment: str) -> list[dict[str, Any]]:
+    """The same where the state is elsewhere, from what Pulumi says. It is asked only after an engine of this checkout was killed: of
+    another's lock it tells by itself, and to look it takes the lock for a moment."""
+    if not pulumi_engine.ended_here(unfinished.engine(environment)):
+        return []
+    try:
+        pulumi(
+            "stack", "rename", environment, "-s", environment
+        )  # to its own name: that ends after it looked for locks
+    except PulumiFailed as error:
+        return [found.groupdict() for found in HELD.finditer(str(error))]
+    return []
+
+
+def _was_here(environment: str, lock: dict[str, Any]) -> bool:
+    at = datetime.fromisoformat(lock["timestamp"]).timestamp()
+    return pulumi_engine.was(unfinished.engine(environment), int(lock["pid"]), at)

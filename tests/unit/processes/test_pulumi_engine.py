@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -189,3 +190,37 @@ def test_the_engine_is_the_nearest_of_its_name(
 def test_an_engine_that_is_gone_is_noticed_soon() -> None:
     """Until then a step goes on changing hosts."""
     assert pulumi_engine.INTERVAL == 0.5
+
+
+REMEMBER = """
+import sys
+from pathlib import Path
+from processes import pulumi_engine
+pulumi_engine.remember(Path(sys.argv[1]))
+print("remembered", flush=True)
+"""
+
+
+def test_an_engine_is_known_again_where_it_was(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its number, by when it lived, and by the start of the machine: another one may have the same name and the same numbers."""
+    file, begun = tmp_path / "engines" / "dev", time.time()
+    assert not pulumi_engine.ended_here(file) and not pulumi_engine.was(file, 1, begun)
+    shell = subprocess.Popen(
+        [engine, "-c", f"{sys.executable} -c '{REMEMBER}' {file}; read -r _"],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert shell.stdout and shell.stdout.readline() == "remembered\n"
+    assert not pulumi_engine.ended_here(file), "it runs"
+    shell.communicate()
+    assert pulumi_engine.ended_here(file)
+    assert pulumi_engine.was(file, shell.pid, int(begun))
+    assert not pulumi_engine.was(file, shell.pid + 1, begun)
+    assert not pulumi_engine.was(file, shell.pid, begun - 60) and not pulumi_engine.was(
+        file, shell.pid, time.time() + 60
+    )
+    other = tmp_path / "boot_id"
+    other.write_text("another start")
+    monkeypatch.setattr(pulumi_engine, "BOOT", other)
+    assert not pulumi_engine.ended_here(file)
+    file.write_text("{")
+    assert not pulumi_engine.ended_here(file)

@@ -57,6 +57,16 @@ def test_a_dead_lock_is_removed(backend: Path, monkeypatch: pytest.MonkeyPatch) 
     assert ("cancel", "--yes", "-s", "dev") in pulumi.calls
 
 
+def test_only_locks_of_this_project_count(backend: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another project may have a stack of the same name in the same folder."""
+    pulumi = Pulumi({"deployment": {}})
+    monkeypatch.setattr(stack, "pulumi", pulumi)
+    lock(backend, os.getpid(), "elsewhere")
+    (backend / ".pulumi/locks/organization/keel").rename(backend / ".pulumi/locks/organization/other")
+    clear_killed.main("dev")
+    assert ("cancel", "--yes", "-s", "dev") not in pulumi.calls
+
+
 def test_a_lock_of_another_machine_is_respected(backend: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stack, "pulumi", Pulumi({"deployment": {}}))
     lock(backend, dead_process(), "elsewhere")

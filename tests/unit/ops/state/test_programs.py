@@ -167,7 +167,7 @@ def test_a_new_state_has_no_resources(state: dict[str, Any]) -> None:
     ],
 )
 def test_locks_are_looked_for_where_the_backend_is_a_folder(
-    monkeypatch: pytest.MonkeyPatch, url: str, folder: Path | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, folder: Path | None
 ) -> None:
     """Elsewhere Pulumi itself says that the stack is locked."""
     monkeypatch.setenv("PULUMI_BACKEND_URL", url)
@@ -177,7 +177,9 @@ def test_locks_are_looked_for_where_the_backend_is_a_folder(
     assert unfinished.backend() is not None, "the project's own"
     if folder is None:
         monkeypatch.setenv("PULUMI_BACKEND_URL", url)
-        assert list(stack._locks("dev")) == []
+        monkeypatch.setattr(unfinished, "PROJECT", tmp_path)
+        monkeypatch.setattr(stack, "pulumi", lambda *arguments: pytest.fail(f"{arguments}: no engine was here"))
+        assert list(stack.killed("dev")) == []
 
 
 def test_the_living_holder_of_a_lock_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +188,7 @@ def test_the_living_holder_of_a_lock_is_left_alone(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(stack, "pulumi", lambda *arguments: calls.append(arguments))
     monkeypatch.setattr("processes.pulumi_engine.runs", lambda pid, name: (pid, name) == (7, "pulumi"))
     owner = {"pid": 7, "username": "ann", "hostname": socket.gethostname(), "timestamp": "now"}
-    monkeypatch.setattr(stack, "_locks", lambda _: [owner])
+    monkeypatch.setattr(stack, "_locks", lambda *_: [owner])
     with pytest.raises(stack.Busy, match=r"ann@.* \(process 7\) since now"):
         list(stack.take("dev"))
     assert calls == [("stack", "select", "--create", "dev")]
