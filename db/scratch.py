@@ -35,6 +35,16 @@ from pg_database d where starts_with(datname, %s) order by datname
 """
 
 
+FEWEST = 5
+"""Connections without which a copy is of no use: a program's, a migration's, and one that looks."""
+_LEFT = b"""
+select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+       - coalesce(current_setting('reserved_connections', true)::int, 0)
+       - (select count(*) from pg_stat_activity where backend_type = 'client backend' and not datname ~ %(copy)s)
+       - (select coalesce(sum(datconnlimit), 0) from pg_database where datname ~ %(copy)s)
+"""
+
+
 @dataclass(frozen=True)
 class Source:
     """What copies of one product are made of."""
@@ -44,7 +54,7 @@ class Source:
     """Of everything that decides what the database at head is."""
     locale: str
     bounds: Bounds
-    """Of the product; a copy has the settings of its database, and takes as many connections as one of its logins."""
+    """Of the product; a copy has the settings of its database, and takes as many connections as one of its logins, or as are left."""
     development: bool
     revision: str | None
     """Where the stack holds the product, None for head."""
@@ -69,14 +79,14 @@ class Copy:
 
 def make(connect: Connect, source: Source, report: Report) -> str:
     """Make a copy and return its name. The first one after a change of the product's files takes as long as its migrations.
-    Raises MigrationError."""
+    Raises MigrationError, or Refused where the server has no room for it."""
     product, template = source.product, names.template(source.product.name, source.digest)
     with _session(connect) as connection:
         while True:
-            with _turn(connection, product, shared=True):
+            with _turn(connection, product.name, shared=True):
                 if _exists(connection, template):
                     return _copy(connection, source, template)
-            with _turn(connection, product, shared=False):
+            with _turn(connection, product.name, shared=False):
                 if not _exists(connection, template):
                     _prepare(connect, connection, source, template, report)
 
@@ -108,16 +118,37 @@ def forget(connect: Connect, product: Product) -> None:
     _drop(connect, [name for name, *_ in rows if names.belongs(name, [product.name])])
 
 
+def left(connection: "psycopg.Connection[Any]") -> int:
+    """Connections that no session has and no copy may take, of those that are for clients."""
+    row = connection.execute(_LEFT, {"copy": names.COPIES}).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _room(connection: "psycopg.Connection[Any]", source: Source) -> int:
+    """How many connections one more copy may take: all copies together have room next to the sessions that there are. Raises Refused."""
+    found = left(connection)
+    if found < FEWEST:
+        raise Refused(
+            f"of the server's connections {max(found, 0)} are left for a copy of {source.product.name}, which needs {FEWEST}",
+            UNCHANGED,
+            f"Drop copies (./keel db scratch {source.product.name} --list shows them, of each product its own), end sessions, or raise "
+            "keel:postgres.max_connections",
+        )
+    return min(source.bounds.login, found)
+
+
 def _copy(connection: "psycopg.Connection[Any]", source: Source, template: str) -> str:
-    """It takes no connections until only the product's logins may connect: as it comes, everybody may.
+    """It takes no connections until only the product's logins may connect: as it comes, everybody may. One is made at a time: each counts
+    those before it.
 
     By the log, not by files: that needs no checkpoint. A template of 8 MB took 0.1 to 0.3 s instead of 0.7 to 1.3.
     """
     name = names.fresh(source.product.name)
-    _execute(
-        connection, "CREATE DATABASE {} OWNER {} TEMPLATE {} STRATEGY wal_log ALLOW_CONNECTIONS false CONNECTION LIMIT {}",
-        Identifier(name), Identifier(source.product.owner_role), Identifier(template), Literal(source.bounds.login),
-    )  # fmt: skip
+    with _turn(connection, "", shared=False):
+        _execute(
+            connection, "CREATE DATABASE {} OWNER {} TEMPLATE {} STRATEGY wal_log ALLOW_CONNECTIONS false CONNECTION LIMIT {}",
+            Identifier(name), Identifier(source.product.owner_role), Identifier(template), Literal(_room(connection, source)),
+        )  # fmt: skip
     with connection.transaction():
         connection.execute(SQL("; ").join([*_admission(source, name), _opened(name, True)]))
     return name
@@ -199,10 +230,10 @@ def _session(connect: Connect) -> Iterator["psycopg.Connection[Any]"]:
 
 
 @contextmanager
-def _turn(connection: "psycopg.Connection[Any]", product: Product, *, shared: bool) -> Iterator[None]:
-    """No one makes a template while others copy it. Products take no such lock in the database `postgres`."""
+def _turn(connection: "psycopg.Connection[Any]", what: str, *, shared: bool) -> Iterator[None]:
+    """Of a product: no one makes a template while others copy it. Products take no such lock in the database `postgres`."""
     word = "_shared" if shared else ""
-    key = [LOCK, product.name]
+    key = [LOCK, what]
     connection.execute(f"select pg_advisory_lock{word}(%s, hashtext(%s))", key)
     try:
         yield

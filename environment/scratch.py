@@ -24,6 +24,8 @@ LEAST_MAJOR = 16
 MAKING = "making"
 _TIME = "%y%m%d%H%M%S"
 _COPY = re.compile(r"[0-9]{12}_[0-9a-f]{6}")
+COPIES = f"{WORD}{_COPY.pattern}$"
+"""A pattern for the server: the copies of all products."""
 _TEMPLATE = re.compile(r"at_[0-9a-f]{12}")
 
 

@@ -45,7 +45,7 @@ def copied(session: Session, name: str) -> Product:
 
 def make(session: Session, name: str, place: Place | None, report: Report) -> Made:
     """Make a copy for clients in ``place``; drop those of the product that are older than `db.scratch.LASTS`.
-    Raises as :func:`copied`, OutOfReach or MigrationError."""
+    Raises as :func:`copied` and `db.scratch.make`, or OutOfReach."""
     product, manifest = copied(session, name), session.manifest
     require_reached(manifest, place or usual(manifest))
     entry = manifest.products[name]
