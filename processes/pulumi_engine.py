@@ -102,7 +102,7 @@ def _remembered(file: Path) -> dict[str, Any] | None:
 def _here() -> str:
     """This machine since it started, and the container on it: a number of a process means something there alone. Hosts and
     containers may have the same name."""
-    return f"{BOOT.read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
+    return f"{BOOT.read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
 
 
 def _began(started: str) -> float:

@@ -20,7 +20,6 @@ from environment.errors import UNCHANGED, KeelError
 from environment.load import PROJECT
 from processes import pulumi_engine
 
-
 HELD = re.compile(r"created by (?P<username>.+)@(?P<hostname>\S+) \(pid (?P<pid>\d+)\) at (?P<timestamp>\S+)")
 """How Pulumi says who has a lock (pkg/backend/diy/lock.go)."""
 
