@@ -145,7 +145,7 @@ def _locks(folder: Path, environment: str) -> Iterable[dict[str, Any]]:
 
 def _asked(environment: str) -> list[dict[str, Any]]:
     """The same where the state is elsewhere, from what Pulumi says. It is asked only after an engine of this checkout was killed: of
-    another's lock it tells by itself, and to look it takes the lock for a moment."""
+    a lock of another it names itself, and to look it takes the lock for a moment."""
     if not pulumi_engine.ended_here(unfinished.engine(environment)):
         return []
     try:
