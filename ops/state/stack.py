@@ -144,14 +144,12 @@ def _locks(folder: Path, environment: str) -> Iterable[dict[str, Any]]:
 
 
 def _asked(environment: str) -> list[dict[str, Any]]:
-    """The same where the state is elsewhere, from what Pulumi says. It is asked only after an engine of this checkout was killed: of
-    a lock of another it names itself, and to look it takes the lock for a moment."""
+    """The same where the state is elsewhere, from what Pulumi says. It is asked only after an engine of this checkout was killed: to look
+    takes the lock for a moment, and whose another lock is Pulumi says by itself when it is to change something."""
     if not pulumi_engine.ended_here(unfinished.engine(environment)):
         return []
-    try:
-        pulumi(
-            "stack", "rename", environment, "-s", environment
-        )  # to its own name: that ends after it looked for locks
+    try:  # to its own name: Pulumi looks for locks, and then says that the name is taken
+        pulumi("stack", "rename", environment, "-s", environment)
     except PulumiFailed as error:
         return [found.groupdict() for found in HELD.finditer(str(error))]
     return []

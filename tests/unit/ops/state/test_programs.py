@@ -162,7 +162,7 @@ def test_a_new_state_has_no_resources(state: dict[str, Any]) -> None:
         ("file://~", home()),
         ("file://~/state", home() / "state"),
         ("file://~keel/state", home() / "eel/state"),
-        ("file://state", unfinished.PROJECT / "state"),
+        ("file://state", PROJECT / "state"),
         ("s3://bucket", None),
     ],
 )
