@@ -37,6 +37,7 @@ class Step(Resource):
 
 class Provider(ResourceProvider):
     def create(self, props):
+        pulumi_engine.end_with_it(with_children=False)  # as Keel's own provider
         pulumi_engine.remember(unfinished.engine("env"))  # as each step does that begins
         if os.environ.get("BEGUN"):
             open(os.environ["BEGUN"], "w").close()
