@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 from environment.derive import public_openssh
 from environment.manifest import HostEntry, Manifest
 from environment.names import AUTHORIZED_KEYS, CREATECLUSTER, HOST_KEY
-from environment.types import Provider
+from environment.roles import entry
 from roles import paths
 from roles.kit.declare import Directory, File, Role, Target, Unit
 
@@ -17,6 +18,10 @@ SSHD_READS = "/etc/ssh/sshd_config.d"
 SSHD = f"{SSHD_READS}/00-keel.conf"
 """The first: sshd takes the first value that it reads."""
 JOURNALD_READS = "/etc/systemd/journald.conf.d"
+CRONTABS = "/var/spool/cron/crontabs"
+"""Of single accounts: `crontab -e`."""
+BEFORE_PACKAGES = ("/usr/local/bin", "/usr/local/sbin")
+"""Where a shell looks for a program first."""
 HOSTS_UNIT = "keel-hosts.service"
 MAY = "restrict,port-forwarding,pty"
 """What the controller's key is good for: commands, tunnels from the controller, and a terminal for `./keel psql`."""
@@ -33,7 +38,7 @@ class Base(Role):
     name = "base"
 
     def directories(self, target: Target) -> tuple[Directory, ...]:
-        own = _own(target)
+        own = target.without_people
         keys, _, file = AUTHORIZED_KEYS.rpartition("/")
         return (
             Directory(paths.KEEL),
@@ -43,6 +48,7 @@ class Base(Role):
             Directory(SSHD_READS, read="*.conf" if own else ""),
             Directory(JOURNALD_READS, read="*.conf" if own else ""),
             Directory(CREATECLUSTER.rpartition("/")[0]),
+            *(_without_people(target) if own else ()),
         )
 
     def files(self, target: Target) -> tuple[File, ...]:
@@ -59,7 +65,7 @@ class Base(Role):
         )
 
     def units(self, target: Target) -> tuple[Unit, ...]:
-        sshd = (SSHD, SSHD_READS) if _own(target) else (SSHD,)
+        sshd = (SSHD, SSHD_READS) if target.without_people else (SSHD,)
         return (
             Unit(HOSTS_UNIT, restart=(HOSTS, f"{paths.UNITS}/{HOSTS_UNIT}")),
             Unit("ssh.service", reload=sshd, title="sshd"),
@@ -70,6 +76,9 @@ class Base(Role):
         )
 
 
-def _own(target: Target) -> bool:
-    """Whether the host has no one but Keel. A machine belongs to its people: what they have added stays."""
-    return target.manifest.identity.provider is Provider.DOCKER
+def _without_people(target: Target) -> Iterator[Directory]:
+    """Where a person would leave a job or a program, and Keel leaves none."""
+    yield from (Directory(path, read=paths.SEEN) for path in BEFORE_PACKAGES)
+    yield Directory(CRONTABS, group="crontab", mode="1730", read=paths.SEEN)
+    if not entry("jobs").groups.intersection(target.host.groups):
+        yield Directory(paths.CRON_READS, read=paths.SEEN)

@@ -24,7 +24,7 @@ from roles.kit.results import perform
 from roles.pgbackrest.options import folder
 from roles.pgbackrest.role import receives
 
-CRON = "/etc/cron.d/keel"
+CRON = f"{paths.CRON_READS}/keel"
 LOGROTATE = "/etc/logrotate.d/keel"
 LOGS = "/var/log/keel"
 PASSFILE = f"{paths.KEEL}/backup.pgpass"
@@ -43,6 +43,7 @@ class Jobs(Role):
 
     def directories(self, target: Target) -> tuple[Directory, ...]:
         return (
+            Directory(paths.CRON_READS, read=paths.SEEN if target.without_people else ""),
             Directory(LOGS),
             Directory(paths.METRICS),
             Directory(SCHEMA),

@@ -19,6 +19,7 @@ from environment.derive import Roots
 from environment.manifest import HostEntry, Manifest
 from environment.pki import Authority, Leaf, ca_certificate
 from environment.roles import RoleEntry, entry
+from environment.types import Provider
 from roles import paths
 
 Reaction = Literal["restart", "reload"]
@@ -141,6 +142,11 @@ class Target:
             names = leaf.names if leaf.serves else (self.host.name, str(self.host.address))
             leaf = Leaf(self.host.name, names, serves=True, enters=True)
         return Certificate(f"{paths.TLS}/{folder}", leaf, owner, owner)
+
+    @property
+    def without_people(self) -> bool:
+        """Whether the host has no one but Keel. A machine belongs to its people: what they have added stays."""
+        return self.manifest.identity.provider is Provider.DOCKER
 
     def admitted(self, door: Authority) -> File:
         """The authorities whose certificates a door admits."""

@@ -50,6 +50,8 @@ class HostState:
 
 
 _MARK = "=====keel "
+ASIDE = ".aside"
+"""How the name of a file goes on that no service should read."""
 STAMPS = "/var/lib/keel/units"
 """What each unit last read, as a digest of its trigger paths: a run that was killed between a file and the restart for it,
 or a file that another stage writes, must not be forgotten."""
@@ -103,7 +105,8 @@ class ObserveHost(FactBase[HostState]):
             parts.append(f"echo '{_MARK}cert {directory}'; cat {quoted}/cert.pem 2>/dev/null")
             parts.append(f"echo '{_MARK}key {directory}'; openssl pkey -in {quoted}/key.pem -pubout 2>/dev/null")
         for directory, pattern in read:
-            find = f"find {shlex.quote(directory)} -maxdepth 1 ! -type d -name {shlex.quote(pattern)} 2>/dev/null"
+            named = f"-name {shlex.quote(pattern)} ! -name '*{ASIDE}'"
+            find = f"find {shlex.quote(directory)} -maxdepth 1 ! -type d {named} 2>/dev/null"
             parts.append(f"echo {shlex.quote(f'{_MARK}read {directory}')}; {find}")
         for unit, kind, digested in triggers:
             known = f"$(cat {stamp(unit, kind)} 2>/dev/null)"

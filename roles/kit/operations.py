@@ -23,7 +23,7 @@ from environment import pki
 from environment.derive import Roots
 from roles.kit import results
 from roles.kit.declare import Certificate, Directory, File, Unit
-from roles.kit.observe import STAMPS, HostState, digest_of, stamp
+from roles.kit.observe import ASIDE, STAMPS, HostState, digest_of, stamp
 
 STAGING = "/run/keel"
 """Where new files wait, on the host's memory: readable by root only, gone after a restart."""
@@ -48,10 +48,6 @@ def directory(wanted: Directory, state: HostState) -> Commands:
     yield from files.directory._inner(
         wanted.path, user=wanted.owner, group=wanted.group, mode=wanted.mode, _no_fail_on_link=True
     )
-
-
-ASIDE = ".aside"
-"""What a file is called on that no service should read."""
 
 
 @operation()

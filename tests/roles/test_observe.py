@@ -98,14 +98,14 @@ def test_the_command_answers_what_is_read(tmp_path: Path) -> None:
 
 
 def test_the_files_that_a_service_reads_are_found(tmp_path: Path) -> None:
-    """Links too; no folder, no file of another name; a folder that is not there has none."""
+    """Links too; no folder, no file of another name, none that was put aside; a folder that is not there has none."""
     folder = tmp_path / "it's"
     folder.mkdir()
-    for name in ("b.conf", "a.conf", "a.conf.aside"):
+    for name in ("b.conf", "a.conf", "a.conf.aside", "another"):
         (folder / name).touch()
     (folder / "c.conf").symlink_to("nowhere")
     (folder / "d.conf").mkdir()
-    read = [(str(folder), "*.conf"), (str(tmp_path / "missing"), "*.conf")]
+    read = [(str(folder), "*.conf*"), (str(tmp_path / "missing"), "*.conf")]
     command = ObserveHost().command(paths=(), units=(), certificates=(), read=read)
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
     assert ObserveHost().process(done.stdout.splitlines()).read == {

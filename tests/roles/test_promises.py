@@ -297,6 +297,7 @@ FOLDERS = {
     "/var/lib/postgresql/18": ("postgres", "postgres", "755"),
     "/var/log/postgresql": ("postgres", "postgres", "700"),
     "/var/log/pgbackrest": ("postgres", "postgres", "750"),
+    "/var/spool/cron/crontabs": ("root", "crontab", "1730"),
     "/var/spool/pgbackrest": ("postgres", "postgres", "750"),
     "/var/spool/pgbackrest/locks": ("postgres", "postgres", "750"),
     "/var/lib/pgbackrest": ("postgres", "postgres", "751"),

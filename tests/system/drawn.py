@@ -50,6 +50,9 @@ HOST_KINDS = {
         "/(sshd_config|journald.conf|conf)[.]d/",
         "cp {path} $(dirname {path})/drawn.conf",
     ),
+    "a cron job": (FOLDER, "^/etc/keel$", "echo '* * * * * root true' > /etc/cron.d/drawn"),
+    "an account's crontab": (FOLDER, "^/etc/keel$", "echo '* * * * * true' | crontab -"),
+    "a program before the packages'": (FOLDER, "^/etc/keel$", "ln -s /bin/true /usr/local/bin/drawn"),
     "a rule of the firewall": (FILE, "/firewall[.]nft$", "nft insert rule inet keel input accept"),
 }
 """Kind → the kind of file, a pattern of its path, and the command."""

@@ -113,7 +113,7 @@ class Ephemeral:
                 stdin=subprocess.DEVNULL,
             )
         assert not check or done.returncode == 0, "\n".join(
-            (" ".join(command), *_reasons(done.stdout), done.stdout[-6000:], done.stderr[-4000:])
+            (" ".join(command), *reasons(done.stdout), done.stdout[-6000:], done.stderr[-4000:])
         )
         return done
 
@@ -142,7 +142,7 @@ class Ephemeral:
         return done
 
 
-def _reasons(said: str) -> list[str]:
+def reasons(said: str) -> list[str]:
     """What Pulumi says of a failure at the end of its output, above the outputs of the stack."""
     diagnosed = said.partition("\nDiagnostics:\n")[2].partition("\nOutputs:\n")[0]
     return [line for line in diagnosed.splitlines() if line.strip() and not line.lstrip().startswith("info: ")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import termios
 import time
@@ -14,9 +15,10 @@ from pathlib import Path
 from threading import Thread
 
 from environment.load import ROOT
-from tests.system.environments import Ephemeral
+from tests.system.environments import Ephemeral, reasons
 
 CTRL_C = b"\x03"
+COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class Terminal:
@@ -45,6 +47,12 @@ class Terminal:
     def said(self) -> str:
         """What was shown until now."""
         return b"".join(self._said).decode(errors="replace")
+
+    @property
+    def why(self) -> str:
+        """What Pulumi says of a failure, and the end of what was shown."""
+        plain = COLOURS.sub("", self.said).replace("\r", "")
+        return "\n".join((*reasons(plain), plain[-4000:]))
 
     def interrupt(self) -> float:
         """Press Ctrl-C once; seconds until nothing of it runs any more, a minute at most."""

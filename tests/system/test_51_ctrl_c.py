@@ -115,4 +115,4 @@ def test_ctrl_c_once_ends_it_and_the_next_run_goes_on(twin: Ephemeral, moment: s
             del twin.config[key]
         twin.save()
     with making_up(twin) as again:
-        assert again.process.wait(600) == 0, again.said[-4000:]
+        assert again.process.wait(600) == 0, again.why
