@@ -91,6 +91,19 @@ def make(connect: Connect, source: Source, report: Report) -> str:
                     _prepare(connect, connection, source, template, report)
 
 
+@contextmanager
+def bare(connect: Connect, source: Source) -> Iterator[str]:
+    """A database with the name of a copy, provisioned and before its first revision; dropped in the end. Where this process is
+    killed, it is a forgotten copy."""
+    name = names.fresh(source.product.name)
+    try:
+        with _session(connect) as connection:
+            _provisioned(connect, connection, source, name)
+        yield name
+    finally:
+        _drop(connect, [name])
+
+
 def copies(connect: Connect, product: Product) -> list[Copy]:
     """The product's copies, the oldest first."""
     with _session(connect) as connection:
@@ -164,11 +177,7 @@ def _prepare(
     report(f"{product.name}: the first copy of these files: migrated once")
     forgotten = _listed(connection, product)
     _drop(connect, [other for other, *_ in forgotten if names.is_template(other, product.name)])
-    connection.execute(provision.created(name, product.owner_role, source.locale))
-    with connection.transaction():
-        connection.execute(SQL("; ").join(_admission(source, name)))
-    inside = provision.contents(product, Contents(), development=source.development)
-    provision.apply(connect, [replace(change, database=name) for change in inside])
+    _provisioned(connect, connection, source, name)
     url = source.url(name)
     migrate.upgrade(product, url, target=source.revision)
     if source.revision is None:
@@ -177,6 +186,15 @@ def _prepare(
     connection.execute(_opened(name, False))
     connection.execute("select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = %s", [name])
     _execute(connection, "ALTER DATABASE {} RENAME TO {}", Identifier(name), Identifier(template))
+
+
+def _provisioned(connect: Connect, connection: "psycopg.Connection[Any]", source: Source, name: str) -> None:
+    """An empty database with what `up` gives the product's before the first revision."""
+    connection.execute(provision.created(name, source.product.owner_role, source.locale))
+    with connection.transaction():
+        connection.execute(SQL("; ").join(_admission(source, name)))
+    inside = provision.contents(source.product, Contents(), development=source.development)
+    provision.apply(connect, [replace(change, database=name) for change in inside])
 
 
 def _settle(product: Product, url: str) -> None:

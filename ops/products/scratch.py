@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from db import scratch
@@ -48,17 +50,8 @@ def make(session: Session, name: str, place: Place | None, report: Report) -> Ma
     Raises as :func:`copied` and `db.scratch.make`, or OutOfReach."""
     product, manifest = copied(session, name), session.manifest
     require_reached(manifest, place or usual(manifest))
-    entry = manifest.products[name]
     with session.superuser() as superuser, session.direct() as (address, port):
-        source = scratch.Source(
-            product=product,
-            digest=of_database(name, manifest.postgres.locale, manifest.identity.kind, entry.limits.revision or ""),
-            locale=manifest.postgres.locale,
-            bounds=databases.bounds(manifest)[name],
-            development=manifest.identity.kind is Kind.DEV,
-            revision=entry.limits.revision,
-            url=lambda database: session.url(product.migrator_role, database, address, port),
-        )
+        source = _source(session, product, address, port)
         made = scratch.make(superuser.connect, source, report)
         others = [copy for copy in scratch.copies(superuser.connect, product) if copy.name != made]
         old = [copy for copy in others if copy.age > scratch.LASTS]
@@ -83,3 +76,39 @@ def drop(session: Session, name: str, wanted: list[str] | None) -> list[str]:
             wanted = [copy.name for copy in scratch.copies(superuser.connect, product)]
         scratch.drop(superuser.connect, product, wanted)
     return wanted
+
+
+@contextmanager
+def copy(session: Session, name: str, report: Report) -> Iterator[str]:
+    """The name of a copy that is gone in the end. Raises as :func:`make`."""
+    made = make(session, name, None, report).name
+    try:
+        yield made
+    finally:
+        drop(session, name, [made])
+
+
+@contextmanager
+def bare(session: Session, name: str) -> Iterator[str]:
+    """The name of a database like a copy before its first revision, gone in the end. Raises as :func:`copied`."""
+    product = copied(session, name)
+    with (
+        session.superuser() as superuser,
+        session.direct() as (address, port),
+        scratch.bare(superuser.connect, _source(session, product, address, port)) as made,
+    ):
+        yield made
+
+
+def _source(session: Session, product: Product, address: str, port: int) -> scratch.Source:
+    name, manifest = product.name, session.manifest
+    entry = manifest.products[name]
+    return scratch.Source(
+        product=product,
+        digest=of_database(name, manifest.postgres.locale, manifest.identity.kind, entry.limits.revision or ""),
+        locale=manifest.postgres.locale,
+        bounds=databases.bounds(manifest)[name],
+        development=manifest.identity.kind is Kind.DEV,
+        revision=entry.limits.revision,
+        url=lambda database: session.url(product.migrator_role, database, address, port),
+    )

@@ -10,12 +10,10 @@ from alembic import command
 from alembic.script import Script, ScriptDirectory
 
 from db import migrate
+from db.rehearse import REPEATABLE
 from environment.products import Product
 from keel_host import catalogue
 from tools.scratch_server import Server
-
-REPEATABLE = ("policy ", "grant ", "trigger ", "function ")
-"""Comes from the .sql files at head, not from a revision."""
 
 Rows = dict[str, dict[str, list[Any]]]
 """Table → `column type` → the values of all rows."""

@@ -1,4 +1,4 @@
-"""`keel db`: compare, migrate, reset, copy, seed, fill, extend and retire the databases of the products."""
+"""`keel db`: compare, migrate, rehearse, reset, copy, seed, fill, extend and retire the databases of the products."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from ops.cli.console import AsJson, Environment, print_error, progress, stdout
-from ops.cli.db import one_product, populate, retire, rollback, scratch
+from ops.cli.db import one_product, populate, pull_request, retire, rollback, scratch
 from ops.cli.db.one_product import DIFFERENT
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Compare, migrate, reset, copy, seed, fill, extend and retire the databases of the products.",
+    help="Compare, migrate, rehearse, reset, copy, seed, fill, extend and retire the databases of the products.",
 )
 app.command()(one_product.migrate)
 app.command()(one_product.reset)
@@ -22,6 +22,9 @@ app.command()(scratch.scratch)
 app.command()(populate.populate)
 app.command()(retire.retire)
 app.command()(rollback.rollback)
+app.command()(pull_request.rehearse)
+app.command()(pull_request.tenants)
+app.command()(pull_request.compare)
 
 OneOrAll = Annotated[str | None, typer.Argument(help="name of the database of a product; default: all products")]
 
