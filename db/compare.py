@@ -25,9 +25,6 @@ ROUNDS = 4
 """A query is slower when it is in every round; the first in which it is not ends the measurement."""
 PLANS = 10
 """Parameters with which a plan is asked for."""
-RATIO = 1.5
-FLOOR = 0.3
-"""Slower: by this factor, and by so many milliseconds. See docs/ci/README.md for what equal databases differ by."""
 
 
 class QueryFailed(KeelError):
@@ -79,8 +76,8 @@ class Compared:
         return self.now_ms / self.before_ms if self.before_ms else None
 
 
-def compare(base: Side, own: Side, *, ratio: float = RATIO, floor: float = FLOOR) -> list[Compared]:
-    """Every query of this checkout with that of the same name. Raises QueryFailed."""
+def compare(base: Side, own: Side, *, ratio: float, floor: float) -> list[Compared]:
+    """Every query of this checkout with that of the same name; ``ratio`` and ``floor`` as in :func:`slower`. Raises QueryFailed."""
     before = {query.name: query for query in base.queries}
     return [_compared(base, before.get(query.name), own, query, ratio, floor) for query in own.queries]
 

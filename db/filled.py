@@ -14,11 +14,12 @@ from environment.products import catalogue
 
 
 def fill(product: str, url: str, size: str) -> None:
-    """Migrate, seed and populate. Raises KeelError."""
+    """Migrate, seed and, where the product says how, populate. Raises KeelError."""
     chosen = catalogue()[product]
     migrate.upgrade(chosen, url)
     migrate.seed(chosen, url, "reference", production=False)
-    load_rows.populate(chosen, url, Size(size), seed=1, progress=lambda *_: None, replace=True)
+    if (chosen.folder / "populate.py").exists():
+        load_rows.populate(chosen, url, Size(size), seed=1, progress=lambda *_: None, replace=True)
 
 
 if __name__ == "__main__":

@@ -72,9 +72,10 @@ def compared(
     session: Session, name: str, base: Base, report: Report, *, ratio: float, floor: float
 ) -> list[compare.Compared]:
     """The queries of this checkout on its own database and on that of ``base``, both with rows; none where the base has no such
-    product. Raises as `scratch.copied`, NotMade or QueryFailed."""
+    product, or the checkout no query of it. Raises as `scratch.copied`, NotMade or QueryFailed."""
     product = scratch.copied(session, name)
-    if not base.has(name):
+    asked = queries.queries(product)
+    if not base.has(name) or not asked:
         return []
     with ExitStack() as stack:
         databases = [stack.enter_context(scratch.bare(session, name)) for _ in range(2)]
@@ -84,12 +85,12 @@ def compared(
             report(f"{name}: as {whose} has it, with rows")
             fill(Fill(folder, name, url), MANY)
         of_base = queries.read(path) if (path := base.folder / "db" / name / "queries.yaml").exists() else ()
-        asked = ("base", of_base), ("checkout", queries.queries(product))
+        listed = ("base", of_base), ("checkout", asked)
         sides = [
-            stack.enter_context(_side(session, product, title, listed, database, address, port))
-            for (title, listed), database in zip(asked, databases, strict=True)
+            stack.enter_context(_side(session, product, title, each, database, address, port))
+            for (title, each), database in zip(listed, databases, strict=True)
         ]
-        report(f"{name}: {len(sides[1].queries)} queries, on both in turns")
+        report(f"{name}: {len(asked)} queries, on both in turns")
         return compare.compare(*sides, ratio=ratio, floor=floor)
 
 

@@ -13,6 +13,7 @@ from db.load_rows import populate
 from db.populate import Size
 from db.queries import Query, queries
 from environment.products import Product
+from ops.cli.db.pull_request import FLOOR, RATIO
 from tests.db.fixtures import only
 from tools.scratch_server import Server
 
@@ -49,13 +50,17 @@ def changed(side: Side, number: int, **fields: object) -> Side:
     return replace(side, queries=tuple(listed))
 
 
+def compared(base: Side, own: Side) -> list[compare.Compared]:
+    return compare.compare(base, own, ratio=RATIO, floor=FLOOR)
+
+
 def verdicts(found: list[compare.Compared]) -> list[Verdict]:
     return [one.verdict for one in found]
 
 
 def test_equal_databases_do_not_differ(sides: tuple[Side, Side]) -> None:
     """BAC-44: every query is measured on both and is as before, with its indexes."""
-    found = compare.compare(*sides)
+    found = compared(*sides)
     assert [one.query for one in found] == [query.name for query in sides[1].queries]
     assert set(verdicts(found)) == {Verdict.SAME}
     assert all(one.before_ms and one.now_ms and one.ratio and one.indexes == one.indexes_before for one in found)
@@ -66,7 +71,7 @@ def test_a_slower_query_is_seen_and_the_others_are_not(sides: tuple[Side, Side])
     base, own = sides
     slow = changed(own, 1, sql=f"with waited as materialized (select pg_sleep(0.002)) {own.queries[1].sql}".replace(
         " where ", " where (select count(*) from waited) = 1 and ", 1))  # fmt: skip
-    found = compare.compare(base, slow)
+    found = compared(base, slow)
     assert verdicts(found)[1] == Verdict.SLOWER and found[1].now_ms > 2
     assert set(verdicts(found)) - {Verdict.SLOWER} == {Verdict.SAME} and verdicts(found).count(Verdict.SLOWER) == 1
 
@@ -78,14 +83,14 @@ def test_a_lost_index_is_seen(sides: tuple[Side, Side]) -> None:
     for kind in ("indexscan", "bitmapscan", "indexonlyscan"):
         own.application.execute(f"set enable_{kind} = off".encode())
     own.application.commit()
-    found = compare.compare(base, own)
+    found = compared(base, own)
     assert set(verdicts(found)) == {Verdict.LOST} and not any(one.indexes for one in found)
 
 
 def test_a_query_that_the_base_has_not_is_new(sides: tuple[Side, Side]) -> None:
     """BAC-44: there is nothing to compare it with."""
     base, own = sides
-    found = compare.compare(base, changed(own, 0, name="another"))
+    found = compared(base, changed(own, 0, name="another"))
     assert (found[0].verdict, found[0].before_ms, found[0].ratio) == (Verdict.NEW, None, None)
 
 
@@ -100,7 +105,7 @@ def test_a_query_that_gives_nothing_to_compare(sides: tuple[Side, Side], fields:
     """BAC-44: it is named, with the side."""
     base, own = sides
     with pytest.raises(compare.QueryFailed, match=words) as caught:
-        compare.compare(base, changed(own, 0, **fields))
+        compared(base, changed(own, 0, **fields))
     assert str(caught.value).startswith(own.queries[0].name)
 
 
@@ -129,4 +134,4 @@ def test_the_verdict(before: list[str], now: list[str], rounds: list[bool], verd
 )
 def test_slower_is_a_factor_and_milliseconds(before: float, now: float, seen: bool) -> None:
     """BAC-44: neither a third of nothing, nor a little of much."""
-    assert compare.slower(before, now, ratio=1.5, floor=0.3) is seen
+    assert compare.slower(before, now, ratio=RATIO, floor=FLOOR) is seen

@@ -12,6 +12,7 @@ import pytest
 
 from environment.products import short
 from ops.state import slots
+from tests.gate.minutes import measured
 from tests.pipelines import github, gitlab
 from tests.system.checkout import Checkout
 from tests.system.environments import COMMAND, Ephemeral, remove_leftovers
@@ -87,7 +88,8 @@ class PullRequest(Checkout):
 
     def shell(self, command: str) -> str:
         """A line of a pipeline, as its service runs it."""
-        return self.run("bash", "-e", "-o", "pipefail", "-c", command)
+        with measured("command", command):
+            return self.run("bash", "-e", "-o", "pipefail", "-c", command)
 
     def refused(self, *command: str) -> str:
         """Standard output of `./keel db …`, which finds a difference."""

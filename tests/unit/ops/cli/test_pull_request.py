@@ -88,7 +88,7 @@ def test_a_comparison(found: dict[str, Any], queries: list[Compared], status: in
     said = keel("compare")
     assert said.exit_code == status
     assert all(one.verdict.value in said.stdout for one in queries)
-    assert queries or "the base has no such product" in said.stdout
+    assert queries or "jeex_idea: nothing to compare" in said.stdout
     document = json.loads(keel("compare", "--json").stdout)["jeex_idea"]
     assert [(one["verdict"], one["ratio"]) for one in document] == [
         (one.verdict.value, one.ratio and round(one.ratio, 3)) for one in queries
