@@ -37,6 +37,8 @@ from pg_database d where starts_with(datname, %s) order by datname
 
 FEWEST = 5
 """Connections without which a copy is of no use: a program's, a migration's, and one that looks."""
+SHARE = 3
+"""A copy takes at most this part of what is left, so that those after it have room too: parallel test runs have one each."""
 _LEFT = b"""
 select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
        - coalesce(current_setting('reserved_connections', true)::int, 0)
@@ -54,7 +56,7 @@ class Source:
     """Of everything that decides what the database at head is."""
     locale: str
     bounds: Bounds
-    """Of the product; a copy has the settings of its database, and takes as many connections as one of its logins, or as are left."""
+    """Of the product; a copy has the settings of its database, and takes as many connections as one of its logins, or a third of what is left."""
     development: bool
     revision: str | None
     """Where the stack holds the product, None for head."""
@@ -147,7 +149,7 @@ def _room(connection: "psycopg.Connection[Any]", source: Source) -> int:
             f"Drop copies (./keel db scratch {source.product.name} --list shows them, of each product its own), end sessions, or raise "
             "keel:postgres.max_connections",
         )
-    return min(source.bounds.login, found)
+    return min(source.bounds.login, max(FEWEST, found // SHARE))
 
 
 def _copy(connection: "psycopg.Connection[Any]", source: Source, template: str) -> str:

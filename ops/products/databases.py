@@ -9,7 +9,7 @@ from dataclasses import replace
 import psycopg
 from pydantic import SecretStr
 
-from db import migrate, provision
+from db import provision
 from db.change import Change
 from db.difference import Difference
 from db.found import Cluster, NotAdmitted, looking, read_cluster
@@ -118,6 +118,8 @@ def _settings(limits: ProductSettings) -> tuple[tuple[str, str], ...]:
 
 def _migrated(superuser: Superuser, product: Product, cluster: Cluster) -> Migrated:
     """How far the product's database has come; BEHIND, which leaves its logins as they are, where that cannot be seen."""
+    from db import migrate  # Alembic comes with it, and takes half a second to import
+
     if product.name not in cluster.databases:
         return Migrated.NEVER
     try:

@@ -386,12 +386,13 @@ DRIVERS = {"alembic", "asyncpg", "gevent", "jinja2", "mako", "psycopg", "pulumi"
     [
         (["--help"], DRIVERS | {"cryptography", "pydantic", "yaml"}),
         (["status"], DRIVERS | {"ops.cli.db", "ops.cli.drift"}),
+        (["db", "scratch", "jeex_idea"], DRIVERS - {"psycopg"}),
     ],
 )
 def test_what_is_slow_to_import_waits_for_the_command_that_needs_it(
     tmp_path: Path, arguments: list[str], without: set[str]
 ) -> None:
-    """Start-up is what each command costs before it works. `status` has imported all that it needs when it finds no host."""
+    """Start-up is what each command costs before it works. A command has imported all that it needs when it finds no host."""
     stack_file(tmp_path, "dev", {"network": {"cidr": "10.88.0.0/24", "published": {"ssh": CLOSED_PORT}}})
     (tmp_path / "stacks").symlink_to(tmp_path)
     script = f"import sys; from ops.cli.app import app; app({arguments}, standalone_mode=False)"
@@ -402,6 +403,7 @@ def test_what_is_slow_to_import_waits_for_the_command_that_needs_it(
     )  # fmt: skip
     loaded = set(done.stderr.splitlines()[-1].split())
     assert ("ops.status.collect" in loaded) == (arguments == ["status"]), done.stderr
+    assert ("db.scratch" in loaded) == ("scratch" in arguments), done.stderr
     assert loaded & without == set()
 
 
