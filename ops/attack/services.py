@@ -88,7 +88,7 @@ def reads_foreign_keys(attacker: Attacker) -> Iterator[Tried]:
         for account in accounts:
             script = (
                 f"for key in {paths.TLS}/*/key.pem; do [ -O $key ] || ! [ -r $key ] || echo $key; done; "
-                f"for path in /etc/passwd /etc/cron.d {paths.UNITS} {paths.LIBRARY}; do ! [ -w $path ] || echo $path; done"
+                f"for path in /etc/passwd {paths.CRON_READS} {paths.UNITS} {paths.LIBRARY}; do ! [ -w $path ] || echo $path; done"
             )
             said = attacker.shell(host.name, script, account).text.split()
             yield Tried(f"{account} on {host.name}", bool(said), " ".join(said))
