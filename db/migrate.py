@@ -119,8 +119,8 @@ def downgrade(product: Product, url: str, target: str) -> None:
     target = resolve(product, target)
     try:
         command.downgrade(config(product, url), target)
-    except (SQLAlchemyError, psycopg.Error, CommandError) as error:
-        raise _failed(product, url, target, error) from error
+    except (SQLAlchemyError, psycopg.Error, CommandError, NotImplementedError) as error:
+        raise _not_down(product, url, target, error) from error
 
 
 def differences(product: Product, url: str) -> list[Difference]:
@@ -192,6 +192,19 @@ def _failed(product: Product, url: str, target: str, error: Exception) -> Migrat
         f"{product.name}: {left}: {_reason(error)}",
         "Revisions before it stay",
         f"Remove the cause and run again: it goes on there. By hand: alembic -n {product.name} upgrade head",
+    )
+
+
+def _not_down(product: Product, url: str, target: str, error: Exception) -> MigrationError:
+    """The same of a way down: a revision may also say that it has none."""
+    try:
+        at = f"at {current(product, url) or 'no revision'}"
+    except MigrationError:
+        at = "at an unknown revision: it does not answer"
+    return MigrationError(
+        f"{product.name}: the way down to {target} ended: {_reason(error)}. The database is {at}",
+        "The revision that failed was rolled back; those that went down before it stay down",
+        f"Remove the cause and run again; `make up` goes up again. Without the way down: ./keel db rollback {product.name} --how restore",
     )
 
 

@@ -110,3 +110,22 @@ def test_rows_that_row_level_security_would_hide_are_an_error(server: Server, pr
             connection.execute(b"UPDATE projects SET language = 'fr'")
         connection.execute(b"SET ROLE NONE")
         assert connection.execute(b"UPDATE projects SET language = 'fr'").rowcount == 2
+
+
+@pytest.mark.parametrize(
+    ("downgrade", "why"),
+    [
+        ("raise NotImplementedError('rows would go')", "rows would go"),
+        ("op.execute('DROP TABLE nothing')", "does not exist"),
+    ],
+)
+def test_a_way_down_that_fails_says_where_the_database_is(history: History, downgrade: str, why: str) -> None:
+    """PLAT-27: what went down before it stays down; the one that failed is there."""
+    below = history.at()
+    history.add("kept", "CREATE TABLE kept (id int)", downgrade=downgrade)
+    history.add("gone", "CREATE TABLE gone (id int)", downgrade="op.execute('DROP TABLE gone')")
+    migrate.upgrade(history.product, history.url)
+    with pytest.raises(migrate.MigrationError, match=f"{why}.* is at kept") as failed:
+        migrate.downgrade(history.product, history.url, below or "")
+    assert "--how restore" in str(failed.value)
+    assert history.at() == "kept"
