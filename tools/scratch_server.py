@@ -26,6 +26,9 @@ LOCALE = "C.UTF-8"
 
 SUPERUSER_PASSWORD = secrets.token_urlsafe()
 
+LOG = "/pg/log"
+"""In the container. Docker's own log takes seconds to read once a test run has written fifty megabytes."""
+
 # Standard input is the life line: when its process ends, also by SIGKILL, it closes; the container ends.
 # fsync and full pages off: nothing here has to survive a power failure. jit off: a plan of the catalogue would be compiled
 # for longer than it runs, on majors whose packages can.
@@ -37,7 +40,7 @@ initdb -D /pg/data -U postgres -A scram-sha-256 --pwfile=/pg/password --locale=C
 printf '%s\n' 'local all {BACKUP},{RESTORE} trust' 'local all all scram-sha-256' 'host all {LOOK} all trust' 'host all all all scram-sha-256' \
     > /pg/data/pg_hba.conf
 postgres -D /pg/data -c fsync=off -c full_page_writes=off -c jit=off -c listen_addresses='*' -c unix_socket_directories=/pg \
-    -c shared_preload_libraries=pg_stat_statements -c log_statement=all </dev/null &
+    -c shared_preload_libraries=pg_stat_statements -c log_statement=all </dev/null >{LOG} 2>&1 &
 cat >/dev/null
 kill -INT $!
 wait
@@ -106,10 +109,16 @@ class Server:
             ["docker", "exec", "-i", self.container, *command], input=given, text=True, capture_output=True
         )
 
-    def log(self) -> str:
-        """Everything the server has written."""
-        ended = subprocess.run(["docker", "logs", self.container], text=True, capture_output=True, check=True)
-        return ended.stdout + ended.stderr
+    def log(self, since: int = 0) -> str:
+        """What the server has written, after the first ``since`` bytes of it."""
+        read = ["docker", "exec", self.container, "tail", "-c", f"+{since + 1}", LOG]
+        return subprocess.run(read, text=True, errors="replace", capture_output=True, check=True).stdout
+
+    @property
+    def logged(self) -> int:
+        """How many bytes it has written."""
+        size = ["docker", "exec", self.container, "stat", "-c", "%s", LOG]
+        return int(subprocess.run(size, text=True, capture_output=True, check=True).stdout)
 
 
 @contextmanager

@@ -67,10 +67,10 @@ def test_nobody_with_power_runs_them(server: Server, planted: Product) -> None:
     """W0, PLAT-09: what `up` and drift do to roles and databases, as they were planted and after it is repaired."""
     with server.connect() as connection:
         before = planting.powers(connection)
-    since = len(server.log())
+    since = server.logged
     for _ in range(2):
         provisioned(server, HEAD)
-    ran = planting.evaluations(server.log()[since:])
+    ran = planting.evaluations(server.log(since))
     with server.connect() as connection:
         assert planting.powers(connection) == before
     assert not [str(each) for each in ran if each.power or each.gains]

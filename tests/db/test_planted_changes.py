@@ -84,13 +84,13 @@ def test_what_a_superuser_changes_evaluates_nothing(server: Server, planted: Pro
     """W0, PLAT-09: extensions made and dropped, owners and rights given and taken among planted objects, every kind of each."""
     with server.connect() as connection:
         before = planting.powers(connection)
-    since = len(server.log())
+    since = server.logged
     done, _ = provision.converge(server.superuser, server.look, HEAD, prune=True)
     with server.superuser(planted.name) as connection:
         connection.execute("alter schema alembic rename to planted_alembic")
     done += provision.converge(server.superuser, server.look, HEAD, prune=True)[0]
     assert verbs(done, planted.name) == VERBS, "a new kind of change: plant for it"
-    ran = planting.evaluations(server.log()[since:])
+    ran = planting.evaluations(server.log(since))
     assert not [str(each) for each in ran if each.power or each.gains]
     with server.connect() as connection:
         assert planting.powers(connection) == {power for power in before if power[0] != "stray"}

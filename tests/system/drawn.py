@@ -50,12 +50,15 @@ HOST_KINDS = {
         "/(sshd_config|journald.conf|conf)[.]d/",
         "cp {path} $(dirname {path})/drawn.conf",
     ),
-    "a cron job": (FOLDER, "^/etc/keel$", "echo '* * * * * root true' > /etc/cron.d/drawn"),
-    "an account's crontab": (FOLDER, "^/etc/keel$", "echo '* * * * * true' | crontab -"),
-    "a program before the packages'": (FOLDER, "^/etc/keel$", "ln -s /bin/true /usr/local/bin/drawn"),
     "a rule of the firewall": (FILE, "/firewall[.]nft$", "nft insert rule inet keel input accept"),
 }
 """Kind → the kind of file, a pattern of its path, and the command."""
+STRANGERS = {
+    "a cron job": ("/etc/cron.d/drawn", "echo '* * * * * root true' > /etc/cron.d/drawn"),
+    "an account's crontab": ("/var/spool/cron/crontabs/root", "echo '* * * * * true' | crontab -"),
+    "a program before the packages'": ("/usr/local/bin/drawn", "ln -s /bin/true /usr/local/bin/drawn"),
+}
+"""Kind → the file that comes, and the command."""
 DATABASES = "select datname from pg_database where not datistemplate and datname <> 'postgres'"
 SETTINGS = """
     select name, context, case vartype
@@ -134,6 +137,10 @@ def _kinds(environment: Ephemeral, session: Session, random: Random) -> dict[str
     databases = [name for (name,) in _rows(session, leader, "postgres", DATABASES)]
     return {
         **{kind: lambda look=look: look(random.choice(hosts)) for kind, look in of_hosts.items()},  # type: ignore[misc]
+        **{
+            kind: lambda path=path, command=command: [(host, path, host, command) for host in hosts]  # type: ignore[misc]
+            for kind, (path, command) in STRANGERS.items()
+        },
         "Docker": lambda: list(_of_docker(environment)),
         "ALTER SYSTEM": lambda: list(_alter_system(session, random.choice(members))),
         "a line in initdb's file": lambda: list(_lines(session, random.choice(members))),
