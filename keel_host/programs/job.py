@@ -24,6 +24,13 @@ PROGRAMS = {"dumps": (*AS_POSTGRES, "dump-databases"), "known": (*AS_POSTGRES, "
 """Job → Keel's own program. A drill is root's: it changes from one account to another."""
 BESIDE = {"drill"}
 """Jobs that others need not wait for: they only read the repository."""
+AWAY = frozenset({56, 57})
+"""pgBackRest's exit status where it finds no primary, and where the server ended a query: the primary moves, or its host is being
+replaced."""
+PATIENCE = 600
+"""Seconds in which a scheduled backup tries again for that reason. A host is replaced in less."""
+PAUSE = 20
+"""Seconds between two tries."""
 START = "keel_job_last_start_timestamp_seconds"
 DURATION = "keel_job_last_duration_seconds"
 STATUS = "keel_job_last_exit_status"
@@ -66,6 +73,13 @@ def run(host: BackupHost, name: str, follow: bool) -> int:
         started = time.time()
         log.write(f"{utc(started)} {name} begins\n")
         status, errors = carry_out(jobs(host)[name], log, follow)
+        # A person who follows it decides for themselves.
+        while status in AWAY and name not in PROGRAMS and not follow and time.time() < started + PATIENCE:
+            log.write(
+                f"{utc(time.time())} {name}: exit status {status}: the primary may be on its way: again in {PAUSE} s\n"
+            )
+            time.sleep(PAUSE)
+            status, errors = carry_out(jobs(host)[name], log, follow)
         ended = time.time()
         verdict = "succeeded" if status == 0 else f"FAILED with exit status {status}"
         log.write(f"{utc(ended)} {name} {verdict} after {ended - started:.0f} s\n")

@@ -14,6 +14,7 @@ from environment.load import ROOT
 from keel_host import metrics
 from keel_host.config import BackupHost
 from keel_host.programs.job import jobs
+from keel_host.programs.job import run as run_here
 from tests.stand_ins import calls, first_on_path, stand_in
 from tests.unit.keel_host.hosts import backup_host, command, run
 
@@ -53,6 +54,34 @@ def test_a_failed_job_is_loud_and_keeps_the_time_of_its_last_success(tmp_path: P
     assert "job full failed" in calls(tmp_path)
     log = (host.logs / "full.log").read_text()
     assert "full succeeded" in log and "FAILED with exit status 82" in log
+
+
+@pytest.mark.parametrize(
+    ("status", "follow", "tries"), [(56, False, 3), (57, False, 3), (56, True, 1), (82, False, 1), (49, False, 1)]
+)
+def test_a_backup_that_finds_no_primary_tries_again(
+    tmp_path: Path, host: BackupHost, monkeypatch: pytest.MonkeyPatch, status: int, follow: bool, tries: int
+) -> None:
+    """PLAT-32: the primary moves, or its host is replaced. Another reason, such as a repository that is away, is one at once."""
+    monkeypatch.setattr("keel_host.programs.job.PAUSE", 0)
+    monkeypatch.setenv("PATH", first_on_path(tmp_path)["PATH"])
+    stand_in(tmp_path, "pgbackrest", f'[ "$(grep -c ^pgbackrest {tmp_path}/calls)" -ge 3 ] || exit {status}')
+    assert run_here(host, "full", follow) == (0 if tries == 3 else status)
+    assert sum(line.startswith("pgbackrest") for line in calls(tmp_path).splitlines()) == tries
+    assert (host.logs / "full.log").read_text().count("on its way") == tries - 1
+    assert figures(host)["keel_job_last_exit_status"] == (0 if tries == 3 else status)
+
+
+def test_a_primary_that_does_not_come_is_a_failure(
+    tmp_path: Path, host: BackupHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PLAT-32: in the end it is loud."""
+    monkeypatch.setattr("keel_host.programs.job.PAUSE", 0)
+    monkeypatch.setattr("keel_host.programs.job.PATIENCE", 0.5)
+    monkeypatch.setenv("PATH", first_on_path(tmp_path)["PATH"])
+    stand_in(tmp_path, "pgbackrest", "exit 56")
+    assert run_here(host, "full", False) == 56
+    assert figures(host)["keel_job_last_exit_status"] == 56 and "job full failed" in calls(tmp_path)
 
 
 def test_jobs_that_write_the_repository_run_in_sequence(tmp_path: Path, host: BackupHost) -> None:
