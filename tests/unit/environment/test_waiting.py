@@ -20,6 +20,7 @@ OTHERS = {
     "processes/pulumi_engine.py": "watches for as long as its process lives",
     "roles/postgres/cluster.py": "Patroni tells of its new configuration one loop later, and nothing before",
     "keel_host/programs/drill.py": "runs on a host, without environment/; it has an end of its own",
+    "keel_host/programs/job.py": "runs on a host, without environment/; it waits for a primary, with an end",
     "keel_host/programs/watch_logins.py": "runs on a host, without environment/, for as long as the host; it watches",
     "keel_host/programs/hold_writes.py": "runs on a host, without environment/; it has an end of its own",
     "keel_host/programs/run_pooler.py": "runs on a host, without environment/; it waits for the logins of clients, with an end",
