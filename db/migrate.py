@@ -93,7 +93,7 @@ def current(product: Product, url: str) -> str | None:
         with _connect(url) as connection:
             return MigrationContext.configure(connection, opts=OPTIONS).get_current_revision()
     except (SQLAlchemyError, CommandError) as error:
-        raise MigrationError(f"{product.name}: the revision cannot be read: {_reason(error)}") from error
+        raise MigrationError(f"{product.name}: the revision cannot be read: {reason(error)}") from error
 
 
 def upgrade(product: Product, url: str, *, target: str | None = None, wait: float | None = None) -> None:
@@ -131,7 +131,7 @@ def differences(product: Product, url: str) -> list[Difference]:
             connection.rollback()
             return found
     except SQLAlchemyError as error:
-        raise MigrationError(f"{product.name}: the models cannot be compared: {_reason(error)}") from error
+        raise MigrationError(f"{product.name}: the models cannot be compared: {reason(error)}") from error
 
 
 def differences_of(connection: Connection, product: Product) -> list[Difference]:
@@ -162,7 +162,7 @@ def seed(product: Product, url: str, which: SeedSet, *, production: bool) -> boo
             connection.execute(path.read_bytes())
     except psycopg.Error as error:
         raise MigrationError(
-            f"{product.name}: {path.relative_to(ROOT)}: {_reason(error)}",
+            f"{product.name}: {path.relative_to(ROOT)}: {reason(error)}",
             "No row of it was kept",
             "Correct the file or the rows it meets, then run it again",
         ) from error
@@ -179,7 +179,7 @@ def _failed(product: Product, url: str, target: str, error: Exception) -> Migrat
         at = current(product, url)
     except MigrationError:
         return MigrationError(
-            f"{product.name}: no migration to {target}: {_reason(error)}\nThe database does not answer, so its revision is unknown",
+            f"{product.name}: no migration to {target}: {reason(error)}\nThe database does not answer, so its revision is unknown",
             "A revision that had not ended was rolled back",
             "Run again when it answers",
         )
@@ -189,7 +189,7 @@ def _failed(product: Product, url: str, target: str, error: Exception) -> Migrat
         following = list(ScriptDirectory.from_config(config(product)).iterate_revisions(target, at or "base"))
         left = f"revision {following[-1].revision} was not applied, the database is at {at or 'no revision'}"
     return MigrationError(
-        f"{product.name}: {left}: {_reason(error)}",
+        f"{product.name}: {left}: {reason(error)}",
         "Revisions before it stay",
         f"Remove the cause and run again: it goes on there. By hand: alembic -n {product.name} upgrade head",
     )
@@ -202,7 +202,7 @@ def _not_down(product: Product, url: str, target: str, error: Exception) -> Migr
     except MigrationError:
         at = "at an unknown revision: it does not answer"
     return MigrationError(
-        f"{product.name}: the way down to {target} ended: {_reason(error)}. The database is {at}",
+        f"{product.name}: the way down to {target} ended: {reason(error)}. The database is {at}",
         "The revision that failed was rolled back; those that went down before it stay down",
         f"Remove the cause and run again; `make up` goes up again. Without the way down: ./keel db rollback {product.name} --how restore",
     )
@@ -236,5 +236,6 @@ def _known(product: Product) -> list[str]:
     return [known.revision for known in ScriptDirectory.from_config(config(product)).walk_revisions()][::-1]
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """The database's own words, where it was the database."""
     return str(getattr(error, "orig", None) or error).strip()

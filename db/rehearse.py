@@ -115,5 +115,5 @@ def _down(product: Product, url: str, step: Step) -> str:
     except NotImplementedError as error:
         return f"{step.revision} says that it has no way down: {str(error) or 'NotImplementedError'}"
     except Exception as error:
-        return f"{step.revision} does not go down: {str(getattr(error, 'orig', None) or error).strip()}"
+        return f"{step.revision} does not go down: {migrate.reason(error)}"
     return ""

@@ -72,14 +72,15 @@ def run(host: BackupHost, name: str, follow: bool) -> int:
     ):
         started = time.time()
         log.write(f"{utc(started)} {name} begins\n")
-        status, errors = carry_out(jobs(host)[name], log, follow)
+        command = jobs(host)[name]
+        status, errors = carry_out(command, log, follow)
         # A person who follows it decides for themselves.
         while status in AWAY and name not in PROGRAMS and not follow and time.time() < started + PATIENCE:
             log.write(
                 f"{utc(time.time())} {name}: exit status {status}: the primary may be on its way: again in {PAUSE} s\n"
             )
             time.sleep(PAUSE)
-            status, errors = carry_out(jobs(host)[name], log, follow)
+            status, errors = carry_out(command, log, follow)
         ended = time.time()
         verdict = "succeeded" if status == 0 else f"FAILED with exit status {status}"
         log.write(f"{utc(ended)} {name} {verdict} after {ended - started:.0f} s\n")

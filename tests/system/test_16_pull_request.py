@@ -56,8 +56,8 @@ def assert_sizes(there: Checkout, name: str) -> None:
 
 
 def test_environments_of_pull_requests(twin: Ephemeral, names: tuple[str, str], tmp_path: Path) -> None:
-    """PLAT-47, PLAT-48, BAC-47, ADA-01: made two at once, one of a size that follows from what it holds, up and verified without a question, down without a trace; what was forgotten is
-    listed with its age and removed, its stack file gone."""
+    """PLAT-47, PLAT-48, BAC-47, ADA-01: made two at once, one of a size that follows from what it holds, up and verified
+    without a question, down without a trace; what was forgotten is listed with its age and removed, its stack file gone."""
     there = Checkout(tmp_path)
     before, (name, forgotten) = there.files, names
     for process in [there.start("./keel", "env", "new", each, "--like", "ci", "--json") for each in names]:

@@ -10,7 +10,7 @@ import typer
 
 from ops.cli.console import AsJson, Environment, print_error, progress, stdout
 from ops.cli.db import one_product, populate, pull_request, retire, rollback, scratch
-from ops.cli.db.one_product import DIFFERENT
+from ops.cli.db.one_product import DIFFERENT, OneOrAll
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,8 +25,6 @@ app.command()(rollback.rollback)
 app.command()(pull_request.rehearse)
 app.command()(pull_request.tenants)
 app.command()(pull_request.compare)
-
-OneOrAll = Annotated[str | None, typer.Argument(help="name of the database of a product; default: all products")]
 
 
 class SeedSet(StrEnum):

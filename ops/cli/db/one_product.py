@@ -16,6 +16,7 @@ DIFFERENT = 3
 """Exit status of what compares a database with this checkout."""
 
 Product = Annotated[str, typer.Argument(help="name of the product's database")]
+OneOrAll = Annotated[str | None, typer.Argument(help="name of the database of a product; default: all products")]
 
 
 def migrate(product: Product, environment: Environment = "dev", as_json: AsJson = False) -> None:

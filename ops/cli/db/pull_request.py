@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ops.cli.console import AsJson, Environment, print_lines, progress, stdout, table
-from ops.cli.db.one_product import DIFFERENT
+from ops.cli.db.one_product import DIFFERENT, OneOrAll
 
 if TYPE_CHECKING:
     from db.compare import Compared
     from db.rehearse import Rehearsal
 
-OneOrAll = Annotated[str | None, typer.Argument(help="name of the database of a product; default: all products")]
 OneOrChanged = Annotated[
     str | None,
     typer.Argument(help="name of the database of a product; default: all of which a file differs from the base"),
